@@ -1,0 +1,126 @@
+"""A checkpoint: model, optimiser, next offsets, join buffer and metrics as one object that is there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reloop_stream.events import EventError
+from reloop_stream.log import Partition, Record
+from reloop_stream.log.codec import decode, encode
+from reloop_stream.snapshot import SnapshotError, pack, unpack
+
+__all__ = ["Sections", "batch_from_bytes", "batch_to_bytes", "read_checkpoint", "write_atomic", "write_checkpoint"]
+
+CHECKPOINT_VERSION = 1  # raised by one when what a checkpoint holds changes
+
+
+class Sections:
+    """Named parts of a checkpoint, each a JSON mapping and arrays, packed side by side.
+
+    >>> sections = Sections()
+    >>> sections.put("join", {"watermark_ms": 5}, {"clicked": np.array([True])})
+    >>> Sections.from_bytes(sections.to_bytes()).get("join")
+    ({'watermark_ms': 5}, {'clicked': array([ True])})
+    """
+
+    def __init__(self) -> None:
+        self._meta: dict[str, Any] = {}
+        self._arrays: dict[str, np.ndarray] = {}
+
+    def put(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        self._meta[name] = dict(meta)
+        for key, array in (arrays or {}).items():
+            self._arrays[f"{name}/{key}"] = np.asarray(array, order="C")
+
+    def put_bytes(self, name: str, data: bytes) -> None:
+        self.put(name, {}, {"bytes": np.frombuffer(data, dtype=np.uint8)})
+
+    def get(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The part's mapping and arrays. Raises SnapshotError where there is none."""
+        if name not in self._meta:
+            raise SnapshotError(f"checkpoint: has no part {name!r}, only {sorted(self._meta)}")
+        prefix = f"{name}/"
+        arrays = {key[len(prefix) :]: array for key, array in self._arrays.items() if key.startswith(prefix)}
+        return self._meta[name], arrays
+
+    def get_bytes(self, name: str) -> bytes:
+        return self.get(name)[1]["bytes"].tobytes()
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._meta
+
+    def to_bytes(self) -> bytes:
+        return pack({"checkpoint_version": CHECKPOINT_VERSION, "sections": self._meta}, self._arrays)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Sections:
+        meta, arrays = unpack(data)
+        if meta.get("checkpoint_version") != CHECKPOINT_VERSION:
+            raise SnapshotError(
+                f"checkpoint: version {meta.get('checkpoint_version')!r}, this program reads {CHECKPOINT_VERSION}; "
+                "resume with the program that wrote it, or start a new run"
+            )
+        sections = cls()
+        sections._meta, sections._arrays = dict(meta["sections"]), dict(arrays)
+        return sections
+
+
+def batch_to_bytes(batch: Any) -> bytes:
+    """An event batch as the bytes of one arrow record."""
+    payloads = encode(batch, "arrow", max_rows=max(1, len(batch)))
+    return payloads[0].value
+
+
+def batch_from_bytes(data: bytes, kind: str) -> Any:
+    """The batch that `batch_to_bytes` wrote. Raises SnapshotError on other bytes."""
+    reasons: list[str] = []
+    headers = {"encoding": b"arrow", "kind": kind.encode()}
+    record = Record(Partition("checkpoint", 0), 0, None, data, headers)
+    decoded = decode([record], kind, lambda _, reason: reasons.append(reason))  # type: ignore[arg-type]
+    if reasons or len(decoded) != 1:
+        raise SnapshotError(f"checkpoint: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
+    return decoded[0].batch
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write the file so that readers see all of it or none: temporary file, fsync, rename, fsync of the folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_checkpoint(path: Path, sections: Sections) -> None:
+    """Write the checkpoint atomically. Raises OSError (disk full, say); the one before it is then still there."""
+    write_atomic(path, sections.to_bytes())
+
+
+def read_checkpoint(path: Path) -> Sections | None:
+    """The checkpoint at `path`, None where there is none. Raises SnapshotError naming a damaged file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        return Sections.from_bytes(data)
+    except (SnapshotError, EventError) as error:
+        raise SnapshotError(f"{path}: {error}") from None

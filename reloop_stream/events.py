@@ -1,0 +1,217 @@
+"""The event contract: exposures, clicks, labelled examples and marks, as columnar batches.
+
+A batch holds one numpy array a column. A column whose value is the same in every row is a zero-stride view
+(`constant`), which costs no memory here and no bytes in an arrow record. Batches are immutable: treat their arrays as
+read-only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Self, TypeAlias
+
+import numpy as np
+
+__all__ = [
+    "CLICKED",
+    "EXPIRED",
+    "SCHEMA_VERSION",
+    "Batch",
+    "ClickBatch",
+    "Column",
+    "EventError",
+    "ExampleBatch",
+    "ExposureBatch",
+    "ListColumn",
+    "Mark",
+    "concat_columns",
+    "constant",
+    "is_constant",
+    "take_column",
+]
+
+# Raised by one when a stored column changes its name, type or meaning. Readers refuse versions from the future.
+SCHEMA_VERSION = 1
+
+# Join status of an example: how its label came about.
+EXPIRED = 0  # the attribution window closed without a click (or, with `emit: at_once`, nothing has come yet)
+CLICKED = 1
+
+
+class EventError(ValueError):
+    """An event that breaks the contract. The message names the field, the value and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListColumn:
+    """A multi-valued feature: row `i` holds `values[offsets[i]:offsets[i + 1]]`.
+
+    values: [total] int64 or text; offsets: int64 [n + 1].
+    """
+
+    values: np.ndarray
+    offsets: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+
+Column: TypeAlias = np.ndarray | ListColumn
+
+
+def constant(value: Any, n: int, dtype: Any = None) -> np.ndarray:
+    """A column of `n` equal values that takes the memory of one.
+
+    >>> constant("control", 3).tolist(), constant("control", 3).strides
+    (['control', 'control', 'control'], (0,))
+    """
+    return np.broadcast_to(np.asarray(value, dtype=dtype), (n,))
+
+
+def is_constant(column: Column) -> bool:
+    """Whether the column is a zero-stride view made by `constant` (not: whether its values happen to be equal)."""
+    return isinstance(column, np.ndarray) and column.strides == (0,) and len(column) > 0
+
+
+def take_column(column: Column, rows: np.ndarray) -> Column:
+    """The column at `rows` (indices, or a boolean mask); constants stay constants."""
+    if isinstance(column, ListColumn):
+        index = np.flatnonzero(rows) if rows.dtype == bool else rows
+        starts, lengths = column.offsets[index], np.diff(column.offsets)[index]
+        offsets = np.concatenate(([0], np.cumsum(lengths)))
+        within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
+        return ListColumn(column.values[np.repeat(starts, lengths) + within], offsets)
+    if is_constant(column):
+        n = int(np.count_nonzero(rows)) if rows.dtype == bool else len(rows)
+        return np.broadcast_to(column[:1].reshape(()), (n,))
+    return column[rows]
+
+
+def concat_columns(columns: Sequence[Column]) -> Column:
+    """The columns one after the other; equal constants stay a constant."""
+    if isinstance(columns[0], ListColumn):
+        lists = [c for c in columns if isinstance(c, ListColumn)]
+        lengths = np.concatenate([np.diff(c.offsets) for c in lists])
+        return ListColumn(
+            np.concatenate([c.values for c in lists]), np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        )
+    arrays = [c for c in columns if isinstance(c, np.ndarray)]
+    filled = [c for c in arrays if len(c)]
+    if filled and all(is_constant(c) for c in filled) and all(c[0] == filled[0][0] for c in filled):
+        return np.broadcast_to(filled[0][:1].reshape(()), (sum(map(len, filled)),))
+    return np.concatenate(arrays)
+
+
+class Batch:
+    """What every batch shares: length, selection of rows, concatenation. Columns are the dataclass's fields."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return len(self.exposure_id)  # type: ignore[attr-defined]
+
+    def take(self, rows: np.ndarray) -> Self:
+        """The batch at `rows`: int indices or a boolean mask [n]."""
+        return type(self)(*(_take_any(getattr(self, f.name), rows) for f in fields(self)))  # type: ignore[arg-type]
+
+    def part(self, rows: slice) -> Self:
+        """The batch at consecutive rows, without a copy."""
+        return type(self)(*(_part_any(getattr(self, f.name), rows) for f in fields(self)))  # type: ignore[arg-type]
+
+    @classmethod
+    def concat(cls, batches: Sequence[Self]) -> Self:
+        """The batches one after the other. Raises ValueError when there is none, or their features differ."""
+        if not batches:
+            raise ValueError("concat: got no batch, need at least one (an empty one will do)")
+        if len(batches) == 1:
+            return batches[0]
+        return cls(*(_concat_any(f.name, [getattr(b, f.name) for b in batches]) for f in fields(cls)))  # type: ignore[arg-type]
+
+
+def _take_any(value: Any, rows: np.ndarray) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {name: take_column(column, rows) for name, column in value.items()}
+    if isinstance(value, Batch):
+        return value.take(rows)
+    return take_column(value, rows)
+
+
+def _part_any(value: Any, rows: slice) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _part_any(column, rows) for name, column in value.items()}
+    if isinstance(value, ListColumn):
+        start, stop, _ = rows.indices(len(value))
+        offsets = value.offsets[start : stop + 1]
+        return ListColumn(value.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+    if isinstance(value, Batch):
+        return value.part(rows)
+    return None if value is None else value[rows]
+
+
+def _concat_any(name: str, values: list[Any]) -> Any:
+    first = values[0]
+    if any((v is None) != (first is None) for v in values):
+        raise ValueError(f"concat: {name} is present in some batches and absent in others")
+    if first is None:
+        return None
+    if isinstance(first, Mapping):
+        if any(v.keys() != first.keys() for v in values):
+            raise ValueError(f"concat: the batches' features differ: {sorted({*map(tuple, values)})}")
+        return {key: concat_columns([v[key] for v in values]) for key in first}
+    if isinstance(first, Batch):
+        return type(first).concat(values)
+    return concat_columns(values)
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureBatch(Batch):
+    """Items shown at positions, stamped with the pCTR of the model that served them. Every array is [n]."""
+
+    request_id: np.ndarray  # int64 or text
+    exposure_id: np.ndarray  # int64 or text; unique, and the join key
+    event_time_ms: np.ndarray  # int64, when it was served
+    user_id: np.ndarray  # int64 or text
+    item_id: np.ndarray  # int64 or text
+    arm: np.ndarray  # text
+    position: np.ndarray  # int32, 0 is the top of the slate
+    n_candidates: np.ndarray  # int32, out of how many the slate was chosen
+    model_name: np.ndarray  # text
+    model_version: np.ndarray  # int64, rises
+    pctr: np.ndarray  # float64 in [0, 1]
+    propensity: np.ndarray  # float64 in (0, 1], NaN where unknown
+    features: Mapping[str, Column]
+
+
+@dataclass(frozen=True, slots=True)
+class ClickBatch(Batch):
+    """Clicks on exposures. Every array is [n]."""
+
+    exposure_id: np.ndarray  # int64 or text
+    event_time_ms: np.ndarray  # int64, of the exposure
+    click_time_ms: np.ndarray  # int64
+    arm: np.ndarray | None = None  # text
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleBatch(Batch):
+    """Exposures with their labels. Every array is [n]."""
+
+    exposures: ExposureBatch
+    label: np.ndarray  # uint8, 0 or 1
+    label_time_ms: np.ndarray  # int64: when the label became known
+    status: np.ndarray  # uint8: EXPIRED or CLICKED
+
+    @property
+    def exposure_id(self) -> np.ndarray:
+        return self.exposures.exposure_id
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Ends a tick in one partition: no event of an earlier time follows it there."""
+
+    tick: int
+    watermark_ms: int

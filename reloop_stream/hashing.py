@@ -1,0 +1,51 @@
+"""Hashing feature values into buckets: integers by a 64-bit mix in numpy, text by MurmurHash3, the field's name included."""
+
+from __future__ import annotations
+
+import mmh3
+import numpy as np
+
+__all__ = ["bucket", "field_salt", "hash_integers", "hash_texts", "mix64"]
+
+# The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit changes half of the output's.
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_FIRST = np.uint64(0xBF58476D1CE4E5B9)
+_SECOND = np.uint64(0x94D049BB133111EB)
+
+
+def mix64(values: np.ndarray) -> np.ndarray:
+    """SplitMix64 of each value: uint64 [n].
+
+    >>> mix64(np.array([0], dtype=np.uint64)).tolist()
+    [16294208416658607535]
+    """
+    mixed = values.astype(np.uint64) + _GOLDEN
+    mixed ^= mixed >> np.uint64(30)
+    mixed *= _FIRST
+    mixed ^= mixed >> np.uint64(27)
+    mixed *= _SECOND
+    mixed ^= mixed >> np.uint64(31)
+    return mixed
+
+
+def field_salt(name: str) -> np.uint64:
+    """A field's own 64-bit number, so that equal values of two fields fall apart."""
+    return np.uint64(mmh3.hash64(name.encode(), signed=False)[0])
+
+
+def hash_integers(values: np.ndarray, salt: np.uint64) -> np.ndarray:
+    """uint64 [n] from integers [n]."""
+    return mix64(values.astype(np.int64).view(np.uint64) ^ salt)
+
+
+def hash_texts(values: np.ndarray, salt: np.uint64) -> np.ndarray:
+    """uint64 [n] from texts [n]; each distinct text is hashed once."""
+    unique, inverse = np.unique(values.astype(str), return_inverse=True)
+    seed = int(salt) & 0xFFFFFFFF
+    hashes = [mmh3.hash64(text.encode(), seed, signed=False)[0] for text in unique.tolist()]
+    return np.array(hashes, dtype=np.uint64)[inverse]
+
+
+def bucket(hashes: np.ndarray, buckets: int) -> np.ndarray:
+    """int64 [n] in [0, buckets): the hash's upper 32 bits as a fraction of the buckets."""
+    return ((hashes >> np.uint64(32)) * np.uint64(buckets) >> np.uint64(32)).astype(np.int64)

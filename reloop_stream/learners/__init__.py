@@ -1,0 +1,63 @@
+"""Learners behind one protocol. torch and river are imported when a learner of that kind is made."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.learners.base import BASE_RATE, BaseRate, FrozenModel, Learner
+from reloop_stream.snapshot import SnapshotError, unpack
+
+__all__ = ["BaseRate", "FrozenModel", "Learner", "digest", "freeze_from_bytes", "make_learner"]
+
+
+def make_learner(
+    config: LearnerConfig, fields: Sequence[FieldConfig], *, name: str, seed: int, base_rate: float
+) -> Learner:
+    """A learner at version 0.
+
+    seed: of its first weights; learners that share it begin equal. base_rate: what it predicts at first, about.
+    Raises ValueError for a base rate outside (0, 1) and for a device that this machine lacks.
+    """
+    BaseRate(base_rate)  # checks it
+    if config.kind == "river":
+        from reloop_stream.learners.river_learner import RiverLearner
+
+        return RiverLearner(config, fields, name=name, seed=seed, base_rate=base_rate)
+    from reloop_stream.learners.torch_learner import TorchLearner
+
+    return TorchLearner(config, fields, name=name, seed=seed, base_rate=base_rate)
+
+
+def freeze_from_bytes(data: bytes, fields: Sequence[FieldConfig], config: LearnerConfig) -> FrozenModel:
+    """The deployed model that `to_bytes` wrote. Raises SnapshotError where it is another model's."""
+    meta, arrays = unpack(data)
+    if meta.get("kind") == BASE_RATE:
+        return BaseRate(meta["rate"], meta["name"])
+    if config.kind == "river":
+        from reloop_stream.learners.river_learner import RiverModel
+
+        return RiverModel.from_snapshot(meta, arrays, fields, config)
+    from reloop_stream.learners.torch_learner import TorchModel
+
+    return TorchModel.from_snapshot(meta, arrays, fields, config)
+
+
+def digest(snapshot: bytes) -> str:
+    """sha256 of a learner's weights: their names, shapes and bytes, and nothing else of the snapshot.
+
+    Raises SnapshotError where the bytes are no learner's snapshot.
+    """
+    _, arrays = unpack(snapshot)
+    weights = {name: array for name, array in arrays.items() if name.startswith("weights.")}
+    if not weights:
+        raise SnapshotError("digest: the snapshot holds no weights")
+    sums = hashlib.sha256()
+    for name in sorted(weights):
+        array = np.ascontiguousarray(weights[name])
+        sums.update(f"{name}:{array.dtype.str}:{array.shape}".encode())
+        sums.update(array.tobytes())
+    return sums.hexdigest()

@@ -1,0 +1,124 @@
+"""What a learner and a deployed model are. Free of torch, so that processes that train nothing start quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from reloop_stream.config import LossConfig
+from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features import Encoder
+from reloop_stream.snapshot import pack
+
+__all__ = ["BaseRate", "FrozenModel", "LastPredictions", "Learner", "last_predictions"]
+
+BASE_RATE = "base-rate"
+
+
+class FrozenModel(Protocol):
+    """A model version as serving deploys it: in eval mode, and immutable. Version 0 predicts the base rate."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        """pCTR, float64 [n]."""
+
+    def score_candidates(
+        self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
+    ) -> np.ndarray:
+        """pCTR of each request's candidates, float64 [R, K]; request columns are [R], item columns [N], candidates
+        int [R, K] are rows of the items."""
+
+    def to_bytes(self) -> bytes:
+        """A snapshot; `reloop_stream.learners.freeze_from_bytes` reads it."""
+
+
+class Learner(Protocol):
+    """A model that learns batch by batch. `version` rises by one with each `publish`."""
+
+    name: str
+    version: int
+    encoder: Encoder
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        """pCTR in eval mode, float64 [n]. Changes nothing."""
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        """Learn a batch: one step (torch), or one example after the other (river).
+
+        foreign: bool [n], rows that another arm's model served: their stamps are not this model's last predictions.
+        Returns the pCTR of each row before it was learnt, float64 [n].
+        """
+
+    def publish(self) -> FrozenModel:
+        """A frozen copy under the next version number."""
+
+    def reset(self) -> None:
+        """Back to the first weights and a fresh optimiser (a cold start); the version stays."""
+
+    def snapshot(self) -> bytes:
+        """Weights, optimiser, version, and the last published version."""
+
+    def restore(self, data: bytes) -> None:
+        """Put back a snapshot. Raises SnapshotError where it is another model's, or no snapshot."""
+
+
+class BaseRate:
+    """Version 0: the base rate for everything."""
+
+    version = 0
+
+    def __init__(self, rate: float, name: str = BASE_RATE) -> None:
+        if not 0 < rate < 1:
+            raise ValueError(f"base rate: got {rate}, must be in (0, 1)")
+        self.rate = rate
+        self.name = name
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        return np.full(len(next(iter(features.values()))), self.rate)
+
+    def score_candidates(
+        self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
+    ) -> np.ndarray:
+        return np.full(candidates.shape, self.rate)
+
+    def to_bytes(self) -> bytes:
+        return pack({"kind": BASE_RATE, "name": self.name, "rate": self.rate}, {})
+
+
+class LastPredictions(NamedTuple):
+    """p_last: float64 [n]. known: bool [n], whether the row has one."""
+
+    p_last: np.ndarray
+    known: np.ndarray
+
+
+def last_predictions(
+    loss: LossConfig, examples: ExampleBatch, foreign: np.ndarray | None, last: FrozenModel | None
+) -> LastPredictions:
+    """The last version's predictions that a loss compares with.
+
+    `stamp`: of the version that served, unless that was the untrained version 0. `last_version`, and rows that another
+    arm served: those of `last`, the version published last before this training.
+    """
+    exposures = examples.exposures
+    n = len(examples)
+    if loss.name == "bce":
+        return LastPredictions(np.zeros(n), np.zeros(n, dtype=bool))
+    if loss.p_last == "last_version":
+        scored = np.ones(n, dtype=bool)
+    else:
+        scored = np.zeros(n, dtype=bool) if foreign is None else foreign
+    p_last = np.array(exposures.pctr, dtype=np.float64)
+    known = np.asarray(exposures.model_version > 0) & ~scored
+    if last is not None and scored.any():
+        rows = exposures if scored.all() else exposures.take(scored)
+        p_last[scored] = last.predict(rows.features)
+        known |= scored
+    return LastPredictions(p_last, known)

@@ -1,0 +1,139 @@
+"""Adaptive updates of an embedding table: only the rows that a batch touches, their gradients summed first.
+
+The rules equal torch.optim's on coalesced sparse gradients (Adagrad, SparseAdam, SGD). On the CPU numba runs them; on
+other devices torch does, and the tests hold the two against each other.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from reloop_stream.config import OptimizerConfig
+
+__all__ = ["TableUpdates"]
+
+ADAGRAD_EPS = 1e-10
+ADAM_EPS = 1e-8
+ADAM_BETAS = (0.9, 0.999)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sum_by_row(slots, gradient, place, touched, summed):  # type: ignore[no-untyped-def]
+    """Sum the gradients of each row into `summed`; the rows into `touched`. place: -1 everywhere, and again after."""
+    n = 0
+    width = gradient.shape[1]
+    for i in range(len(slots)):
+        row = slots[i]
+        at = place[row]
+        if at < 0:
+            at = n
+            place[row] = n
+            touched[n] = row
+            for j in range(width):
+                summed[n, j] = gradient[i, j]
+            n += 1
+        else:
+            for j in range(width):
+                summed[at, j] += gradient[i, j]
+    for i in range(n):
+        place[touched[i]] = -1
+    return n
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sgd(table, touched, summed, n, lr, l2):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        row = touched[i]
+        for j in range(table.shape[1]):
+            table[row, j] -= lr * (summed[i, j] + l2 * table[row, j])
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _adagrad(table, squares, touched, summed, n, lr, l2, eps):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        row = touched[i]
+        for j in range(table.shape[1]):
+            g = summed[i, j] + l2 * table[row, j]
+            squares[row, j] += g * g
+            table[row, j] -= lr * g / (np.sqrt(squares[row, j]) + eps)
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _adam(table, first, second, touched, summed, n, step_size, l2, beta1, beta2, eps):  # type: ignore[no-untyped-def]
+    for i in range(n):
+        row = touched[i]
+        for j in range(table.shape[1]):
+            g = summed[i, j] + l2 * table[row, j]
+            first[row, j] += (1 - beta1) * (g - first[row, j])
+            second[row, j] += (1 - beta2) * (g * g - second[row, j])
+            table[row, j] -= step_size * first[row, j] / (np.sqrt(second[row, j]) + eps)
+
+
+class TableUpdates:
+    """The optimiser of one table, float32 [rows, width]."""
+
+    def __init__(self, config: OptimizerConfig, table: Tensor) -> None:
+        self._config = config
+        self._table = table
+        self._lr = config.embedding_lr or config.lr
+        self._steps = 0
+        states = {"sgd": (), "adagrad": ("squares",), "adam": ("first", "second")}[config.name]
+        start = config.initial_accumulator if config.name == "adagrad" else 0.0
+        self._state = {name: torch.full_like(table, start) for name in states}
+        self._place = np.full(len(table), -1, dtype=np.int32) if table.device.type == "cpu" else None
+
+    def step(self, slots: Tensor, gradient: Tensor) -> None:
+        """slots: int64 [n], rows of the table, repeats allowed. gradient: float32 [n, width]."""
+        self._steps += 1
+        if self._place is None:
+            self._step_in_torch(slots, gradient)
+            return
+        config, table, n = self._config, self._table.numpy(), len(slots)
+        touched = np.empty(n, dtype=np.int64)
+        summed = np.empty((n, table.shape[1]), dtype=np.float32)
+        n = _sum_by_row(slots.numpy(), gradient.numpy(), self._place, touched, summed)
+        lr, l2 = np.float32(self._lr), np.float32(config.l2)
+        state = [array.numpy() for array in self._state.values()]
+        if config.name == "sgd":
+            _sgd(table, touched, summed, n, lr, l2)
+        elif config.name == "adagrad":
+            _adagrad(table, *state, touched, summed, n, lr, l2, np.float32(ADAGRAD_EPS))
+        else:
+            beta1, beta2 = map(np.float32, ADAM_BETAS)
+            step_size = np.float32(self._adam_step_size())
+            _adam(table, *state, touched, summed, n, step_size, l2, beta1, beta2, np.float32(ADAM_EPS))
+
+    def _adam_step_size(self) -> float:
+        beta1, beta2 = ADAM_BETAS
+        return self._lr * math.sqrt(1 - beta2**self._steps) / (1 - beta1**self._steps)
+
+    def _step_in_torch(self, slots: Tensor, gradient: Tensor) -> None:
+        config, table = self._config, self._table
+        rows, inverse = torch.unique(slots, return_inverse=True)
+        g = torch.zeros(len(rows), table.shape[1], device=table.device).index_add_(0, inverse, gradient)
+        g += config.l2 * table[rows]
+        if config.name == "sgd":
+            table[rows] -= self._lr * g
+        elif config.name == "adagrad":
+            squares = self._state["squares"]
+            squares[rows] += g.square()
+            table[rows] -= self._lr * g / (squares[rows].sqrt() + ADAGRAD_EPS)
+        else:
+            beta1, beta2 = ADAM_BETAS
+            first, second = self._state["first"], self._state["second"]
+            first[rows] += (1 - beta1) * (g - first[rows])
+            second[rows] += (1 - beta2) * (g.square() - second[rows])
+            table[rows] -= self._adam_step_size() * first[rows] / (second[rows].sqrt() + ADAM_EPS)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {name: array.cpu().numpy() for name, array in self._state.items()} | {"steps": np.array([self._steps])}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        self._steps = int(state["steps"][0])
+        for name, array in self._state.items():
+            array.copy_(torch.from_numpy(state[name].copy()))

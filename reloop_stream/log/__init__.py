@@ -1,0 +1,48 @@
+"""The event log: one protocol (`base`), two implementations (`embedded`, `kafka`), one codec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from reloop_stream.log.base import (
+    EventLog,
+    LogError,
+    LogUnavailable,
+    OffsetOutOfRange,
+    Partition,
+    Producer,
+    Reader,
+    Record,
+    UnknownTopic,
+)
+
+__all__ = [
+    "EventLog",
+    "LogError",
+    "LogUnavailable",
+    "OffsetOutOfRange",
+    "Partition",
+    "Producer",
+    "Reader",
+    "Record",
+    "UnknownTopic",
+    "open_log",
+]
+
+KAFKA = "kafka://"
+
+
+def open_log(place: str | Path, *, unavailable_after_s: float = 60.0) -> EventLog:
+    """The log at a place: a folder (a Path) or `kafka://HOST:PORT[,HOST:PORT]`.
+
+    unavailable_after_s: wall-clock seconds to wait for a broker that is gone. Raises ValueError on any other place.
+    """
+    if isinstance(place, Path):
+        from reloop_stream.log.embedded import EmbeddedLog
+
+        return EmbeddedLog(place)
+    if place.startswith(KAFKA) and len(place) > len(KAFKA):
+        from reloop_stream.log.kafka import KafkaLog
+
+        return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s)
+    raise ValueError(f"log: got {place!r}, must be a Path or kafka://HOST:PORT[,HOST:PORT]")

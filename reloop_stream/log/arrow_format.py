@@ -1,0 +1,183 @@
+"""Arrow: a batch as one record of the IPC stream format.
+
+Columns that `events.constant` made are not written row by row: they travel once, as JSON in the schema's metadata.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from reloop_stream.events import (
+    ClickBatch,
+    Column,
+    EventError,
+    ExampleBatch,
+    ExposureBatch,
+    ListColumn,
+    constant,
+    is_constant,
+)
+
+__all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode"]
+
+CONSTANTS = b"constants"
+FEATURE = "features."
+
+# What a column may hold: "id" is int64 or text, the rest are numpy types. Narrower integers are widened on reading.
+EXPOSURE_COLUMNS: dict[str, str] = {
+    "request_id": "id",
+    "exposure_id": "id",
+    "event_time_ms": "int64",
+    "user_id": "id",
+    "item_id": "id",
+    "arm": "text",
+    "position": "int32",
+    "n_candidates": "int32",
+    "model_name": "text",
+    "model_version": "int64",
+    "pctr": "float64",
+    "propensity": "float64",
+}
+CLICK_COLUMNS: dict[str, str] = {"exposure_id": "id", "event_time_ms": "int64", "click_time_ms": "int64", "arm": "text"}
+EXAMPLE_COLUMNS: dict[str, str] = {"label": "uint8", "label_time_ms": "int64", "status": "uint8"}
+OPTIONAL = {("click", "arm")}
+NULLABLE = "propensity"
+
+
+def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
+    """The bytes of one arrow record."""
+    constants: dict[str, Any] = {}
+    names: list[str] = []
+    arrays: list[pa.Array] = []
+    for name, column in _columns(batch):
+        if is_constant(column):
+            constants[name] = [column.dtype.str if column.dtype.kind not in "UO" else "text", _plain(column[0])]  # type: ignore[union-attr, index]
+        else:
+            names.append(name)
+            arrays.append(_to_arrow(column, name == NULLABLE))
+    constants["rows"] = len(batch)
+    types = tuple(array.type for array in arrays)
+    schema = _schema(tuple(names), types).with_metadata({CONSTANTS: json.dumps(constants).encode()})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.record_batch(arrays, schema=schema))
+    return sink.getvalue().to_pybytes()
+
+
+def _columns(batch: ExposureBatch | ClickBatch | ExampleBatch) -> list[tuple[str, Column]]:
+    if isinstance(batch, ExampleBatch):
+        return [*_columns(batch.exposures), *((name, getattr(batch, name)) for name in EXAMPLE_COLUMNS)]
+    if isinstance(batch, ClickBatch):
+        columns = [(name, getattr(batch, name)) for name in CLICK_COLUMNS]
+        return [(name, column) for name, column in columns if column is not None]
+    columns = [(name, getattr(batch, name)) for name in EXPOSURE_COLUMNS]
+    return [*columns, *((FEATURE + name, column) for name, column in batch.features.items())]
+
+
+def _plain(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and np.isnan(plain) else plain
+
+
+def _to_arrow(column: Column, nullable: bool) -> pa.Array:
+    if isinstance(column, ListColumn):
+        return pa.LargeListArray.from_arrays(pa.array(column.offsets), pa.array(column.values))
+    if column.dtype.kind == "U":
+        return pa.array(column.tolist(), pa.string())
+    if column.dtype.kind == "O":
+        return pa.array(column, pa.string())
+    return pa.array(column, from_pandas=nullable)
+
+
+@lru_cache(maxsize=64)
+def _schema(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> pa.Schema:
+    return pa.schema(list(zip(names, types, strict=True)))
+
+
+def decode(value: bytes, kind: Literal["exposure", "click", "example"]) -> ExposureBatch | ClickBatch | ExampleBatch:
+    """The batch in an arrow record. Raises EventError naming the column that is missing or of another type."""
+    try:
+        batch = pa.ipc.open_stream(value).read_next_batch()
+        constants = json.loads((batch.schema.metadata or {}).get(CONSTANTS, b"{}"))
+        n = int(constants.pop("rows", batch.num_rows))
+    except (pa.ArrowException, ValueError, StopIteration, AttributeError, OSError, MemoryError) as error:
+        raise EventError(f"arrow: {len(value)} bytes that are no arrow record ({_one_line(error)})") from None
+    if n != batch.num_rows and batch.num_columns:
+        raise EventError(f"arrow: {batch.num_rows} rows, its constants say {n}")
+    columns: dict[str, Column] = {}
+    try:
+        batch.validate(full=True)
+        for name, (dtype, single) in constants.items():
+            text = dtype == "text"
+            columns[name] = constant(np.nan if single is None else single, n, None if text else np.dtype(dtype))
+        for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            columns[name] = _from_arrow(name, array)
+    except EventError:
+        raise
+    except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
+        raise EventError(f"arrow: {_one_line(error)}") from None
+    return _assemble(columns, kind)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
+
+
+def _from_arrow(name: str, array: pa.Array) -> Column:
+    if array.null_count and name != NULLABLE:
+        raise EventError(f"{name}: {array.null_count} nulls, every row must have a value")
+    if pa.types.is_dictionary(array.type):
+        array = array.dictionary_decode()
+    kind = array.type
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
+        values = array.values
+        return ListColumn(_from_arrow(name, values.slice(offsets[0], offsets[-1] - offsets[0])), offsets - offsets[0])  # type: ignore[arg-type]
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        texts: np.ndarray = array.to_numpy(zero_copy_only=False)
+        return texts.astype(object)
+    if pa.types.is_boolean(kind):
+        return array.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
+        return numbers
+    if array.type == pa.null():
+        return np.full(len(array), np.nan)
+    raise EventError(f"{name}: is of type {kind}, which no event has")
+
+
+def _assemble(columns: Mapping[str, Column], kind: str) -> ExposureBatch | ClickBatch | ExampleBatch:
+    def typed(wanted: Mapping[str, str]) -> list[Any]:
+        return [_typed(name, columns.get(name), rule, (kind, name) in OPTIONAL) for name, rule in wanted.items()]
+
+    if kind == "click":
+        return ClickBatch(*typed(CLICK_COLUMNS))
+    features = {name.removeprefix(FEATURE): column for name, column in columns.items() if name.startswith(FEATURE)}
+    exposures = ExposureBatch(*typed(EXPOSURE_COLUMNS), features=features)
+    return exposures if kind == "exposure" else ExampleBatch(exposures, *typed(EXAMPLE_COLUMNS))
+
+
+def _typed(name: str, column: Column | None, rule: str, optional: bool) -> np.ndarray | None:
+    if column is None:
+        if optional:
+            return None
+        raise EventError(f"{name}: missing")
+    found = "list" if isinstance(column, ListColumn) else column.dtype.kind
+    allowed = {"id": "iuUO", "text": "UO", "float64": "fiu"}.get(rule, "iu")
+    if found not in allowed:
+        raise EventError(f"{name}: has values of type {found if found == 'list' else column.dtype}, must be {rule}")  # type: ignore[union-attr]
+    assert isinstance(column, np.ndarray)
+    if found in "UO":
+        return column
+    wanted = np.dtype("int64" if rule == "id" else rule)
+    if column.dtype == wanted:
+        return column
+    if is_constant(column):
+        return constant(column[0], len(column), wanted)
+    return column.astype(wanted)

@@ -1,0 +1,128 @@
+"""What an event log is: Kafka's own ideas (topics, partitions, offsets, headers, retention) as a small protocol.
+
+Two implementations keep it: `reloop_stream.log.embedded` (files in a folder) and `reloop_stream.log.kafka`. Both are
+single-writer per (topic, partition), at least once, and ordered within a partition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import NamedTuple, Protocol, Self, runtime_checkable
+
+__all__ = [
+    "EventLog",
+    "LogError",
+    "LogUnavailable",
+    "OffsetOutOfRange",
+    "Partition",
+    "Producer",
+    "Reader",
+    "Record",
+    "UnknownTopic",
+]
+
+
+class LogError(Exception):
+    """The log cannot do what was asked. The message names the place and the fix."""
+
+
+class LogUnavailable(LogError):
+    """The broker has not answered for the stated time (or the folder is gone). Nothing acknowledged was lost."""
+
+
+class UnknownTopic(LogError):
+    """The topic, or that partition of it, does not exist."""
+
+
+class OffsetOutOfRange(LogError):
+    """The offset asked for is no longer retained, or lies beyond the end: reading on would lose events in silence."""
+
+
+class Partition(NamedTuple):
+    """One partition of one topic."""
+
+    topic: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One record as it lies in the log. `offset` names it; offsets rise, and may have gaps (as Kafka's do)."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    value: bytes
+    headers: Mapping[str, bytes]
+
+
+class Producer(Protocol):
+    """Appends records. Made and used within one process."""
+
+    def append(
+        self, partition: Partition, value: bytes, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Append one record, in call order within a partition. May return before it is durable; blocks when too much
+        is in flight. Raises UnknownTopic; LogUnavailable after the log's stated wait."""
+
+    def flush(self) -> None:
+        """Return when every record appended so far can be read. Raises LogUnavailable after the log's stated wait."""
+
+    def close(self) -> None:
+        """Flush, then release what is held."""
+
+
+class Reader(Protocol):
+    """Reads assigned partitions from given offsets on; commits nothing, forgets nothing."""
+
+    def poll(self, timeout_s: float = 0.0, max_records: int = 5000) -> list[Record]:
+        """Records that follow what was polled before, in order within each partition; an empty list when none came
+        within `timeout_s`. Never returns a part of a record. Raises OffsetOutOfRange, LogUnavailable."""
+
+    def position(self) -> dict[Partition, int]:
+        """For each assigned partition the offset of the next record to read: one past the last polled record, or the
+        offset that reading began at."""
+
+    def close(self) -> None:
+        """Release what is held."""
+
+
+@runtime_checkable
+class EventLog(Protocol):
+    """A log. Cheap to make; open one in each process (`reloop_stream.log.open_log`)."""
+
+    def create_topics(self, partitions: Mapping[str, int]) -> None:
+        """Create the topics that do not exist. Raises LogError where one exists with another number of partitions."""
+
+    def producer(self) -> Producer: ...
+
+    def reader(self, offsets: Mapping[Partition, int]) -> Reader:
+        """A reader of exactly these partitions, each from its offset. Raises UnknownTopic, OffsetOutOfRange."""
+
+    def partitions(self, topic: str) -> list[Partition]:
+        """The topic's partitions by number. Raises UnknownTopic."""
+
+    def begin_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """The first retained offset of each."""
+
+    def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        """One past the last record of each."""
+
+    def delete_before(self, offsets: Mapping[Partition, int]) -> None:
+        """Allow records before these offsets to go (Kafka's delete_records). May keep more than it must."""
+
+    def delete_topics(self, topics: Iterable[str]) -> None:
+        """Remove the topics that exist, with all their records."""
+
+    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        """Note a group's progress, for lag displays alone: nothing here ever reads it back."""
+
+    def close(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...

@@ -1,0 +1,197 @@
+"""JSON: an event a record, for people and other tools. Records are keyed by exposure_id."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+
+from reloop_stream.events import (
+    SCHEMA_VERSION,
+    ClickBatch,
+    Column,
+    EventError,
+    ExampleBatch,
+    ExposureBatch,
+    ListColumn,
+)
+from reloop_stream.log.base import Record
+
+__all__ = ["decode", "encode"]
+
+Id = int | str
+Feature = int | float | str | list[int | str]
+
+
+class ExposureEvent(msgspec.Struct):
+    schema_version: int
+    request_id: Id
+    exposure_id: Id
+    event_time_ms: int
+    user_id: Id
+    item_id: Id
+    arm: str
+    position: int
+    n_candidates: int
+    model_name: str
+    model_version: int
+    pctr: float
+    propensity: float | None = None
+    features: dict[str, Feature] = {}
+
+
+class ClickEvent(msgspec.Struct, omit_defaults=True):
+    schema_version: int
+    exposure_id: Id
+    event_time_ms: int
+    click_time_ms: int
+    arm: str | None = None
+
+
+class ExampleEvent(ExposureEvent, kw_only=True):
+    label: int
+    label_time_ms: int
+    status: int
+
+
+STRUCTS: dict[str, type[Any]] = {"exposure": ExposureEvent, "click": ClickEvent, "example": ExampleEvent}
+_DECODERS = {kind: msgspec.json.Decoder(struct).decode for kind, struct in STRUCTS.items()}
+_encode = msgspec.json.Encoder().encode
+_IDS = ("request_id", "exposure_id", "user_id", "item_id")
+_NUMBERS: dict[str, Any] = {
+    "event_time_ms": np.int64,
+    "click_time_ms": np.int64,
+    "label_time_ms": np.int64,
+    "position": np.int32,
+    "n_candidates": np.int32,
+    "model_version": np.int64,
+    "pctr": np.float64,
+    "label": np.uint8,
+    "status": np.uint8,
+}
+INT64 = range(-(1 << 63), 1 << 63)
+INT32 = range(-(1 << 31), 1 << 31)
+
+
+def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> Iterator[tuple[bytes, bytes]]:
+    """(key, value) of each event."""
+    if isinstance(batch, ClickBatch):
+        n = len(batch)
+        arms = [None] * n if batch.arm is None else batch.arm.tolist()
+        columns = (batch.exposure_id, batch.event_time_ms, batch.click_time_ms)
+        rows = zip(*(column.tolist() for column in columns), arms, strict=True)
+        for row in rows:
+            yield str(row[0]).encode(), _encode(ClickEvent(SCHEMA_VERSION, *row))
+        return
+    exposures = batch.exposures if isinstance(batch, ExampleBatch) else batch
+    names = [name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features", "propensity")]
+    stamped = zip(*(getattr(exposures, name).tolist() for name in names), strict=True)
+    propensity = (None if math.isnan(p) else p for p in exposures.propensity.tolist())
+    extra: Any = [()] * len(batch)
+    if isinstance(batch, ExampleBatch):
+        extra = zip(batch.label.tolist(), batch.label_time_ms.tolist(), batch.status.tolist(), strict=True)
+    for row, odds, features, label in zip(stamped, propensity, _feature_rows(exposures), extra, strict=True):
+        if label:
+            named = dict(zip(("label", "label_time_ms", "status"), label, strict=True))
+            value: Any = ExampleEvent(SCHEMA_VERSION, *row, odds, features, **named)
+        else:
+            value = ExposureEvent(SCHEMA_VERSION, *row, odds, features)
+        yield str(row[1]).encode(), _encode(value)
+
+
+def _feature_rows(batch: ExposureBatch) -> Iterator[dict[str, Any]]:
+    if not batch.features:
+        yield from ({} for _ in range(len(batch)))
+        return
+    columns = []
+    for column in batch.features.values():
+        if isinstance(column, ListColumn):
+            at, values = column.offsets.tolist(), column.values.tolist()
+            columns.append([values[a:b] for a, b in zip(at, at[1:], strict=False)])
+        else:
+            columns.append(column.tolist())
+    for row in zip(*columns, strict=True):
+        yield dict(zip(batch.features, row, strict=True))
+
+
+def decode(
+    records: Sequence[Record], kind: Literal["exposure", "click", "example"], on_dead: Callable[[Record, str], None]
+) -> Iterator[tuple[list[Record], Any]]:
+    """Batches of consecutive events whose ids and features are of the same types, with the records they came from."""
+    read = _DECODERS[kind]
+    events = []
+    for record in records:
+        try:
+            event = read(record.value)
+            _check(event)
+        except (msgspec.MsgspecError, EventError, UnicodeDecodeError) as error:
+            on_dead(record, f"json: {error}" if not isinstance(error, EventError) else str(error))
+            continue
+        events.append((record, event))
+    for _, group in groupby(events, key=lambda pair: _signature(pair[1])):
+        pairs = list(group)
+        yield [record for record, _ in pairs], _to_batch([event for _, event in pairs], kind)
+
+
+def _check(event: Any) -> None:
+    if not 1 <= event.schema_version <= SCHEMA_VERSION:
+        raise EventError(f"schema_version: got {event.schema_version}, this program reads 1 to {SCHEMA_VERSION}")
+    for name in event.__struct_fields__:
+        value = getattr(event, name)
+        bounds = INT32 if name in ("position", "n_candidates") else range(256) if name in ("label", "status") else INT64
+        if type(value) is int and value not in bounds:
+            raise EventError(f"{name}: got {value}, must lie in [{bounds.start}, {bounds.stop - 1}]")
+    for name, value in getattr(event, "features", {}).items():
+        many = value if isinstance(value, list) else [value]
+        if any(type(one) is int and one not in INT64 for one in many):
+            raise EventError(f"features.{name}: got {value}, integers must have at most 64 bits")
+        if len({type(one) for one in many}) > 1:
+            raise EventError(f"features.{name}: got {value}, a list must hold integers or texts, not both")
+
+
+def _signature(event: Any) -> Any:
+    """What must be equal for events to share columns."""
+    if isinstance(event, ClickEvent):
+        return type(event.exposure_id), event.arm is None
+    ids = tuple(type(getattr(event, name)) for name in _IDS)
+    return ids, tuple((name, _feature_type(value)) for name, value in event.features.items())
+
+
+def _feature_type(value: Feature) -> Any:
+    return (list, type(value[0])) if isinstance(value, list) and value else type(value)
+
+
+def _to_batch(events: list[Any], kind: str) -> ExposureBatch | ClickBatch | ExampleBatch:
+    def column(name: str) -> Any:
+        values = [getattr(event, name) for event in events]
+        if name == "propensity":
+            return np.array([math.nan if value is None else value for value in values], dtype=np.float64)
+        return _array(values, _NUMBERS.get(name))
+
+    if kind == "click":
+        arm = None if events[0].arm is None else column("arm")
+        return ClickBatch(column("exposure_id"), column("event_time_ms"), column("click_time_ms"), arm)
+    names = [name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features")]
+    features = {name: _feature_column([event.features[name] for event in events]) for name in events[0].features}
+    exposures = ExposureBatch(*(column(name) for name in names), features=features)
+    if kind == "exposure":
+        return exposures
+    return ExampleBatch(exposures, column("label"), column("label_time_ms"), column("status"))
+
+
+def _array(values: list[Any], dtype: Any = None) -> np.ndarray:
+    if dtype is None:
+        dtype = object if isinstance(values[0], str) else np.float64 if isinstance(values[0], float) else np.int64
+    return np.array(values, dtype=dtype)
+
+
+def _feature_column(values: list[Any]) -> Column:
+    if not isinstance(values[0], list):
+        return _array(values)
+    lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
+    flat = [one for value in values for one in value]
+    return ListColumn(_array(flat) if flat else np.zeros(0, np.int64), np.concatenate(([0], np.cumsum(lengths))))

@@ -1,0 +1,339 @@
+"""The log on Apache Kafka, by kafka-python.
+
+A broker that goes away is waited for, for a stated time. The producer is idempotent, so that what it sends again when the
+broker is back lies in the log once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import kafka
+import kafka.errors as errors
+from kafka.structs import OffsetAndMetadata, TopicPartition
+
+from reloop_stream.log.base import LogError, LogUnavailable, OffsetOutOfRange, Partition, Record, UnknownTopic
+
+__all__ = ["TOPIC_CONFIG", "KafkaLog"]
+
+logger = logging.getLogger(__name__)
+
+MAX_RECORD_BYTES = 8 << 20
+# Kafka's own retention goes by the clock on the wall, the lab's by simulated time: nothing may expire by itself.
+TOPIC_CONFIG = {"retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
+
+BATCH_BYTES = 256 << 10
+# How long a record may wait for others: measured to be worth a tenth of the rate against 5 ms, and no reader is that near.
+LINGER_MS = 20
+IN_FLIGHT = 1000  # records, and
+IN_FLIGHT_BYTES = 32 << 20  # bytes that may wait for the broker: send() itself never blocks
+CALL_MS = 5_000  # one attempt of a request
+RETRY_S = 0.25
+PROBE_AFTER_S = 2.0  # without a record; a poll of a dead broker is as silent as that of an idle one
+
+T = TypeVar("T")
+# What a broker that is away or still starting answers.
+AWAY = (errors.KafkaConnectionError, errors.KafkaTimeoutError, errors.RetriableError, errors.BrokerNotAvailableError)
+
+
+def _tp(partition: Partition) -> TopicPartition:
+    return TopicPartition(partition.topic, partition.number)
+
+
+class KafkaLog:
+    """A log on a Kafka cluster. Clients are made when first needed, inside the process that uses them.
+
+    bootstrap: `HOST:PORT[,HOST:PORT]`. unavailable_after_s: seconds to wait for a broker that does not answer.
+    """
+
+    def __init__(self, bootstrap: str, *, unavailable_after_s: float = 60.0) -> None:
+        self.bootstrap = bootstrap.split(",")
+        self.unavailable_after_s = unavailable_after_s
+        self._admin: Any = None
+        self._lookup: Any = None
+
+    def patiently(self, action: Callable[[], T]) -> T:
+        """What the action returns; while the broker is away, try again. Raises LogUnavailable after the stated time."""
+        deadline = time.monotonic() + self.unavailable_after_s
+        warned = False
+        while True:
+            try:
+                return action()
+            except AWAY as error:
+                self._drop_clients()
+                if time.monotonic() >= deadline:
+                    raise self.unavailable(error) from None
+                if not warned:
+                    logger.warning("%s does not answer; waiting up to %g s", self.address, self.unavailable_after_s)
+                    warned = True
+                time.sleep(RETRY_S)
+
+    @property
+    def address(self) -> str:
+        return f"kafka://{','.join(self.bootstrap)}"
+
+    def unavailable(self, error: BaseException | None = None) -> LogUnavailable:
+        cause = f" ({type(error).__name__})" if error else ""
+        return LogUnavailable(
+            f"{self.address} has not answered for {self.unavailable_after_s:g} s{cause}; start the broker, "
+            "or raise log.unavailable_after_s"
+        )
+
+    def common(self) -> dict[str, Any]:
+        """Settings of every client."""
+        return {
+            "bootstrap_servers": self.bootstrap,
+            "request_timeout_ms": CALL_MS,
+            "reconnect_backoff_max_ms": 1_000,
+            "bootstrap_timeout_ms": CALL_MS,
+        }
+
+    def _drop_clients(self) -> None:
+        for client in (self._admin, self._lookup):
+            if client is not None:
+                with contextlib.suppress(errors.KafkaError):
+                    client.close()
+        self._admin = self._lookup = None
+
+    def _administer(self) -> Any:
+        if self._admin is None:
+            self._admin = kafka.KafkaAdminClient(**self.common())
+        return self._admin
+
+    def _look_up(self) -> Any:
+        if self._lookup is None:
+            self._lookup = kafka.KafkaConsumer(enable_auto_commit=False, **self.common())
+        return self._lookup
+
+    def create_topics(self, partitions: Mapping[str, int]) -> None:
+        def create() -> None:
+            existing = self._administer().list_topics()
+            missing = {
+                topic: {"num_partitions": n, "replication_factor": 1, "configs": TOPIC_CONFIG}
+                for topic, n in partitions.items()
+                if topic not in existing
+            }
+            if missing:
+                with contextlib.suppress(errors.TopicAlreadyExistsError):
+                    self._administer().create_topics(missing, wait_for_metadata=True)
+
+        self.patiently(create)
+        for topic, n in partitions.items():
+            if (found := len(self.partitions(topic))) != n:
+                raise LogError(f"{topic}: exists with {found} partitions, asked for {n}; use another --out (the prefix)")
+
+    def producer(self) -> _Producer:
+        return _Producer(self)
+
+    def reader(self, offsets: Mapping[Partition, int]) -> _Reader:
+        begin, end = self.begin_offsets(list(offsets)), self.end_offsets(list(offsets))
+        for partition, offset in offsets.items():
+            if not begin[partition] <= offset <= end[partition]:
+                raise OffsetOutOfRange(
+                    f"{partition.topic}[{partition.number}]: offset {offset} is not retained: the log holds "
+                    f"{begin[partition]} to {end[partition]}; use `log.retention: all` to keep everything"
+                )
+        return _Reader(self, offsets)
+
+    def partitions(self, topic: str) -> list[Partition]:
+        def look() -> set[int] | None:
+            found: set[int] | None = self._look_up().partitions_for_topic(topic)
+            return found
+
+        numbers = self.patiently(look)
+        if not numbers:
+            raise UnknownTopic(f"{self.address}: has no topic {topic}; create it first")
+        return [Partition(topic, number) for number in sorted(numbers)]
+
+    def _offsets(self, partitions: Sequence[Partition], which: str) -> dict[Partition, int]:
+        if not partitions:
+            return {}
+        for topic in {partition.topic for partition in partitions}:
+            known = self.partitions(topic)
+            if unknown := [p for p in partitions if p.topic == topic and p not in known]:
+                raise UnknownTopic(f"{self.address}: has no {topic}[{unknown[0].number}]; create its topic first")
+        found = self.patiently(lambda: getattr(self._look_up(), which)([_tp(p) for p in partitions]))
+        return {partition: found[_tp(partition)] for partition in partitions}
+
+    def begin_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return self._offsets(partitions, "beginning_offsets")
+
+    def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
+        return self._offsets(partitions, "end_offsets")
+
+    def delete_before(self, offsets: Mapping[Partition, int]) -> None:
+        wanted = {_tp(partition): offset for partition, offset in offsets.items() if offset > 0}
+        if wanted:
+            self.patiently(lambda: self._administer().delete_records(wanted))
+
+    def delete_topics(self, topics: Iterable[str]) -> None:
+        wanted = set(topics)
+
+        def delete() -> None:
+            if existing := wanted & set(self._administer().list_topics()):
+                self._administer().delete_topics(sorted(existing))
+
+        self.patiently(delete)
+
+    def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
+        """For lag displays alone: a broker that does not take it is no reason to wait."""
+        consumer = None
+        try:
+            consumer = kafka.KafkaConsumer(group_id=group, enable_auto_commit=False, **self.common())
+            consumer.assign([_tp(partition) for partition in offsets])
+            consumer.commit({_tp(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()})
+        except errors.KafkaError as error:
+            logger.info("offsets of group %s were not committed: %s", group, error)
+        finally:
+            if consumer is not None:
+                with contextlib.suppress(errors.KafkaError):
+                    consumer.close(autocommit=False)
+
+    def close(self) -> None:
+        self._drop_clients()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Producer:
+    def __init__(self, log: KafkaLog) -> None:
+        self._log = log
+        self._waiting: deque[tuple[Any, int]] = deque()
+        self._bytes = 0
+        self._client = log.patiently(self._connect)
+
+    def _connect(self) -> Any:
+        wait_ms = int(self._log.unavailable_after_s * 1000)
+        return kafka.KafkaProducer(
+            **{**self._log.common(), "request_timeout_ms": min(CALL_MS, max(1000, wait_ms - LINGER_MS))},
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=LINGER_MS,
+            batch_size=BATCH_BYTES,
+            max_request_size=MAX_RECORD_BYTES,
+            max_block_ms=wait_ms,
+            delivery_timeout_ms=max(wait_ms, CALL_MS + LINGER_MS),
+        )
+
+    def append(
+        self, partition: Partition, value: bytes, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+    ) -> None:
+        while self._waiting and (
+            self._waiting[0][0].is_done or len(self._waiting) > IN_FLIGHT or self._bytes > IN_FLIGHT_BYTES
+        ):
+            self._settle()
+        try:
+            future = self._client.send(
+                partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number
+            )
+        except errors.UnknownTopicOrPartitionError:
+            raise UnknownTopic(f"{self._log.address}: has no {partition.topic}[{partition.number}]") from None
+        except errors.MessageSizeTooLargeError as error:
+            raise LogError(f"{partition.topic}[{partition.number}]: a record of {len(value)} bytes: {error}") from None
+        except AWAY as error:
+            raise self._log.unavailable(error) from None
+        self._waiting.append((future, len(value)))
+        self._bytes += len(value)
+
+    def _settle(self) -> None:
+        """Wait for the oldest record to be in the log."""
+        future, size = self._waiting.popleft()
+        self._bytes -= size
+        try:
+            future.get(timeout=self._log.unavailable_after_s)
+        except errors.KafkaError as error:
+            raise self._log.unavailable(error) from None
+
+    def flush(self) -> None:
+        if self._waiting:
+            with contextlib.suppress(errors.KafkaTimeoutError):  # the futures tell which
+                self._client.flush(timeout=self._log.unavailable_after_s)
+        while self._waiting:
+            self._settle()
+
+    def close(self) -> None:
+        try:
+            self.flush()
+        finally:
+            with contextlib.suppress(errors.KafkaError):
+                self._client.close(timeout=1)
+
+
+class _Reader:
+    def __init__(self, log: KafkaLog, offsets: Mapping[Partition, int]) -> None:
+        self._log = log
+        self._position = dict(offsets)
+        self._names = {_tp(partition): partition for partition in offsets}
+        self._heard = time.monotonic()
+        self._silent_since: float | None = None
+        self._client = log.patiently(self._connect)
+
+    def _connect(self) -> Any:
+        client = kafka.KafkaConsumer(
+            **self._log.common(),
+            enable_auto_commit=False,
+            auto_offset_reset="none",
+            max_partition_fetch_bytes=MAX_RECORD_BYTES,
+            fetch_max_wait_ms=20,
+        )
+        client.assign(list(self._names))
+        for partition, offset in self._position.items():
+            client.seek(_tp(partition), offset)
+        return client
+
+    def poll(self, timeout_s: float = 0.0, max_records: int = 5000) -> list[Record]:
+        try:
+            found = self._client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
+        except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
+            raise OffsetOutOfRange(f"{error}; the broker deleted what was still to be read") from None
+        except AWAY:
+            found = {}
+        records = [
+            Record(self._names[tp], raw.offset, raw.key, raw.value or b"", dict(raw.headers or ()))
+            for tp, raws in found.items()
+            for raw in raws
+        ]
+        for record in records:
+            self._position[record.partition] = record.offset + 1
+        if records:
+            self._heard, self._silent_since = time.monotonic(), None
+        elif time.monotonic() - self._heard > PROBE_AFTER_S:
+            self._probe()
+        return records
+
+    def _probe(self) -> None:
+        """Nothing has come for a while: is the broker there? Raises LogUnavailable when it has been gone too long."""
+        self._heard = time.monotonic()
+        if not self._names:
+            return
+        try:
+            self._client.end_offsets(list(self._names), timeout_ms=CALL_MS)
+        except AWAY as error:
+            if self._silent_since is None:
+                self._silent_since = time.monotonic()
+                logger.warning(
+                    "%s does not answer; waiting up to %g s", self._log.address, self._log.unavailable_after_s
+                )
+            elif time.monotonic() - self._silent_since > self._log.unavailable_after_s:
+                raise self._log.unavailable(error) from None
+        else:
+            self._silent_since = None
+
+    def position(self) -> dict[Partition, int]:
+        return dict(self._position)
+
+    def close(self) -> None:
+        with contextlib.suppress(errors.KafkaError):
+            self._client.close(autocommit=False)

@@ -1,0 +1,140 @@
+"""Cross-entropy, knowledge distillation and ReLoop's self-correction: value, and gradient with respect to the logit.
+
+Source of the equations: Cai et al., "ReLoop: A Self-Correction Continual Learning Loop for Recommender Systems",
+SIGIR 2022. Every function takes numbers or numpy arrays and computes elementwise in float64.
+
+With err = |p - y| and err_last = |p_last - y| the gradient of ReLoop with respect to the logit is that of cross-entropy
+times a weight, so any learner that takes sample weights can minimise it; distillation is cross-entropy with a soft label.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from reloop_stream.config import LossConfig
+
+__all__ = [
+    "TIE",
+    "bce",
+    "d_bce",
+    "d_distillation",
+    "d_reloop",
+    "d_self_correction",
+    "distillation",
+    "distillation_target",
+    "reloop",
+    "reloop_weight",
+    "self_correction",
+    "target_and_weight",
+]
+
+Values: TypeAlias = Any  # a number or an array of them; results have the broadcast shape
+
+# p and p_last closer than this are a tie, which gives no extra weight: a model that scores its own stamp again may
+# differ from it by rounding, and rounding must not decide.
+TIE = 1e-6
+TINY = 1e-12  # keeps the logarithm of a saturated prediction finite
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0 <= alpha <= 1:  # NaN fails too
+        raise ValueError(f"alpha: got {alpha}, must be in [0, 1]")
+
+
+def bce(p: Values, y: Values) -> Values:
+    """Cross-entropy -y·log(p) - (1 - y)·log(1 - p) (Eq. 3); `y` may be a soft label.
+
+    >>> float(round(bce(0.5, 1), 6))
+    0.693147
+    """
+    p = np.clip(np.asarray(p, dtype=np.float64), TINY, 1 - TINY)
+    return -(y * np.log(p) + (1 - y) * np.log1p(-p))
+
+
+def d_bce(p: Values, y: Values) -> Values:
+    """Derivative of `bce` with respect to the logit of p: p - y."""
+    return np.asarray(p, dtype=np.float64) - y
+
+
+def self_correction(p: Values, p_last: Values, y: Values) -> Values:
+    """How much more the new model errs than the last one did: y·max(p_last - p, 0) + (1 - y)·max(p - p_last, 0) (Eq. 2).
+
+    >>> float(round(self_correction(0.3, 0.5, 1), 6)), float(self_correction(0.3, 0.5, 0))
+    (0.2, 0.0)
+    """
+    gap = np.asarray(p_last, dtype=np.float64) - p
+    return y * np.maximum(gap, 0) + (1 - y) * np.maximum(-gap, 0)
+
+
+def _errs_more(p: Values, p_last: Values, y: Values) -> Values:
+    """1 where the new model errs more than the last one, beyond a tie; else 0. For labels 0 and 1."""
+    gap = np.asarray(p_last, dtype=np.float64) - p
+    return np.where(np.asarray(y) > 0.5, gap, -gap) > TIE
+
+
+def d_self_correction(p: Values, p_last: Values, y: Values) -> Values:
+    """Derivative of `self_correction` with respect to the logit of p; 0 at a tie."""
+    p = np.asarray(p, dtype=np.float64)
+    return np.where(np.asarray(y) > 0.5, -1.0, 1.0) * p * (1 - p) * _errs_more(p, p_last, y)
+
+
+def reloop(p: Values, p_last: Values, y: Values, alpha: float) -> Values:
+    """alpha · self_correction + (1 - alpha) · bce (Eq. 4). Raises ValueError for alpha outside [0, 1]."""
+    _check_alpha(alpha)
+    return alpha * self_correction(p, p_last, y) + (1 - alpha) * bce(p, y)
+
+
+def d_reloop(p: Values, p_last: Values, y: Values, alpha: float) -> Values:
+    """Derivative of `reloop` with respect to the logit of p, from the two parts of the loss."""
+    _check_alpha(alpha)
+    return alpha * d_self_correction(p, p_last, y) + (1 - alpha) * d_bce(p, y)
+
+
+def reloop_weight(p: Values, p_last: Values, y: Values, alpha: float) -> Values:
+    """The weight that turns cross-entropy's gradient into ReLoop's: (1 - alpha) + alpha·(1 - err)·1[err > err_last].
+
+    Exact for labels 0 and 1; lies in [1 - alpha, 1).
+
+    >>> float(round(reloop_weight(p=0.02, p_last=0.01, y=0, alpha=0.2), 6))
+    0.996
+    """
+    _check_alpha(alpha)
+    err = np.abs(np.asarray(p, dtype=np.float64) - y)
+    return (1 - alpha) + alpha * (1 - err) * _errs_more(p, p_last, y)
+
+
+def distillation(p: Values, p_last: Values, y: Values, alpha: float) -> Values:
+    """alpha · bce(p, p_last) + (1 - alpha) · bce(p, y): knowledge distillation from the last model (Eq. 5)."""
+    _check_alpha(alpha)
+    return alpha * bce(p, p_last) + (1 - alpha) * bce(p, y)
+
+
+def distillation_target(p_last: Values, y: Values, alpha: float) -> Values:
+    """The soft label (1 - alpha)·y + alpha·p_last: cross-entropy with it is `distillation`."""
+    _check_alpha(alpha)
+    return (1 - alpha) * y + alpha * np.asarray(p_last, dtype=np.float64)
+
+
+def d_distillation(p: Values, p_last: Values, y: Values, alpha: float) -> Values:
+    """Derivative of `distillation` with respect to the logit of p."""
+    return d_bce(p, distillation_target(p_last, y, alpha))
+
+
+def target_and_weight(
+    config: LossConfig, p: np.ndarray, p_last: np.ndarray, y: np.ndarray, has_last: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """What any learner needs: the (soft) label and the weight of each row, float64 [n].
+
+    The gradient with respect to the logit is weight · (p - target). Rows without a last prediction (`has_last` False:
+    stamped by the untrained version 0) get cross-entropy.
+    """
+    y = y.astype(np.float64)
+    if config.name == "distillation":
+        target = np.where(has_last, distillation_target(p_last, y, config.alpha), y)
+        return target, np.full(len(y), config.scale)
+    if config.name == "reloop":
+        weight = np.where(has_last, reloop_weight(p, p_last, y, config.alpha), 1.0)
+        return y, config.scale * weight
+    return y, np.full(len(y), config.scale)

@@ -1,0 +1,95 @@
+"""Progressive (test-then-train) metrics in bounded memory: AUC, log loss, normalised entropy, calibration."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+
+__all__ = ["StreamMetrics"]
+
+# Equal steps of the logit from -16 to 16: pCTR from 1e-7 to 1 - 1e-7 in steps of 0.4% of its odds. Two predictions in
+# one bin count as tied, which moves the AUC by less than 1e-4 for scores spread over one unit of the logit.
+BINS = 8192
+LOGIT_BOUND = 16.0
+TINY = 1e-12
+
+
+class StreamMetrics:
+    """Sums over predictions and labels, from which the metrics follow. Add, merge, and read at any time.
+
+    auc: area under the ROC curve from a histogram over the logit; ties count half.
+    logloss: mean cross-entropy in nats. calibration: sum of predictions over sum of labels; 1 is perfect.
+    ne: normalised entropy, log loss over the entropy of the mean label (He et al. 2014, "Practical lessons from
+    predicting clicks on ads at Facebook"); 1 is as good as knowing the mean.
+    All are NaN where they are not defined.
+
+    >>> metrics = StreamMetrics()
+    >>> metrics.add(np.array([0.1, 0.2, 0.6]), np.array([0, 0, 1]))
+    >>> metrics.n, metrics.auc, round(metrics.calibration, 3)
+    (3, 1.0, 0.9)
+    """
+
+    __slots__ = ("_histogram", "_sums")
+
+    def __init__(self) -> None:
+        self._histogram = np.zeros(2 * BINS, dtype=np.int64)  # negatives, then positives
+        self._sums = np.zeros(4)  # n, labels, predictions, cross-entropy
+
+    def add(self, pctr: np.ndarray, label: np.ndarray) -> None:
+        """Add predictions [n] in [0, 1] and labels [n], 0 or 1."""
+        if not len(pctr):
+            return
+        y = label.astype(bool)
+        bounded = np.clip(pctr, TINY, 1 - TINY)
+        logit = np.log(bounded / (1 - bounded))
+        bins = ((logit + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))).astype(np.int64)
+        np.clip(bins, 0, BINS - 1, out=bins)
+        bins[y] += BINS
+        self._histogram += np.bincount(bins, minlength=2 * BINS)
+        entropy = -np.log(np.where(y, bounded, 1 - bounded)).sum()
+        self._sums += (len(pctr), np.count_nonzero(y), pctr.sum(), entropy)
+
+    def merge(self, other: StreamMetrics) -> None:
+        """Add everything that was added to the other."""
+        self._histogram += other._histogram
+        self._sums += other._sums
+
+    @property
+    def n(self) -> int:
+        return int(self._sums[0])
+
+    @property
+    def positives(self) -> int:
+        return int(self._sums[1])
+
+    @property
+    def auc(self) -> float:
+        negatives, positives = self._histogram[:BINS], self._histogram[BINS:]
+        pairs = float(negatives.sum()) * float(positives.sum())
+        if not pairs:
+            return math.nan
+        below = np.cumsum(negatives) - negatives
+        return float((positives * (below + 0.5 * negatives)).sum() / pairs)
+
+    @property
+    def logloss(self) -> float:
+        return float(self._sums[3] / self._sums[0]) if self.n else math.nan
+
+    @property
+    def ne(self) -> float:
+        if not self.n or self.positives in (0, self.n):
+            return math.nan
+        rate = self._sums[1] / self._sums[0]
+        return float(self.logloss / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate)))
+
+    @property
+    def calibration(self) -> float:
+        return float(self._sums[2] / self._sums[1]) if self.positives else math.nan
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"histogram": self._histogram.copy(), "sums": self._sums.copy()}
+
+    def restore(self, state: Mapping[str, np.ndarray]) -> None:
+        self._histogram, self._sums = state["histogram"].copy(), state["sums"].copy()

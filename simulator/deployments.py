@@ -1,0 +1,132 @@
+"""Which model version serves at which tick, and how versions come from learners to servers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from reloop_stream.checkpoint import write_atomic
+from reloop_stream.feed import FeedStopped
+from reloop_stream.learners.base import FrozenModel
+from reloop_stream.log import EventLog, Partition, Reader
+from reloop_stream.log.topics import topic_name
+from reloop_stream.worker import Published
+from simulator.experiment import Calendar
+
+__all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "VersionSource", "worker_lag"]
+
+POLL_S = 0.2
+
+
+class VersionSource(Protocol):
+    """Where a server's versions come from when its learner runs in another process."""
+
+    def poll(self, timeout_s: float) -> list[Published]:
+        """Versions that have come since the last call."""
+
+
+def worker_lag(calendar: Calendar, delay_ms: int) -> int:
+    """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
+    bounds = calendar.bounds_ms
+    ends = np.searchsorted(bounds[1:], bounds[:-1] - delay_ms, side="right")  # ticks that may have been learnt, per tick
+    return int((np.arange(calendar.ticks) - ends)[1:].min(initial=0)) if calendar.ticks > 1 else 0
+
+
+class Deployments:
+    """A version trained up to the end of tick t serves in ticks that begin `delay_ms` after that or later.
+
+    publish_ticks: when the learner publishes, in order; known beforehand, so that a server waits only for a version
+    that is due. base: serves until the first version is due.
+    """
+
+    def __init__(
+        self,
+        calendar: Calendar,
+        publish_ticks: np.ndarray,
+        delay_ms: int,
+        base: FrozenModel,
+        source: VersionSource | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._calendar = calendar
+        self._publish_ticks = publish_ticks
+        self._delay_ms = delay_ms
+        self._base = base
+        self._source = source
+        self._should_stop = should_stop
+        self.offered: dict[int, FrozenModel] = {}  # by the tick of publication
+
+    def offer(self, published: Published) -> None:
+        """Take a version to deploy when it is due. The copy of a known one (after a restart) changes nothing."""
+        self.offered.setdefault(published.tick, published.model)
+
+    def due(self, tick: int) -> FrozenModel:
+        """The version that serves in this tick; waits for it where it comes from another process. Forgets older ones.
+
+        Raises FeedStopped when asked to stop meanwhile.
+        """
+        bounds = self._calendar.bounds_ms
+        ready = bounds[self._publish_ticks + 1] + self._delay_ms <= bounds[tick]
+        if not ready.any():
+            return self._base
+        due_tick = int(self._publish_ticks[ready][-1])
+        while due_tick not in self.offered:
+            if self._source is None:
+                raise RuntimeError(f"no version of tick {due_tick} was published, and it is due in tick {tick}")
+            if self._should_stop():
+                raise FeedStopped
+            for published in self._source.poll(POLL_S):
+                self.offer(published)
+        for published_at in [t for t in self.offered if t < due_tick]:
+            del self.offered[published_at]
+        return self.offered[due_tick]
+
+
+class SnapshotFolder:
+    """Model versions as files, for servers in other processes. Files that no restart can need are removed."""
+
+    def __init__(self, folder: Path, keep_ticks: int) -> None:
+        self._folder = folder
+        self._keep_ticks = keep_ticks
+
+    def path(self, learner: str, tick: int) -> Path:
+        return self._folder / f"{learner}-{tick:08d}.safetensors"
+
+    def write(self, published: Published) -> None:
+        write_atomic(self.path(published.learner, published.tick), published.model.to_bytes())
+        ticks = sorted(int(path.stem.rsplit("-", 1)[1]) for path in self._folder.glob(f"{published.learner}-*.safetensors"))
+        # The newest version from before the horizon may still be the one that serves.
+        old = [tick for tick in ticks if tick <= published.tick - self._keep_ticks][:-1]
+        for tick in old:
+            self.path(published.learner, tick).unlink(missing_ok=True)
+
+
+class AnnouncedVersions:
+    """Versions as their learner announces them on the topic `snapshots`; the weights come from the snapshot folder."""
+
+    def __init__(
+        self, log: EventLog, prefix: str, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
+    ) -> None:
+        self._log = log
+        self._topic = topic_name(prefix, "snapshots")
+        self._learner = learner
+        self._folder = folder
+        self._thaw = thaw
+        self._reader: Reader | None = None
+
+    def poll(self, timeout_s: float) -> list[Published]:
+        if self._reader is None:
+            partitions: list[Partition] = self._log.partitions(self._topic)
+            self._reader = self._log.reader(self._log.begin_offsets(partitions))
+        versions = []
+        for record in self._reader.poll(timeout_s):
+            said = json.loads(record.value)
+            path = self._folder.path(self._learner, said["tick"])
+            # A version whose file is gone is one that no server needs any more.
+            if said["learner"] == self._learner and path.exists():
+                versions.append(Published(self._learner, said["version"], said["tick"], self._thaw(path.read_bytes())))
+        return versions

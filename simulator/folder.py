@@ -1,0 +1,160 @@
+"""The run folder: what a run leaves behind, written so that an interrupted run keeps what it has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from reloop_stream.checkpoint import write_atomic
+from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
+from simulator.tally import DAILY_COLUMNS
+
+__all__ = ["RunFolder", "RunFolderError", "new_folder_name"]
+
+PACKAGES = ("numpy", "torch", "pyarrow", "pandas", "river", "kafka-python", "tea-tasting", "pydantic", "matplotlib")
+
+
+class RunFolderError(ValueError):
+    """The folder cannot be used as asked. The message names it and the remedy."""
+
+
+def new_folder_name(scenario: Scenario) -> str:
+    """`<scenario>-<time>-<hash>`."""
+    return f"{scenario.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{scenario_hash(scenario)}"
+
+
+class RunFolder:
+    """Paths and writers of one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._daily: dict[tuple[int, str], dict[str, Any]] = {}
+
+    @classmethod
+    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
+        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+        if (path / "manifest.json").exists():
+            raise RunFolderError(f"{path}: holds a run already; choose another --out, or `resume {path}`")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunFolderError(f"{path}: exists and is not an empty folder; choose another --out")
+        folder = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomic(path / "config.yaml", to_yaml(scenario).encode())
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunFolder, Scenario, dict[str, Any]]:
+        """An existing run folder, its scenario and manifest. Raises RunFolderError where it is none."""
+        manifest_path = path / "manifest.json"
+        try:
+            manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunFolderError(f"{path}: is no run folder (there is no manifest.json in it)") from None
+        except ValueError as error:
+            raise RunFolderError(f"{manifest_path}: is not valid JSON: {error}") from None
+        folder = cls(path)
+        folder._load_daily()
+        return folder, load_scenario(path / "config.yaml"), manifest
+
+    def _load_daily(self) -> None:
+        path = self.path / "daily.csv"
+        if path.exists():
+            table = pyarrow.csv.read_csv(path)
+            for row in table.to_pylist():
+                row["arm"] = str(row["arm"])
+                self._daily[row["day"], row["arm"]] = row
+
+    def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
+        """Take a finished day of one arm; `daily.csv` is written anew, in the order of days and arms."""
+        self._daily[row["day"], row["arm"]] = dict(row)
+        order = {arm: i for i, arm in enumerate(arms)}
+        rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(DAILY_COLUMNS)
+        writer.writerows([_as_text(r.get(name)) for name in DAILY_COLUMNS] for r in rows)
+        write_atomic(self.path / "daily.csv", text.getvalue().encode())
+        columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
+        pq.write_table(pa.table(columns), self.path / "daily.parquet")
+
+    def write_users(self, keep_parts: bool) -> None:
+        """Put the days' files of users together into `users.parquet`, a day at a time."""
+        parts = sorted((self.path / "days").glob("*.parquet"))
+        if not parts:
+            return
+        temporary = self.path / ".users.parquet.tmp"
+        schema = pq.read_schema(parts[0])
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for part in parts:
+                writer.write_table(pq.read_table(part).cast(schema))
+        temporary.replace(self.path / "users.parquet")
+        if not keep_parts:
+            for part in parts:
+                part.unlink()
+            (self.path / "days").rmdir()
+
+    def write_segments(self, segments: Mapping[str, Any]) -> None:
+        pq.write_table(pa.table(dict(segments)), self.path / "segments.parquet")
+
+    def write_truth(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """`truth.csv`: kind, day, arm, exposures, expected_clicks."""
+        columns = ("kind", "day", "arm", "exposures", "expected_clicks")
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(columns)
+        for row in sorted(rows, key=lambda r: (r["kind"], r["day"], r["arm"])):
+            writer.writerow([_as_text(row[name]) for name in columns])
+        write_atomic(self.path / "truth.csv", text.getvalue().encode())
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        write_atomic(self.path / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _as_value(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _as_text(value: Any) -> Any:
+    """Floats in the shortest form that reads back as the same number; empty where undefined."""
+    value = _as_value(value)
+    return "" if value is None else repr(value) if isinstance(value, float) else value
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that decide a result."""
+    found = {"python": sys.version.split()[0]}
+    for name in PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def git_revision() -> str | None:
+    """The revision of the code that ran, with `-dirty` where it had local changes; None outside a repository."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+            cwd=here, capture_output=True, text=True, timeout=10, check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,448 @@
+"""The day loop of one process: its servers serve a tick, its learners work through it, and now and then all is saved.
+
+The story of the data in one place: `Lab` builds the parts of a scenario, `run_stage` moves them tick by tick.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
+from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
+from reloop_stream.feed import FeedStopped
+from reloop_stream.join import Join
+from reloop_stream.log import EventLog, open_log
+from reloop_stream.updating import crosses
+from reloop_stream.worker import Published, Worker
+from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
+from simulator.experiment import Assignment, Calendar, training_rows
+from simulator.plan import Learning, Serving, Stage
+from simulator.scenario import Scenario, parse_scenario
+from simulator.slates import is_random_request
+from simulator.tally import DayOfArm, Tally
+
+__all__ = ["Lab", "Place", "Report", "Stopped", "publish_every_ms", "run_stage"]
+
+HOUR_MS = 3_600_000
+REPORT_EVERY_S = 0.2  # wall clock between two progress reports of a process
+
+# What a process tells: ("day", row), ("tick", {...}), ("saved", {...}) or ("finished", {...}).
+Report = Callable[[str, dict[str, Any]], None]
+
+
+class Stopped(Exception):
+    """The loop was asked to stop; everything done so far is saved."""
+
+
+class Server(Protocol):
+    """What the loop needs of a server: the simulated feed's and the replay's."""
+
+    tick: int
+    exposures: int
+    deployments: Deployments
+
+    def serve(self, tick: int) -> None: ...
+
+    def checkpoint(self) -> Sections: ...
+
+    def restore(self, sections: Sections, thaw: Any, *, same_run: bool = True) -> None: ...
+
+    def truth_rows(self, arm: str) -> list[dict[str, Any]]: ...
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run lives. With `origin` it is a counterfactual that forks from the A/A period of another run."""
+
+    folder: Path
+    log_url: str
+    prefix: str
+    origin: Place | None = None
+
+    def open(self, scenario: Scenario) -> EventLog:
+        if self.log_url == "embedded":
+            return open_log(self.folder / "events")
+        return open_log(self.log_url, unavailable_after_s=scenario.log.unavailable_after_s)
+
+    def checkpoint(self, stage: str, kind: str, name: str) -> Path:
+        return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
+
+
+def publish_every_ms(config: LearnerConfig) -> int:
+    """How often a learner publishes: as told, else after each retraining of a window learner, else hourly."""
+    hours = config.publish_every_hours
+    if hours is None:
+        hours = config.updating.every_hours if isinstance(config.updating, WindowConfig) else 1.0
+    return round(hours * HOUR_MS)
+
+
+class Lab:
+    """The parts of one scenario, built when they are first needed."""
+
+    def __init__(self, scenario: Scenario, place: Place) -> None:
+        self.scenario = scenario
+        self.place = place
+        self.names = [arm.name for arm in scenario.arms]
+
+    @classmethod
+    def from_raw(cls, raw: Mapping[str, Any], place: Place) -> Lab:
+        return cls(parse_scenario(raw), place)
+
+    @cached_property
+    def log(self) -> EventLog:
+        return self.place.open(self.scenario)
+
+    @cached_property
+    def assignment(self) -> Assignment:
+        return Assignment(self.scenario.name, self.scenario.seed.salt, [arm.share for arm in self.scenario.arms])
+
+    @cached_property
+    def world(self) -> Any:
+        from simulator.world import World
+
+        assert self.scenario.world is not None
+        return World(self.scenario.world, self.scenario.seed.world, self.scenario.tick_ms, self.scenario.serving.slate)
+
+    @cached_property
+    def replayed(self) -> Any:
+        from simulator.replay.stream import ReplayStream
+
+        return ReplayStream(self.scenario)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        if self.scenario.is_replay:
+            calendar: Calendar = self.replayed.calendar
+            return calendar
+        from simulator.world import DAY_MS, EPOCH_MS
+
+        phases = self.scenario.phases
+        return Calendar.regular(
+            start_ms=EPOCH_MS,
+            tick_ms=self.scenario.tick_ms,
+            day_ms=DAY_MS,
+            days={"warmup": phases.warmup_days, "aa": phases.aa_days, "ab": phases.ab_days},
+            attribution_ms=self.scenario.attribution_ms,
+        )
+
+    @cached_property
+    def fields(self) -> list[FieldConfig]:
+        if self.scenario.features is not None:
+            return self.scenario.features
+        return [
+            FieldConfig(name=name, kind="category", mode="exact", buckets=size)
+            if size is not None
+            else FieldConfig(name=name, kind="category", mode="hashed", buckets=1 << 15)
+            for name, size in self.world.field_sizes.items()
+        ]
+
+    @cached_property
+    def base_rate(self) -> float:
+        if self.scenario.is_replay:
+            return float(self.replayed.base_rate)
+        assert self.scenario.world is not None
+        return self.scenario.world.ctr
+
+    @property
+    def delay_ms(self) -> int:
+        return round(self.scenario.serving.deploy_delay_hours * HOUR_MS)
+
+    @cached_property
+    def lag(self) -> int:
+        return worker_lag(self.calendar, self.delay_ms)
+
+    @cached_property
+    def snapshots(self) -> SnapshotFolder:
+        span_ms = round(self.scenario.checkpoint_every_hours * HOUR_MS) + self.delay_ms
+        return SnapshotFolder(self.place.folder / "snapshots", 2 * (span_ms // self.scenario.tick_ms + 2))
+
+    def thaw(self, config_of: int) -> Callable[[bytes], Any]:
+        from reloop_stream.learners import freeze_from_bytes
+
+        return lambda data: freeze_from_bytes(data, self.fields, self.scenario.arms[config_of].learner)
+
+    def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
+        """The role's worker, at its beginning."""
+        from reloop_stream.learners import make_learner
+        from reloop_stream.updating import make_updater
+
+        config = self.scenario.arms[role.config_of].learner
+        config = config.model_copy(update={"loss": self.scenario.arms[role.loss_of].learner.loss})
+        learner = make_learner(
+            config, self.fields, name=role.name, seed=self.scenario.seed.model, base_rate=self.base_rate
+        )
+        calendar = self.calendar
+        fork_ms = int(calendar.bounds_ms[calendar.first_tick_of("ab")])
+        options: dict[str, Any] = {}
+        if role.arm is not None and role.config_of == role.loss_of and len(self.names) > 1:
+            options["rows"] = training_rows(
+                self.scenario.experiment.data, role.arm, self.names, self.assignment, fork_ms
+            )
+        tally = Tally(
+            calendar,
+            [self.names[i] for i in role.counts],
+            self.scenario.attribution_ms,
+            lambda day: self._close_day(day, report),
+            None if self.scenario.is_replay else self._is_random,
+        )
+        return Worker(
+            role.name,
+            self.log,
+            self.place.prefix,
+            role.partitions,
+            make_updater(config, learner, self.scenario.seed.model),
+            Join(self.scenario.attribution_ms, self.scenario.join.emit),
+            start_ms=int(calendar.bounds_ms[0]),
+            publish_every_ms=publish_every_ms(config),
+            writes_to=role.config_of,
+            observer=tally,
+            write_examples=self.scenario.log.examples,
+            should_stop=should_stop,
+            **options,
+        )
+
+    def _is_random(self, request_id: np.ndarray) -> np.ndarray:
+        return is_random_request(request_id, self.scenario.serving.random_share, self.scenario.seed.world)
+
+    def _close_day(self, day: DayOfArm, report: Report) -> None:
+        """Keep a finished day: its users as a file (written over, should a resumed run come here again), its row."""
+        row = day.row
+        folder = self.place.folder / "days"
+        folder.mkdir(exist_ok=True, parents=True)
+        n = len(day.user_id)
+        table = pa.table(
+            {
+                "user_id": day.user_id,
+                "arm": pa.array([row["arm"]] * n, pa.string()),
+                "day": np.full(n, row["day"], dtype=np.int32),
+                "phase": pa.array([row["phase"]] * n, pa.string()),
+                "exposures": day.exposures,
+                "clicks": day.clicks,
+            }
+        )
+        path = folder / f"{row['day']:05d}-{row['arm']}.parquet"
+        temporary = path.with_suffix(".tmp")
+        pq.write_table(table, temporary)
+        temporary.replace(path)
+        report("day", row)
+
+    def make_server(
+        self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]
+    ) -> Server:
+        """The role's server, at its beginning. remote: its learner runs in another process."""
+        from reloop_stream.learners import BaseRate
+        from simulator.serving import EventWriter, FeedServer
+
+        arm = role.arms[0]
+        learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
+        source = None
+        if remote:
+            source = AnnouncedVersions(
+                self.log, self.place.prefix, role.learner, self.snapshots, self.thaw(learner_role.config_of)
+            )
+        base = BaseRate(self.base_rate)
+        deployments = Deployments(
+            self.calendar, self._publish_ticks(learner_role), self.delay_ms, base, source, should_stop
+        )
+        writer = EventWriter(self.log, self.place.prefix, role.arms, self.scenario.log.encoding)
+        if self.scenario.is_replay:
+            from simulator.replay.server import ReplayServer
+
+            return ReplayServer(self.replayed, self.calendar, deployments, writer, self.assignment, self.names, role.arms)
+        return FeedServer(
+            self.world,
+            self.calendar,
+            self.scenario.serving,
+            deployments,
+            writer,
+            arms=self.names,
+            arm_of_user=self.arm_of_user,
+            serves=role.arms,
+            base_rate=base,
+            truth=stage.name == "ab" and (self.scenario.truth.experiment or len(self.names) == 1),
+            seed=self.scenario.seed.world,
+        )
+
+    @cached_property
+    def arm_of_user(self) -> np.ndarray:
+        return self.assignment.arms(np.arange(self.world.n_users))
+
+    def _publish_ticks(self, role: Learning) -> np.ndarray:
+        """When the versions that a server deploys were or will be published: before the fork by the control's learner."""
+        calendar = self.calendar
+        fork = calendar.first_tick_of("ab")
+        own = calendar.publish_ticks(publish_every_ms(self.scenario.arms[role.config_of].learner))
+        if role.arm is None or fork == 0:
+            return own
+        before = calendar.publish_ticks(publish_every_ms(self.scenario.control.learner))
+        return np.concatenate((before[before < fork], own[own >= fork]))
+
+
+def run_stage(
+    lab: Lab,
+    stage: Stage,
+    before: Stage | None,
+    serving: tuple[Serving, ...],
+    learning: tuple[Learning, ...],
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable likewise."""
+    here = {role.name for role in learning}
+    servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
+    workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
+    for role, worker in workers:
+        worker.on_publish = _hand_over(lab, role, servers, stage)
+    loop = _Loop(lab, stage, servers, workers, report)
+    try:
+        loop.restore(before)
+        loop.run(should_stop)
+    except FeedStopped:
+        loop.save()
+        raise Stopped from None
+    finally:
+        for _, server in servers:
+            server.close()
+        for _, worker in workers:
+            worker.close()
+
+
+def _hand_over(
+    lab: Lab, role: Learning, servers: list[tuple[Serving, Server]], stage: Stage
+) -> Callable[[Published], None]:
+    """What becomes of a version: deployed in this process at once, written to a file for servers in others."""
+    local = [server for serving, server in servers if serving.learner == role.name]
+    is_served_elsewhere = not local and any(serving.learner == role.name for serving in stage.serving)
+
+    def hand_over(published: Published) -> None:
+        for server in local:
+            server.deployments.offer(published)
+        if is_served_elsewhere:
+            lab.snapshots.write(published)
+
+    return hand_over
+
+
+class _Loop:
+    """One process's servers and workers in a stage, moved tick by tick."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        stage: Stage,
+        servers: list[tuple[Serving, Server]],
+        workers: list[tuple[Learning, Worker]],
+        report: Report,
+    ) -> None:
+        self._lab = lab
+        self._stage = stage
+        self._servers = servers
+        self._workers = workers
+        self._report = report
+        self._reported_at = 0.0
+
+    def restore(self, before: Stage | None) -> None:
+        """Go on from this stage's checkpoints; where there is none, fork from the end of the stage before."""
+        lab, stage = self._lab, self._stage
+        origin = lab.place.origin or lab.place
+        for role, server in self._servers:
+            saved = read_checkpoint(lab.place.checkpoint(stage.name, "server", role.name))
+            config_of = next(learning.config_of for learning in stage.learning if learning.name == role.learner)
+            if saved is not None:
+                server.restore(saved, lab.thaw(config_of))
+            elif before is not None and role.fork_of is not None:
+                forked = self._fork(origin.checkpoint(before.name, "server", role.fork_of))
+                server.restore(forked, lab.thaw(0), same_run=False)
+        for learning, worker in self._workers:
+            saved = read_checkpoint(lab.place.checkpoint(stage.name, "worker", learning.name))
+            if saved is not None:
+                worker.restore(saved)
+            elif before is not None and learning.fork_of is not None:
+                forked = self._fork(origin.checkpoint(before.name, "worker", learning.fork_of))
+                own = set(learning.partitions)
+                keep = None if len(own) == len(lab.names) else self._keeps(own)
+                if lab.place.origin is None:
+                    worker.restore(forked, keep=keep)
+                else:
+                    worker.restore(
+                        forked, keep=keep, past_log=origin.open(lab.scenario), past_prefix=origin.prefix
+                    )
+
+    @staticmethod
+    def _fork(path: Path) -> Sections:
+        sections = read_checkpoint(path)
+        if sections is None:
+            raise FileNotFoundError(f"{path}: the checkpoint to fork from is gone; start a new run")
+        return sections
+
+    def _keeps(self, partitions: set[int]) -> Callable[[Any], np.ndarray]:
+        names = [self._lab.names[i] for i in partitions]
+        return lambda exposures: np.isin(exposures.arm, names)
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        stage, calendar = self._stage, self._lab.calendar
+        lag = self._lab.lag if self._servers else 0
+        every_ms = round(self._lab.scenario.checkpoint_every_hours * HOUR_MS)
+        at = [server.tick for _, server in self._servers] + [worker.tick + lag for _, worker in self._workers]
+        for tick in range(max(stage.first_tick, min(at) + 1), stage.last_tick + 1):
+            if should_stop():
+                raise FeedStopped
+            for _, server in self._servers:
+                if server.tick < tick:
+                    server.serve(tick)
+            for _, worker in self._workers:
+                worker.advance(tick - lag)
+            if crosses(int(calendar.bounds_ms[tick]), int(calendar.bounds_ms[tick + 1]), every_ms):
+                self.save()
+            self._tell(tick)
+        for _, worker in self._workers:
+            worker.advance(stage.last_tick)
+        self.save()
+        self._tell(stage.last_tick, last=True)
+        self._finish()
+
+    def save(self) -> None:
+        """Checkpoint every role. Servers first: a version that a worker will not publish again must be in theirs."""
+        place, stage = self._lab.place, self._stage.name
+        for role, server in self._servers:
+            write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
+        for learning, worker in self._workers:
+            worker.flush()
+            write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())
+            self._lab.log.commit(f"{place.prefix}.{learning.name}", worker.next_offsets)
+            needed = [[p.topic, p.number, at] for p, at in worker.needed_offsets().items()]
+            self._report("saved", {"learner": learning.name, "tick": worker.tick, "needed": needed})
+
+    def _tell(self, tick: int, last: bool = False) -> None:
+        now = time.monotonic()
+        if now - self._reported_at < REPORT_EVERY_S and not last:
+            return
+        self._reported_at = now
+        shown = sum(server.exposures for _, server in self._servers)
+        told = {"tick": tick, "exposures": shown, "serves": bool(self._servers)}
+        self._report("tick", told)
+
+    def _finish(self) -> None:
+        from reloop_stream.learners import digest
+
+        truth = [row for role, server in self._servers for row in server.truth_rows(self._lab.names[role.arms[0]])]
+        learners = {}
+        for learning, worker in self._workers:
+            learners[learning.name] = {
+                "arm": learning.arm,
+                "digest": digest(worker.updater.learner.snapshot()),
+                "version": worker.updater.learner.version,
+                "counts": worker.join.counts.as_dict() | {"dead": worker.dead},
+            }
+        self._report("finished", {"stage": self._stage.name, "truth": truth, "learners": learners})

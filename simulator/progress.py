@@ -1,0 +1,99 @@
+"""Progress on stderr: day, phase, CTR per arm so far, exposures per second, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.text import Text
+
+__all__ = ["RunProgress"]
+
+PHASE_NAMES = {"warmup": "warm-up", "aa": "A/A", "ab": "A/B"}
+RATE_WINDOW_S = 5.0  # the rate shown is that of the last seconds: it differs between phases
+
+
+class _Rate(ProgressColumn):
+    def render(self, task: Any) -> Text:
+        rate = task.fields.get("rate")
+        return Text("" if not rate else f"{rate:,.0f} exposures/s", style="cyan")
+
+
+class RunProgress:
+    """A live bar where stderr is a terminal, a line a finished day where it is not, nothing when quiet."""
+
+    def __init__(self, ticks: int, days: int, *, quiet: bool) -> None:
+        self._days = days
+        self._ticks = ticks
+        self._exposures: dict[str, int] = {}
+        self._tick: dict[str, int] = {}
+        self._recent: deque[tuple[float, int]] = deque()
+        self._ctr: dict[str, tuple[int, int]] = {}
+        self._label = "starting"
+        self._shown_days: dict[int, dict[str, float]] = {}
+        console = Console(stderr=True)
+        self._live = console.is_terminal and not quiet
+        self._lines = not quiet and not self._live
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+            console=console,
+            transient=True,
+            disable=not self._live,
+        )
+        self._task: TaskID = self._progress.add_task(self._label, total=ticks)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def tick(self, source: str, tick: int, exposures: int, day: int, phase: str) -> None:
+        """A process served up to `tick`, `exposures` in all."""
+        self._tick[source], self._exposures[source] = tick, exposures
+        now, total = time.monotonic(), sum(self._exposures.values())
+        self._recent.append((now, total))
+        while now - self._recent[0][0] > RATE_WINDOW_S and len(self._recent) > 2:
+            self._recent.popleft()
+        (then, before), span = self._recent[0], now - self._recent[0][0]
+        rate = (total - before) / span if span > 0 else None
+        ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, (clicks, shown) in self._ctr.items() if shown)
+        self._label = f"day {day + 1}/{self._days} {PHASE_NAMES[phase]}  {ctr}"
+        # Processes move at their own pace; the slowest says how far the run is.
+        self._progress.update(self._task, description=self._label, completed=min(self._tick.values()) + 1, rate=rate)
+
+    def next_stage(self) -> None:
+        """Forget who served: the processes share the work out anew."""
+        self._tick.clear()
+        self._ctr.clear()
+
+    def day(self, row: dict[str, Any], arms: int) -> None:
+        """A day of one arm is complete."""
+        clicks, shown = self._ctr.get(row["arm"], (0, 0))
+        self._ctr[row["arm"]] = (clicks + row["clicks"], shown + row["exposures"])
+        if not self._lines:
+            return
+        seen = self._shown_days.setdefault(row["day"], {})
+        seen[row["arm"]] = row["ctr"]
+        if len(seen) == arms:
+            rates = "  ".join(f"{arm} {ctr:.2%}" for arm, ctr in seen.items())
+            print(f"day {row['day'] + 1}/{self._days} {PHASE_NAMES[row['phase']]}: CTR {rates}", file=sys.stderr, flush=True)
+            del self._shown_days[row["day"]]
+
+    def note(self, text: str) -> None:
+        """A line that stays."""
+        if self._live:
+            self._progress.console.print(text, highlight=False)
+        elif self._lines:
+            print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,1 @@
+"""Real data sets as event streams, one adapter each."""

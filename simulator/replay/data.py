@@ -1,0 +1,61 @@
+"""What a data set looks like once it is read: rows in the order of time, as columns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reloop_stream.events import Column, take_column
+
+__all__ = ["DataError", "ReplayRows", "cache_folder", "find", "in_time_order"]
+
+
+class DataError(ValueError):
+    """A data set that cannot be replayed. The message names the file, the place in it, and the remedy."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayRows:
+    """Events of a data set; every array is [n].
+
+    time_ms: int64. user_id, item_id: int64 or text. label: uint8.
+    """
+
+    time_ms: np.ndarray
+    user_id: np.ndarray
+    item_id: np.ndarray
+    label: np.ndarray
+    features: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def take(self, rows: np.ndarray) -> ReplayRows:
+        features = {name: take_column(column, rows) for name, column in self.features.items()}
+        return ReplayRows(self.time_ms[rows], self.user_id[rows], self.item_id[rows], self.label[rows], features)
+
+
+def in_time_order(rows: ReplayRows) -> ReplayRows:
+    """Sorted by time; events of one time by user and item, so that the order of the file plays no part in it."""
+    order = np.lexsort((rows.item_id, rows.user_id, rows.time_ms))
+    return rows if (np.diff(order) == 1).all() else rows.take(order)
+
+
+def cache_folder() -> Path:
+    """Where fetched data sets lie."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reloop-stream" / "data"
+
+
+def find(path: str) -> Path:
+    """The path, from the working folder or from the cache. Raises DataError that says how to get the data."""
+    for candidate in (Path(path).expanduser(), cache_folder() / path):
+        if candidate.exists():
+            return candidate
+    raise DataError(
+        f"data.path: {path}: no such file or folder; `python -m simulator data fetch movielens-small` downloads "
+        "MovieLens, `--set data.path=FILE` names a file of your own"
+    )
