@@ -69,21 +69,36 @@ class Deployments:
 
         Raises FeedStopped when asked to stop meanwhile.
         """
+        due_tick = self._due_tick(tick)
+        if due_tick is None:
+            return self._base
+        self._wait_for(due_tick)
+        for published_at in [t for t in self.offered if t < due_tick]:
+            del self.offered[published_at]
+        return self.offered[due_tick]
+
+
+    def _due_tick(self, tick: int) -> int | None:
+        """When the version that serves in a tick was published; None before the first one is due."""
         bounds = self._calendar.bounds_ms
         ready = bounds[self._publish_ticks + 1] + self._delay_ms <= bounds[tick]
-        if not ready.any():
-            return self._base
-        due_tick = int(self._publish_ticks[ready][-1])
-        while due_tick not in self.offered:
+        return int(self._publish_ticks[ready][-1]) if ready.any() else None
+
+    def collect(self, tick: int) -> None:
+        """Wait for every version published up to the end of a tick that may still have to serve: what a fork goes on from."""
+        oldest = self._due_tick(tick)
+        for published_at in self._publish_ticks.tolist():
+            if (0 if oldest is None else oldest) <= published_at <= tick:
+                self._wait_for(published_at)
+
+    def _wait_for(self, published_at: int) -> None:
+        while published_at not in self.offered:
             if self._source is None:
-                raise RuntimeError(f"no version of tick {due_tick} was published, and it is due in tick {tick}")
+                raise RuntimeError(f"the version of tick {published_at} is due and was not published")
             if self._should_stop():
                 raise FeedStopped
             for published in self._source.poll(POLL_S):
                 self.offer(published)
-        for published_at in [t for t in self.offered if t < due_tick]:
-            del self.offered[published_at]
-        return self.offered[due_tick]
 
 
 class SnapshotFolder:

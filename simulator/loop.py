@@ -408,6 +408,8 @@ class _Loop:
             self._tell(tick)
         for _, worker in self._workers:
             worker.advance(stage.last_tick)
+        for _, server in self._servers:
+            server.deployments.collect(stage.last_tick)
         self.save()
         self._tell(stage.last_tick, last=True)
         self._finish()

@@ -267,9 +267,10 @@ class _Run:
         peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
         manifest["timings"]["peak_rss_mib_of_largest_process"] = round(peak_kib / 1024)
         learners = manifest["learners"]
-        manifest["digests"] = {
-            self._lab.names[told["arm"]]: told["digest"] for told in learners.values() if told["arm"] is not None
-        } or {name: told["digest"] for name, told in learners.items()}
+        by_arm = {told["arm"]: told["digest"] for told in learners.values() if told["arm"] is not None}
+        manifest["digests"] = {self._lab.names[arm]: by_arm[arm] for arm in sorted(by_arm)} or {
+            name: told["digest"] for name, told in learners.items()
+        }
         finished = manifest["status"] == "finished"
         self._folder.write_users(keep_parts=not finished)
         self._folder.write_truth(manifest["truth"])
@@ -278,9 +279,7 @@ class _Run:
         self._folder.write_manifest(manifest)
 
     def _counts(self) -> dict[str, Any]:
-        """Events by topic, from the learners that counted them at last, and records by topic, from the log."""
-        last = [told for told in self._manifest["learners"].values() if told["arm"] is not None]
-        last = last or list(self._manifest["learners"].values())
+        """Records ever appended by topic, from the log, and what each learner counted since the run began."""
         records = {}
         for topic in TOPICS:
             partitions = self._lab.log.partitions(topic_name(self._place.prefix, topic))

@@ -1,0 +1,21 @@
+"""Statistics, plots and report of a run folder. Imports neither world nor learner."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from simulator.readout.folder import ReadoutError, read_run
+from simulator.readout.results import Results, compute
+
+__all__ = ["ReadoutError", "Results", "read_out"]
+
+
+def read_out(path: Path) -> Results:
+    """Read a run folder out: writes results.json, plots/ and report.html there. Raises ReadoutError."""
+    from simulator.readout.plots import draw
+    from simulator.readout.report import write_report
+
+    results = compute(read_run(path))
+    (path / "results.json").write_text(results.to_json(), encoding="utf-8")
+    write_report(results, draw(results))
+    return results
