@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from reloop_stream.checkpoint import write_atomic
+from reloop_stream.checkpoint import Sections, write_atomic
 from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader
@@ -90,6 +90,16 @@ class Deployments:
         for published_at in self._publish_ticks.tolist():
             if (0 if oldest is None else oldest) <= published_at <= tick:
                 self._wait_for(published_at)
+
+    def put_into(self, sections: Sections) -> None:
+        """Add the versions that serve, or will, to a checkpoint."""
+        sections.put("deployed", {"ticks": sorted(self.offered)})
+        for published_at, model in self.offered.items():
+            sections.put_bytes(f"version.{published_at}", model.to_bytes())
+
+    def get_from(self, sections: Sections, thaw: Callable[[bytes], FrozenModel]) -> None:
+        ticks = sections.get("deployed")[0]["ticks"]
+        self.offered = {published_at: thaw(sections.get_bytes(f"version.{published_at}")) for published_at in ticks}
 
     def _wait_for(self, published_at: int) -> None:
         while published_at not in self.offered:

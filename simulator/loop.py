@@ -164,6 +164,8 @@ class Lab:
 
     @cached_property
     def snapshots(self) -> SnapshotFolder:
+        if self.scenario.is_replay:  # its ticks have no length: keep them all
+            return SnapshotFolder(self.place.folder / "snapshots", self.calendar.ticks)
         span_ms = round(self.scenario.checkpoint_every_hours * HOUR_MS) + self.delay_ms
         return SnapshotFolder(self.place.folder / "snapshots", 2 * (span_ms // self.scenario.tick_ms + 2))
 
@@ -242,7 +244,8 @@ class Lab:
     ) -> Server:
         """The role's server, at its beginning. remote: its learner runs in another process."""
         from reloop_stream.learners import BaseRate
-        from simulator.serving import EventWriter, FeedServer
+        from simulator.serving import FeedServer
+        from simulator.writer import EventWriter
 
         arm = role.arms[0]
         learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
@@ -259,7 +262,9 @@ class Lab:
         if self.scenario.is_replay:
             from simulator.replay.server import ReplayServer
 
-            return ReplayServer(self.replayed, self.calendar, deployments, writer, self.assignment, self.names, role.arms)
+            return ReplayServer(
+                self.replayed, self.calendar, deployments, writer, self.assignment, self.names, role.arms, base
+            )
         return FeedServer(
             self.world,
             self.calendar,

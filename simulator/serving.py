@@ -8,18 +8,16 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.events import ClickBatch, ExposureBatch, Mark, constant
+from reloop_stream.events import ClickBatch, ExposureBatch, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
-from reloop_stream.log import EventLog, Partition, Producer
-from reloop_stream.log.codec import decode, encode, encode_mark
-from reloop_stream.log.topics import topic_name
 from simulator.deployments import Deployments
 from simulator.experiment import Calendar
 from simulator.scenario import ServingConfig
 from simulator.slates import choose_slates
 from simulator.world import Tick, World, exposure_ids
+from simulator.writer import EventWriter
 
-__all__ = ["EventWriter", "FeedServer", "PendingClicks"]
+__all__ = ["FeedServer", "PendingClicks"]
 
 
 class PendingClicks:
@@ -56,86 +54,12 @@ class PendingClicks:
         self._columns = tuple(state[name][keep] for name in ("partition", "exposure_id", "event_ms", "click_ms"))
 
 
-class EventWriter:
-    """Appends a server's events, tick by tick. After a crash it leaves out the ticks that are whole in the log already."""
-
-    def __init__(self, log: EventLog, prefix: str, partitions: Sequence[int], encoding: str) -> None:
-        self._log = log
-        self._encoding = encoding
-        self._places = {
-            kind: {n: Partition(topic_name(prefix, topic), n) for n in partitions}
-            for kind, topic in (("exposure", "exposures"), ("click", "clicks"))
-        }
-        self._written_through: dict[Partition, int] = {}
-        self._producer: Producer | None = None
-
-    @property
-    def _all(self) -> list[Partition]:
-        return [place for places in self._places.values() for place in places.values()]
-
-    def _append(self, kind: str, number: int, batch: ExposureBatch | ClickBatch, tick: int) -> None:
-        place = self._places[kind][number]
-        if len(batch) and self._written_through.get(place, -1) < tick:
-            for payload in encode(batch, self._encoding):  # type: ignore[arg-type]
-                self._produce().append(place, payload.value, key=payload.key, headers=payload.headers)
-
-    def exposures(self, partition: int, batch: ExposureBatch, tick: int) -> None:
-        self._append("exposure", partition, batch, tick)
-
-    def clicks(self, partition: int, batch: ClickBatch, tick: int) -> None:
-        self._append("click", partition, batch, tick)
-
-    def end_tick(self, tick: int, watermark_ms: int) -> None:
-        """Append the marks that end the tick in every partition of both topics."""
-        mark = encode_mark(Mark(tick, watermark_ms))
-        for place in self._all:
-            if self._written_through.get(place, -1) < tick:
-                self._produce().append(place, mark.value, key=mark.key, headers=mark.headers)
-
-    def _produce(self) -> Producer:
-        if self._producer is None:
-            self._producer = self._log.producer()
-        return self._producer
-
-    def flush(self) -> None:
-        if self._producer is not None:
-            self._producer.flush()
-
-    def ends(self) -> list[list[Any]]:
-        """After a flush: where this writer's partitions end."""
-        return [[p.topic, p.number, offset] for p, offset in self._log.end_offsets(self._all).items()]
-
-    def resume_after(self, ends: Sequence[Sequence[Any]]) -> None:
-        """Look at what was written after a checkpoint: ticks whose mark is there are whole, and not written again."""
-        mine = set(self._all)
-        offsets = {Partition(topic, number): at for topic, number, at in ends if Partition(topic, number) in mine}
-        if not offsets:
-            return
-        stop = self._log.end_offsets(list(offsets))
-        unread = {place for place, at in offsets.items() if at < stop[place]}
-        reader = self._log.reader({place: offsets[place] for place in unread}) if unread else None
-        while reader is not None and unread:
-            for record in reader.poll(1.0):
-                if record.headers.get("kind") == b"mark":
-                    for item in decode([record], "exposure", lambda record, reason: None):
-                        if isinstance(item.batch, Mark):
-                            self._written_through[record.partition] = item.batch.tick
-            position = reader.position()
-            unread = {place for place in unread if position[place] < stop[place]}
-        if reader is not None:
-            reader.close()
-
-    def close(self) -> None:
-        if self._producer is not None:
-            self._producer.close()
-
-
 class FeedServer:
     """Serves the simulated feed to the users of some arms, with one deployed model at a time.
 
     arms: the names of all arms; an arm's number is its partition. arm_of_user: int [users].
     serves: numbers of the arms whose users are served here and whose events are written here.
-    truth_arm: with a number, everyone is served by this model for the arm's true CTR; only `serves` is written.
+    truth: everyone is served by this model for the arm's true CTR; only `serves` is written.
     """
 
     def __init__(
@@ -275,9 +199,7 @@ class FeedServer:
         sections = Sections()
         truth = {} if self._truth is None else {"truth": self._truth}
         sections.put("server", {"tick": self.tick, "ends": self.writer.ends()}, self._pending.state() | truth)
-        sections.put("deployed", {"ticks": sorted(self.deployments.offered)})
-        for at, model in self.deployments.offered.items():
-            sections.put_bytes(f"version.{at}", model.to_bytes())
+        self.deployments.put_into(sections)
         return sections
 
     def restore(self, sections: Sections, thaw: Callable[[bytes], FrozenModel], *, same_run: bool = True) -> None:
@@ -290,9 +212,7 @@ class FeedServer:
         self._pending.restore(arrays, self._serves)
         if self._truth is not None and "truth" in arrays:
             self._truth = arrays["truth"].copy()
-        self.deployments.offered = {
-            at: thaw(sections.get_bytes(f"version.{at}")) for at in sections.get("deployed")[0]["ticks"]
-        }
+        self.deployments.get_from(sections, thaw)
         if same_run:
             self.writer.resume_after(meta["ends"])
 

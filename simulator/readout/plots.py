@@ -85,7 +85,7 @@ def _shade_phases(axes: Axes, results: Results, label: bool = True) -> None:
         if label:
             axes.text(
                 (min(days) + max(days)) / 2, 0.985, PHASE_NAMES[phase], transform=axes.get_xaxis_transform(),
-                ha="center", va="top", fontsize=9, color="#666666",
+                ha="center", va="top", fontsize=9, color="#666666", clip_on=True,
             )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18))
     axes.margins(x=0.01)

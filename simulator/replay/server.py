@@ -1,0 +1,105 @@
+"""Serving a replay: what was shown is given, the deployed version stamps it when it passes, and its label follows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop_stream.checkpoint import Sections
+from reloop_stream.events import ClickBatch, ExposureBatch, constant
+from reloop_stream.learners.base import BaseRate, FrozenModel
+from simulator.deployments import Deployments
+from simulator.experiment import Assignment, Calendar
+from simulator.replay.stream import ReplayStream
+from simulator.writer import EventWriter
+
+__all__ = ["ReplayServer"]
+
+
+class ReplayServer:
+    """Replays the events of some arms' users. A click comes at its exposure's own time.
+
+    names: of all arms; an arm's number is its partition. serves: numbers of the arms served here.
+    """
+
+    def __init__(
+        self,
+        stream: ReplayStream,
+        calendar: Calendar,
+        deployments: Deployments,
+        writer: EventWriter,
+        assignment: Assignment,
+        names: Sequence[str],
+        serves: Sequence[int],
+        base_rate: BaseRate,
+    ) -> None:
+        self.tick = -1
+        self.deployments = deployments
+        self.exposures = 0
+        self._writer = writer
+        self._stream = stream
+        self._calendar = calendar
+        self._assignment = assignment
+        self._names = list(names)
+        self._serves = list(serves)
+        self._base_rate = base_rate
+
+    def serve(self, tick: int) -> None:
+        """Stamp and append one tick's events and marks. Raises FeedStopped while it waits for a version."""
+        if tick < self._calendar.serving_ticks:
+            warm = self._calendar.phase_of_tick(tick) == "warmup"
+            model = self._base_rate if warm else self.deployments.due(tick)
+            first, rows = self._stream.tick(tick)
+            arms = self._assignment.arms(rows.user_id)
+            for arm in self._serves:
+                mine = np.flatnonzero(arms == arm)
+                if len(mine):
+                    self._append(tick, arm, first + mine, rows.take(mine), model)
+        self._writer.end_tick(tick, int(self._calendar.bounds_ms[tick + 1]))
+        self.tick = tick
+
+    def _append(self, tick: int, arm: int, ids: np.ndarray, rows: Any, model: FrozenModel) -> None:
+        n = len(ids)
+        batch = ExposureBatch(
+            request_id=ids,
+            exposure_id=ids,
+            event_time_ms=rows.time_ms,
+            user_id=rows.user_id,
+            item_id=rows.item_id,
+            arm=constant(self._names[arm], n),
+            position=constant(0, n, np.int32),
+            n_candidates=constant(1, n, np.int32),
+            model_name=constant(model.name, n),
+            model_version=constant(model.version, n, np.int64),
+            pctr=model.predict(rows.features),
+            propensity=constant(np.nan, n),
+            features=rows.features,
+        )
+        self.exposures += n
+        self._writer.exposures(arm, batch, tick)
+        clicked = np.flatnonzero(rows.label)
+        times = rows.time_ms[clicked]
+        self._writer.clicks(arm, ClickBatch(ids[clicked], times, times), tick)
+
+    def truth_rows(self, arm: str) -> list[dict[str, Any]]:
+        """None: what was shown did not depend on the arm."""
+        return []
+
+    def checkpoint(self) -> Sections:
+        self._writer.flush()
+        sections = Sections()
+        sections.put("server", {"tick": self.tick, "ends": self._writer.ends()})
+        self.deployments.put_into(sections)
+        return sections
+
+    def restore(self, sections: Sections, thaw: Callable[[bytes], FrozenModel], *, same_run: bool = True) -> None:
+        meta, _ = sections.get("server")
+        self.tick = meta["tick"]
+        self.deployments.get_from(sections, thaw)
+        if same_run:
+            self._writer.resume_after(meta["ends"])
+
+    def close(self) -> None:
+        self._writer.close()

@@ -1,0 +1,108 @@
+"""A data set laid out in time: which rows belong to which tick, which ticks to which day, which days to which phase."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+
+from simulator.experiment import Calendar, Phase
+from simulator.replay.config import CsvConfig, DataConfig, LibfmConfig, MovieLensConfig, ParquetConfig
+from simulator.replay.data import DataError, ReplayRows, in_time_order
+from simulator.replay.libfm import read_libfm
+from simulator.replay.movielens import read_movielens
+from simulator.replay.tables import read_table
+from simulator.scenario import Scenario
+
+__all__ = ["ReplayStream", "read_rows"]
+
+DAY_MS = 86_400_000
+
+
+def read_rows(config: DataConfig) -> ReplayRows:
+    """The data set in the order of time. Raises DataError; a data set without a row is one."""
+    match config:
+        case MovieLensConfig():
+            rows = read_movielens(config)
+        case CsvConfig() | ParquetConfig():
+            rows = in_time_order(read_table(config))
+        case LibfmConfig():
+            rows = read_libfm(config)
+        case _:
+            assert_never(config)
+    if config.max_events is not None:
+        rows = rows.take(np.arange(min(config.max_events, len(rows))))
+    if not len(rows):
+        raise DataError(f"data.path: {config.path}: holds no event")
+    return rows
+
+
+class ReplayStream:
+    """The rows of a scenario's data set, and their calendar. The columns are held in memory.
+
+    A tick holds `tick_events` rows, or a few more: rows of one time stay together, and a day begins a tick. A day is a
+    day of the data's own clock, days without events left out, or `period_events` rows.
+
+    base_rate: the share of clicks in the warm-up (in the first tick where there is none): what version 0 predicts.
+    """
+
+    def __init__(self, scenario: Scenario) -> None:
+        config = scenario.data
+        assert config is not None
+        rows = read_rows(config)
+        self._check_fields(scenario, rows)
+        time_ms = rows.time_ms
+        # The first row of each time: the only places where a tick may begin.
+        firsts = np.flatnonzero(np.concatenate(([True], time_ms[1:] != time_ms[:-1])))
+        if config.period_events is None:
+            day = time_ms // DAY_MS
+            day_rows = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
+        else:
+            day_rows = _snapped(np.arange(0, len(rows), config.period_events), firsts, len(rows))
+        phases = self._phases(scenario, len(day_rows))
+        n = int(day_rows[len(phases)]) if len(phases) < len(day_rows) else len(rows)
+        day_rows = day_rows[: len(phases)]
+        tick_rows = _snapped(np.arange(0, n, config.tick_events), firsts, n)
+        self._starts = np.union1d(tick_rows, day_rows)
+        self._starts = np.append(self._starts[self._starts < n], n)
+        end_ms = int(time_ms[n - 1]) + 1
+        # After the last row one more tick, in which every attribution window closes.
+        closing_ms = end_ms + scenario.attribution_ms + 1
+        bounds_ms = np.concatenate((time_ms[self._starts[:-1]], [end_ms, closing_ms]))
+        day_bounds_ms = np.append(time_ms[day_rows], end_ms)
+        self.calendar = Calendar(bounds_ms, day_bounds_ms, len(self._starts) - 1, phases)
+        self._rows = rows
+        warm = phases.count("warmup")
+        first = int(day_rows[warm]) if 0 < warm < len(day_rows) else int(self._starts[1])
+        self.base_rate = float(np.clip(rows.label[:first].mean(), 0.001, 0.999))
+
+    def tick(self, tick: int) -> tuple[int, ReplayRows]:
+        """The number of a tick's first row, and its rows."""
+        start, stop = int(self._starts[tick]), int(self._starts[tick + 1])
+        return start, self._rows.take(np.arange(start, stop))
+
+    @staticmethod
+    def _phases(scenario: Scenario, days: int) -> tuple[Phase, ...]:
+        wanted = scenario.phases
+        if days < scenario.days:
+            raise DataError(
+                f"data: has {days} days (data.period_events: {scenario.data.period_events if scenario.data else None}), "
+                f"the phases need {scenario.days}; shorten the phases or the periods"
+            )
+        spans: dict[Phase, int] = {"warmup": wanted.warmup_days, "aa": wanted.aa_days, "ab": wanted.ab_days}
+        return tuple(phase for phase, n in spans.items() for _ in range(n))
+
+    @staticmethod
+    def _check_fields(scenario: Scenario, rows: ReplayRows) -> None:
+        for field in scenario.features or ():
+            if field.name not in rows.features:
+                raise DataError(
+                    f"features: {field.name}: the data set does not offer it; it offers {', '.join(rows.features)}"
+                )
+
+
+def _snapped(rows: np.ndarray, firsts: np.ndarray, n: int) -> np.ndarray:
+    """Each row moved on to the next place where a tick may begin; those beyond the end are dropped."""
+    spots = np.searchsorted(firsts, rows)
+    snapped: np.ndarray = np.unique(firsts[spots[spots < len(firsts)]])
+    return snapped[snapped < n]
