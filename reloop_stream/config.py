@@ -54,7 +54,9 @@ class OptimizerConfig(_Section):
 
     name: Literal["adagrad", "sgd", "adam"] = Field("adagrad", description="The rule of update.")
     lr: float = Field(0.05, gt=0, le=10, description="Learning rate of the dense layers.")
-    embedding_lr: float | None = Field(None, gt=0, le=10, description="Learning rate of the embeddings; left out: `lr`.")
+    embedding_lr: float | None = Field(
+        None, gt=0, le=10, description="Learning rate of the embeddings; left out: `lr`."
+    )
     l2: float = Field(0.0, ge=0, description="Weight decay of the embedding rows that a batch touches.")
     initial_accumulator: float = Field(
         0.1, ge=0, description="Adagrad's sum of squares to begin with: from 0 its first steps are sign steps."
@@ -67,11 +69,16 @@ class LossConfig(_Section):
     name: Literal["bce", "distillation", "reloop"] = Field(
         "bce", description="Cross-entropy; with knowledge distillation (Eq. 5); or ReLoop's self-correction (Eq. 2-4)."
     )
-    alpha: float = Field(0.2, ge=0, le=1, description="Weight of the second part of the loss; cross-entropy has 1 - alpha.")
-    p_last: Literal["stamp", "last_version"] = Field(
-        "stamp", description="The last prediction: that of the version that served, or of the version deployed when training starts."
+    alpha: float = Field(
+        0.2, ge=0, le=1, description="Weight of the second part of the loss; cross-entropy has 1 - alpha."
     )
-    scale: float = Field(1.0, gt=0, le=1, description="Multiplies the loss: 1 - alpha makes the control of a ReLoop arm.")
+    p_last: Literal["stamp", "last_version"] = Field(
+        "stamp",
+        description="The last prediction: that of the version that served, or of the version deployed when training starts.",
+    )
+    scale: float = Field(
+        1.0, gt=0, le=1, description="Multiplies the loss: 1 - alpha makes the control of a ReLoop arm."
+    )
 
 
 class IncrementalConfig(_Section):
@@ -88,7 +95,9 @@ class WindowConfig(_Section):
     days: float = Field(3.0, gt=0, description="Length of the window, in days of label time.")
     every_hours: float = Field(24.0, gt=0, description="Simulated hours between two trainings.")
     passes: int = Field(1, ge=1, le=100, description="Passes over the window in a training.")
-    start: Literal["warm", "cold"] = Field("warm", description="warm: from the last weights. cold: from the first ones.")
+    start: Literal["warm", "cold"] = Field(
+        "warm", description="warm: from the last weights. cold: from the first ones."
+    )
     batch_size: int = Field(1024, ge=1, le=1 << 20, description="Examples a step.")
     shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
 
@@ -106,13 +115,17 @@ Updating = Annotated[
 class LearnerConfig(_Section):
     """A learner: what it is, what it minimises, when it learns, how often it publishes."""
 
-    kind: Literal["torch", "river"] = Field("torch", description="river: lr and fm one example at a time, slow and simple.")
+    kind: Literal["torch", "river"] = Field(
+        "torch", description="river: lr and fm one example at a time, slow and simple."
+    )
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
     updating: Updating = Field(IncrementalConfig(), description="When examples are learnt.")
     publish_every_hours: float | None = Field(
-        None, gt=0, description="Simulated hours between published versions. Left out: hourly, or after each retraining."
+        None,
+        gt=0,
+        description="Simulated hours between published versions. Left out: hourly, or after each retraining.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="cuda is outside the promise of equal results.")
 

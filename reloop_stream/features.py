@@ -85,7 +85,9 @@ class Encoder:
                 lists.append((rows, column.offsets.astype(np.int64)))
         values = np.empty((n, len(numbers)), dtype=np.float32)
         for i, field in enumerate(numbers):
-            values[:, i] = _fitting(field, features.get(field.name))
+            column = _fitting(field, features.get(field.name))
+            assert isinstance(column, np.ndarray)
+            values[:, i] = column
         return Encoded(slots, tuple(lists), values)
 
     def _rows_of(self, field: FieldConfig, values: Column, out: np.ndarray) -> None:

@@ -238,7 +238,9 @@ class Join:
     def pending(self) -> tuple[ExposureBatch | None, np.ndarray, LoggedClicks | None]:
         """The buffer after a release, for a checkpoint: open exposures, which of them are clicked, waiting clicks."""
         if self._exposures:
-            raise RuntimeError("pending: exposures were added since the last release; a checkpoint belongs right after one")
+            raise RuntimeError(
+                "pending: exposures were added since the last release; a checkpoint belongs right after one"
+            )
         batch = ExposureBatch.concat([c.batch for c in self._chunks]) if self._chunks else None
         clicked = np.concatenate([c.clicked for c in self._chunks]) if self._chunks else np.zeros(0, dtype=bool)
         return batch, clicked, LoggedClicks.concat(self._clicks) if self._clicks else None

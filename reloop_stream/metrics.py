@@ -49,7 +49,7 @@ class StreamMetrics:
         bins[y] += BINS
         self._histogram += np.bincount(bins, minlength=2 * BINS)
         entropy = -np.log(np.where(y, bounded, 1 - bounded)).sum()
-        self._sums += (len(pctr), np.count_nonzero(y), pctr.sum(), entropy)
+        self._sums += np.array((len(pctr), np.count_nonzero(y), pctr.sum(), entropy))
 
     def merge(self, other: StreamMetrics) -> None:
         """Add everything that was added to the other."""

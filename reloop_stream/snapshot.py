@@ -29,7 +29,9 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
     """
     text = json.dumps({"format_version": FORMAT_VERSION, "meta": meta}, sort_keys=True)
     # One key: the order of several is not fixed by the format.
-    return bytes(save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata={META_KEY: text}))
+    return bytes(
+        save({name: np.asarray(array, order="C") for name, array in arrays.items()}, metadata={META_KEY: text})
+    )
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -182,8 +182,17 @@ class WindowUpdater:
 def _slim(examples: ExampleBatch) -> ExampleBatch:
     """The rows as a window keeps them: no column that no learner looks at."""
     n, exposures = len(examples), examples.exposures
-    nothing = constant(0, n)
-    unused = ("request_id", "exposure_id", "event_time_ms", "user_id", "item_id", "position", "n_candidates", "propensity")
+    nothing: Any = constant(0, n)
+    unused = (
+        "request_id",
+        "exposure_id",
+        "event_time_ms",
+        "user_id",
+        "item_id",
+        "position",
+        "n_candidates",
+        "propensity",
+    )
     return replace(
         examples,
         exposures=replace(exposures, arm=constant("", n), model_name=constant("", n), **dict.fromkeys(unused, nothing)),

@@ -185,7 +185,12 @@ class Worker:
         model = self.updater.learner.publish()
         published = Published(self.name, model.version, self.tick, model)
         self.on_publish(published)
-        announcement = {"learner": self.name, "version": model.version, "tick": self.tick, "watermark_ms": self.watermark_ms}
+        announcement = {
+            "learner": self.name,
+            "version": model.version,
+            "tick": self.tick,
+            "watermark_ms": self.watermark_ms,
+        }
         self._append_json("snapshots", {**announcement, "model": model.name})
         self._append_json("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead})
         self.flush()
@@ -201,7 +206,9 @@ class Worker:
         records: dict[tuple[int, int], Record] = {}
         for number, offset, exposure_id in places:
             if (number, offset) not in records:
-                records[number, offset] = self._read_again(Partition(topic_name(self._prefix, "clicks"), number), offset)
+                records[number, offset] = self._read_again(
+                    Partition(topic_name(self._prefix, "clicks"), number), offset
+                )
             reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
             self._append_payload("dead-letters", dead_letter(records[number, offset], reason))
 
@@ -224,7 +231,10 @@ class Worker:
     def _append_json(self, topic: str, value: Mapping[str, Any]) -> None:
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in value.items()}
         self._produce().append(
-            self._own_partition(topic), json.dumps(clean).encode(), key=self.name.encode(), headers={"encoding": b"json"}
+            self._own_partition(topic),
+            json.dumps(clean).encode(),
+            key=self.name.encode(),
+            headers={"encoding": b"json"},
         )
 
     def _append_payload(self, topic: str, payload: Any) -> None:
@@ -319,7 +329,9 @@ class Worker:
         self.updater.restore(*sections.get("updater"))
         if self._observer is not None and "observer" in sections:
             self._observer.restore(*sections.get("observer"))
-        past = [_Past(tick, at_ms, {Partition(t, n): at for t, n, at in offsets}) for tick, at_ms, offsets in meta["past"]]
+        past = [
+            _Past(tick, at_ms, {Partition(t, n): at for t, n, at in offsets}) for tick, at_ms, offsets in meta["past"]
+        ]
         self._refill(past, past_log or self._log, past_prefix or self._prefix)
         self._feed = None
         mine = self._both_topics(self._partitions)

@@ -13,9 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reloop_stream.log import LogError, LogUnavailable
+from reloop_stream.log import LogError
 from simulator.folder import RunFolderError
-from simulator.processes import CrewError
 from simulator.replay.data import DataError
 from simulator.scenario import ScenarioError, json_schema, load_scenario, to_yaml
 
@@ -56,7 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_how(resume)
 
     check = commands.add_parser(
-        "check", help="validate a scenario", description="Validate a scenario and print it with every default filled in."
+        "check",
+        help="validate a scenario",
+        description="Validate a scenario and print it with every default filled in.",
     )
     check.add_argument("scenario", type=Path)
     _add_overrides(check)
@@ -89,7 +90,9 @@ def _add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--workers", type=_positive, metavar="N", help="processes (default: one an arm, where there are cores)")
+    parser.add_argument(
+        "--workers", type=_positive, metavar="N", help="processes (default: one an arm, where there are cores)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 

@@ -32,7 +32,9 @@ class VersionSource(Protocol):
 def worker_lag(calendar: Calendar, delay_ms: int) -> int:
     """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
     bounds = calendar.bounds_ms
-    ends = np.searchsorted(bounds[1:], bounds[:-1] - delay_ms, side="right")  # ticks that may have been learnt, per tick
+    ends = np.searchsorted(
+        bounds[1:], bounds[:-1] - delay_ms, side="right"
+    )  # ticks that may have been learnt, per tick
     return int((np.arange(calendar.ticks) - ends)[1:].min(initial=0)) if calendar.ticks > 1 else 0
 
 
@@ -76,7 +78,6 @@ class Deployments:
         for published_at in [t for t in self.offered if t < due_tick]:
             del self.offered[published_at]
         return self.offered[due_tick]
-
 
     def _due_tick(self, tick: int) -> int | None:
         """When the version that serves in a tick was published; None before the first one is due."""
@@ -123,7 +124,9 @@ class SnapshotFolder:
 
     def write(self, published: Published) -> None:
         write_atomic(self.path(published.learner, published.tick), published.model.to_bytes())
-        ticks = sorted(int(path.stem.rsplit("-", 1)[1]) for path in self._folder.glob(f"{published.learner}-*.safetensors"))
+        ticks = sorted(
+            int(path.stem.rsplit("-", 1)[1]) for path in self._folder.glob(f"{published.learner}-*.safetensors")
+        )
         # The newest version from before the horizon may still be the one that serves.
         old = [tick for tick in ticks if tick <= published.tick - self._keep_ticks][:-1]
         for tick in old:

@@ -113,9 +113,7 @@ class Assignment:
         equal = np.arange(1, len(self._ends) + 1) / len(self._ends)
         return self._look_up(users, self._parts, f"{self._prefix}part.", equal)
 
-    def _look_up(
-        self, users: np.ndarray, known: dict[int | str, int], prefix: str, ends: np.ndarray
-    ) -> np.ndarray:
+    def _look_up(self, users: np.ndarray, known: dict[int | str, int], prefix: str, ends: np.ndarray) -> np.ndarray:
         unique, inverse = np.unique(users, return_inverse=True)
         values = unique.tolist()
         for user in values:

@@ -26,7 +26,7 @@ from reloop_stream.worker import Published, Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
 from simulator.plan import Learning, Serving, Stage
-from simulator.scenario import Scenario, parse_scenario
+from simulator.scenario import Scenario, ScenarioError, parse_scenario
 from simulator.slates import is_random_request
 from simulator.tally import DayOfArm, Tally
 
@@ -99,6 +99,12 @@ class Lab:
     def from_raw(cls, raw: Mapping[str, Any], place: Place) -> Lab:
         return cls(parse_scenario(raw), place)
 
+    def prepare(self) -> None:
+        """Build the world, or read the data. Raises ScenarioError and DataError."""
+        if not self.scenario.is_replay:
+            _ = self.world
+        _ = self.calendar
+
     @cached_property
     def log(self) -> EventLog:
         return self.place.open(self.scenario)
@@ -111,8 +117,12 @@ class Lab:
     def world(self) -> Any:
         from simulator.world import World
 
-        assert self.scenario.world is not None
-        return World(self.scenario.world, self.scenario.seed.world, self.scenario.tick_ms, self.scenario.serving.slate)
+        scenario = self.scenario
+        assert scenario.world is not None
+        try:
+            return World(scenario.world, scenario.seed.world, scenario.tick_ms, scenario.serving.slate)
+        except ValueError as error:  # a ctr that these knobs cannot give
+            raise ScenarioError(f"{scenario.name}: {error}") from None
 
     @cached_property
     def replayed(self) -> Any:
@@ -239,15 +249,12 @@ class Lab:
         temporary.replace(path)
         report("day", row)
 
-    def make_server(
-        self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]
-    ) -> Server:
+    def make_server(self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]) -> Server:
         """The role's server, at its beginning. remote: its learner runs in another process."""
         from reloop_stream.learners import BaseRate
         from simulator.serving import FeedServer
         from simulator.writer import EventWriter
 
-        arm = role.arms[0]
         learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
         source = None
         if remote:
@@ -380,9 +387,7 @@ class _Loop:
                 if lab.place.origin is None:
                     worker.restore(forked, keep=keep)
                 else:
-                    worker.restore(
-                        forked, keep=keep, past_log=origin.open(lab.scenario), past_prefix=origin.prefix
-                    )
+                    worker.restore(forked, keep=keep, past_log=origin.open(lab.scenario), past_prefix=origin.prefix)
 
     @staticmethod
     def _fork(path: Path) -> Sections:

@@ -111,9 +111,8 @@ def _same_state(scenario: Scenario, arm: int) -> bool:
 def _origin(before: Stage | None, arm: str, otherwise: str) -> str | None:
     if before is None:
         return None
-    names = {role.name for role in (*before.serving, *before.learning)}
-    if otherwise == EVERYONE:
-        names = {role.name for role in before.serving}
+    roles: tuple[Serving | Learning, ...] = before.serving if otherwise == EVERYONE else before.learning
+    names = {role.name for role in roles}
     return arm if arm in names else otherwise
 
 

@@ -70,7 +70,8 @@ class Crew:
     ) -> None:
         """Run a stage to its end. Raises Stopped when asked to stop and all is saved, CrewError when a process failed."""
         if self._lab is not None:
-            run_stage(self._lab, stage, before, *shares[0], report, should_stop)
+            serving, learning = shares[0]
+            run_stage(self._lab, stage, before, serving, learning, report, should_stop)
             return
         busy: dict[Connection, Any] = {}
         for pipe, process, share in zip(self._pipes, self._processes, shares, strict=True):
@@ -86,8 +87,9 @@ class Crew:
                 for pipe in busy:
                     with contextlib.suppress(OSError):
                         pipe.send(("stop",))
-            for pipe in wait(list(busy), WAIT_S):
-                assert isinstance(pipe, Connection)
+            for ready in wait(list(busy), WAIT_S):
+                assert isinstance(ready, Connection)
+                pipe = ready
                 try:
                     kind, *rest = pipe.recv()
                 except (EOFError, OSError):
@@ -160,7 +162,8 @@ def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int)
         _, stage, before, share = message
         try:
             lab = lab or Lab.from_raw(scenario, place)
-            run_stage(lab, stage, before, *share, lambda kind, told: send("report", kind, told), stop.is_set)
+            serving, learning = share
+            run_stage(lab, stage, before, serving, learning, lambda *said: send("report", *said), stop.is_set)
             send("done")
         except Stopped:
             send("stopped")

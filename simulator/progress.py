@@ -66,7 +66,8 @@ class RunProgress:
         self._recent.append((now, total))
         while now - self._recent[0][0] > RATE_WINDOW_S and len(self._recent) > 2:
             self._recent.popleft()
-        (then, before), span = self._recent[0], now - self._recent[0][0]
+        (begun, before) = self._recent[0]
+        span = now - begun
         rate = (total - before) / span if span > 0 else None
         ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, (clicks, shown) in self._ctr.items() if shown)
         self._label = f"day {day + 1}/{self._days} {PHASE_NAMES[phase]}  {ctr}"
@@ -88,7 +89,11 @@ class RunProgress:
         seen[row["arm"]] = row["ctr"]
         if len(seen) == arms:
             rates = "  ".join(f"{arm} {ctr:.2%}" for arm, ctr in seen.items())
-            print(f"day {row['day'] + 1}/{self._days} {PHASE_NAMES[row['phase']]}: CTR {rates}", file=sys.stderr, flush=True)
+            print(
+                f"day {row['day'] + 1}/{self._days} {PHASE_NAMES[row['phase']]}: CTR {rates}",
+                file=sys.stderr,
+                flush=True,
+            )
             del self._shown_days[row["day"]]
 
     def note(self, text: str) -> None:

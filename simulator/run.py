@@ -58,6 +58,8 @@ def start_run(
 ) -> RunFolder:
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
+    lab = Lab(scenario, Place(path, scenario.log.url, path.resolve().name))
+    lab.prepare()  # a mistake shows before there is a folder
     folder = RunFolder.create(path, scenario)
     manifest: dict[str, Any] = {
         "scenario": scenario.name,
@@ -76,7 +78,7 @@ def start_run(
         "timings": {"wall_s": 0.0},
     }
     folder.write_manifest(manifest)
-    _Run(folder, scenario, manifest, workers, quiet).go(should_stop)
+    _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
 
 
@@ -85,21 +87,20 @@ def resume_run(
 ) -> RunFolder:
     """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again."""
     folder, scenario, manifest = RunFolder.open(path)
-    _Run(folder, scenario, manifest, workers, quiet).go(should_stop)
+    lab = Lab(scenario, Place(path, scenario.log.url, manifest["prefix"]))
+    _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
 
 
 class _Run:
-    def __init__(
-        self, folder: RunFolder, scenario: Scenario, manifest: dict[str, Any], workers: int | None, quiet: bool
-    ) -> None:
+    def __init__(self, folder: RunFolder, lab: Lab, manifest: dict[str, Any], workers: int | None, quiet: bool) -> None:
         self._folder = folder
-        self._scenario = scenario
+        self._lab = lab
+        self._scenario = lab.scenario
+        self._place = lab.place
         self._manifest = manifest
-        self._place = Place(folder.path, scenario.log.url, manifest["prefix"])
-        self._workers = workers or default_workers(scenario)
+        self._workers = workers or default_workers(lab.scenario)
         self._quiet = quiet
-        self._lab = Lab(scenario, self._place)
         self._needed: dict[str, dict[Partition, int]] = {}
 
     def go(self, should_stop: Callable[[], bool]) -> None:
@@ -133,6 +134,7 @@ class _Run:
     def _log_to_file(self) -> logging.Handler:
         handler = logging.FileHandler(self._folder.path / "log.txt", encoding="utf-8")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logging.getLogger("kafka").setLevel(logging.WARNING)
         root = logging.getLogger()
         root.addHandler(handler)
         if root.level > logging.INFO or root.level == logging.NOTSET:
@@ -213,9 +215,7 @@ class _Run:
         # A partition that only some learners read may still be needed by the rest from where they are.
         log.delete_before(earliest)
 
-    def _run_launches(
-        self, stages: list[Stage], progress: RunProgress, should_stop: Callable[[], bool]
-    ) -> None:
+    def _run_launches(self, stages: list[Stage], progress: RunProgress, should_stop: Callable[[], bool]) -> None:
         """What a launch of each arm would give: everyone on it from the fork on, trained on all of it."""
         fork, ab = stages[0], stages[1]
         for i, arm in enumerate(self._scenario.arms):

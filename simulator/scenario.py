@@ -93,17 +93,24 @@ class ServingConfig(_Section):
     slate: int = Field(10, ge=1, le=64, description="Items a request is shown.")
     policy: Policy = Field(GreedyPolicy(), description="How the slate is chosen from the scores.")
     random_share: float = Field(
-        0.01, ge=0, le=1, description="Share of requests with a random slate in every arm, for unbiased AUC and calibration."
+        0.01,
+        ge=0,
+        le=1,
+        description="Share of requests with a random slate in every arm, for unbiased AUC and calibration.",
     )
     deploy_delay_hours: float = Field(
-        1.0, ge=0, description="Simulated hours from the end of a version's training data to its first slate; at least a tick."
+        1.0,
+        ge=0,
+        description="Simulated hours from the end of a version's training data to its first slate; at least a tick.",
     )
 
 
 class JoinConfig(_Section):
     """How exposures and clicks become labelled examples."""
 
-    attribution_hours: float = Field(1.0, gt=0, description="A click counts if it comes at most this long after the exposure.")
+    attribution_hours: float = Field(
+        1.0, gt=0, description="A click counts if it comes at most this long after the exposure."
+    )
     emit: Literal["at_close", "at_click", "at_once"] = Field(
         "at_close",
         description="When a label is given: both when the window closes; 1 at the click; or 0 at serving and again 1 at the click.",
@@ -134,10 +141,12 @@ class ExperimentConfig(_Section):
     """What the arms' learners train on."""
 
     data: Literal["own", "shared", "co_diverted"] = Field(
-        "own", description="An arm's learner trains on its own users' events, on everyone's, or on a random part of both."
+        "own",
+        description="An arm's learner trains on its own users' events, on everyone's, or on a random part of both.",
     )
     aa: Literal["control", "own"] = Field(
-        "control", description="In warm-up and A/A: one control learner serves all arms, or each arm trains a copy of its own."
+        "control",
+        description="In warm-up and A/A: one control learner serves all arms, or each arm trains a copy of its own.",
     )
 
 
@@ -145,32 +154,43 @@ class TruthConfig(_Section):
     """Which true uplifts to compute. Only a simulator can."""
 
     experiment: bool = Field(
-        True, description="Everyone served by a model trained on the arm's own users: what the split estimates. Costs serving."
+        True,
+        description="Everyone served by a model trained on the arm's own users: what the split estimates. Costs serving.",
     )
     launch: bool = Field(
-        False, description="Everyone on the arm, trained on all of it: one more A/B period an arm. What a launch would give."
+        False,
+        description="Everyone on the arm, trained on all of it: one more A/B period an arm. What a launch would give.",
     )
 
 
 class ArmConfig(_Section):
     """One arm. The first is the control."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Letters, digits, _ . -")
+    name: str = Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Letters, digits, _ . -"
+    )
     share: float = Field(gt=0, le=1, description="Share of users. The arms' shares add up to 1.")
     learner: LearnerConfig = Field(
-        default_factory=LearnerConfig, description="What differs from the scenario's `learner`: the two are merged key by key."
+        default_factory=LearnerConfig,
+        description="What differs from the scenario's `learner`: the two are merged key by key.",
     )
 
 
 class Scenario(_Section):
     """A run of the laboratory: a world (or a data set), the arms, and what is measured."""
 
-    name: str = Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run folder.")
+    name: str = Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run folder."
+    )
     seed: SeedConfig = SeedConfig()
     phases: PhasesConfig = PhasesConfig()
-    tick_minutes: int = Field(30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day.")
+    tick_minutes: int = Field(
+        30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day."
+    )
     checkpoint_every_hours: float = Field(12.0, gt=0, description="Simulated hours between checkpoints.")
-    world: WorldConfig | None = Field(None, description="The simulated feed. Left out together with `data`: its defaults.")
+    world: WorldConfig | None = Field(
+        None, description="The simulated feed. Left out together with `data`: its defaults."
+    )
     data: DataConfig | None = Field(None, description="A real data set to replay instead of a simulated world.")
     features: list[FieldConfig] | None = Field(
         None, description="What the models see. Left out: every field of the world, exact where its size is known."
@@ -180,7 +200,9 @@ class Scenario(_Section):
     log: LogConfig = LogConfig()
     experiment: ExperimentConfig = ExperimentConfig()
     truth: TruthConfig = TruthConfig()
-    learner: LearnerConfig = Field(default_factory=LearnerConfig, description="The learner of every arm, where the arm does not differ.")
+    learner: LearnerConfig = Field(
+        default_factory=LearnerConfig, description="The learner of every arm, where the arm does not differ."
+    )
     arms: list[ArmConfig] = Field(min_length=1, max_length=64, description="The arms; the first is the control.")
 
     @model_validator(mode="after")
@@ -244,7 +266,9 @@ def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        raise ScenarioError(f"{path}: no such file; the scenarios that come with the project are in scenarios/") from None
+        raise ScenarioError(
+            f"{path}: no such file; the scenarios that come with the project are in scenarios/"
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read: {error}") from None
     try:
@@ -382,7 +406,9 @@ def _keys_at(location: list[Any]) -> list[str]:
     def options(node: Any) -> list[dict[str, Any]]:
         if "$ref" in node:
             return options(definitions[node["$ref"].rsplit("/", 1)[-1]])
-        return [found for part in ("anyOf", "oneOf", "allOf") for sub in node.get(part, ()) for found in options(sub)] or [node]
+        return [
+            found for part in ("anyOf", "oneOf", "allOf") for sub in node.get(part, ()) for found in options(sub)
+        ] or [node]
 
     nodes = options(schema)
     for part in location:
@@ -401,7 +427,9 @@ def json_schema() -> dict[str, Any]:
 
 def to_yaml(scenario: Scenario) -> str:
     """The resolved scenario: every default written out. Reading it again gives the same scenario."""
-    return yaml.safe_dump(scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=100)
+    return yaml.safe_dump(
+        scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=100
+    )
 
 
 def scenario_hash(scenario: Scenario) -> str:

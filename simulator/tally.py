@@ -64,7 +64,11 @@ class _OpenDay:
 
     def users_in_one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         if len(self.users) != 1:
-            columns = [np.concatenate(c) for c in zip(*self.users, strict=True)] if self.users else [np.zeros(0, np.int64)] * 3
+            columns = (
+                [np.concatenate(c) for c in zip(*self.users, strict=True)]
+                if self.users
+                else [np.zeros(0, np.int64)] * 3
+            )
             self.users = [_sum_by_user(*columns)]
         return self.users[0]
 
@@ -152,7 +156,9 @@ class Tally:
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Hand on the days whose last attribution window has closed."""
         ends = self._calendar.day_bounds_ms
-        while self._next_day < self._calendar.days and ends[self._next_day + 1] + self._attribution_ms < watermark_ms + 1:
+        while (
+            self._next_day < self._calendar.days and ends[self._next_day + 1] + self._attribution_ms < watermark_ms + 1
+        ):
             for arm in self._arms:
                 self._on_day(self._finish(self._next_day, arm, self._open.pop((self._next_day, arm), _OpenDay())))
             self._next_day += 1

@@ -44,7 +44,10 @@ class Learner(Protocol):
 
     name: str
     version: int
-    encoder: Encoder
+
+    @property
+    def encoder(self) -> Encoder:
+        """What it knows of the fields."""
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         """pCTR in eval mode, float64 [n]. Changes nothing."""

@@ -70,7 +70,9 @@ class _Net:
         shapes = {name: array.shape for name, array in arrays.items()}
         if shapes != {name: array.shape for name, array in mine.items()}:
             different = sorted(n for n in {*shapes, *mine} if n not in mine or shapes.get(n) != mine[n].shape)
-            raise SnapshotError(f"snapshot: is of another model: {', '.join(different[:4])} differ in shape or presence")
+            raise SnapshotError(
+                f"snapshot: is of another model: {', '.join(different[:4])} differ in shape or presence"
+            )
         targets = {TABLE: self.table, "number_vectors": self.number_vectors}
         targets |= {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
         with torch.no_grad():
@@ -180,9 +182,7 @@ def _dense_optimizer(config: OptimizerConfig, parameters: list[torch.nn.Paramete
     if config.name == "adam":
         return torch.optim.Adam(parameters, lr=config.lr, foreach=True)
     start = config.initial_accumulator
-    return torch.optim.Adagrad(
-        parameters, lr=config.lr, initial_accumulator_value=start, eps=ADAGRAD_EPS, foreach=True
-    )
+    return torch.optim.Adagrad(parameters, lr=config.lr, initial_accumulator_value=start, eps=ADAGRAD_EPS, foreach=True)
 
 
 class TorchLearner:

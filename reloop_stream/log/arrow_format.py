@@ -159,7 +159,7 @@ def _assemble(columns: Mapping[str, Column], kind: str) -> ExposureBatch | Click
     if kind == "click":
         return ClickBatch(*typed(CLICK_COLUMNS))
     features = {name.removeprefix(FEATURE): column for name, column in columns.items() if name.startswith(FEATURE)}
-    exposures = ExposureBatch(*typed(EXPOSURE_COLUMNS), features=features)
+    exposures = ExposureBatch(*typed(EXPOSURE_COLUMNS), features)  # type: ignore[call-arg]
     return exposures if kind == "exposure" else ExampleBatch(exposures, *typed(EXAMPLE_COLUMNS))
 
 

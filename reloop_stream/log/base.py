@@ -62,7 +62,12 @@ class Producer(Protocol):
     """Appends records. Made and used within one process."""
 
     def append(
-        self, partition: Partition, value: bytes, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+        self,
+        partition: Partition,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
     ) -> None:
         """Append one record, in call order within a partition. May return before it is durable; blocks when too much
         is in flight. Raises UnknownTopic; LogUnavailable after the log's stated wait."""

@@ -177,15 +177,15 @@ class Broker:
             assert self._process is not None
             if self._process.poll() is not None:
                 raise BrokerError(f"the broker ended with {self._process.returncode}:\n{self._last_words()}")
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            with contextlib.suppress(OSError, kafka.errors.KafkaError):
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 # Listening is not ready: it is when its metadata names a broker.
-                with contextlib.suppress(kafka.errors.KafkaError):
-                    admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000)
-                    try:
-                        if admin.describe_cluster()["brokers"]:
-                            return
-                    finally:
-                        admin.close()
+                admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000)
+                try:
+                    if admin.describe_cluster()["brokers"]:
+                        return
+                finally:
+                    admin.close()
             time.sleep(0.1)
         raise BrokerError(f"the broker did not answer within {START_TIMEOUT_S:g} s:\n{self._last_words()}")
 
@@ -226,7 +226,9 @@ def main(arguments: list[str] | None = None) -> int:
         epilog="example: python -m reloop_stream.log.broker --port 9092 --data ./kafka-data",
     )
     parser.add_argument("--port", type=int, default=9092, help="port to listen on; 0 takes a free one (default: 9092)")
-    parser.add_argument("--data", type=Path, help="folder that keeps its data (default: a temporary one, removed at the end)")
+    parser.add_argument(
+        "--data", type=Path, help="folder that keeps its data (default: a temporary one, removed at the end)"
+    )
     chosen = parser.parse_args(arguments)
     temporary = None if chosen.data else tempfile.TemporaryDirectory(prefix="reloop-broker-")
     broker = Broker(chosen.data or Path(temporary.name), chosen.port)  # type: ignore[union-attr]

@@ -7,6 +7,7 @@ reason, and reading goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -130,7 +131,9 @@ def decode(records: Sequence[Record], expect: Kind, on_dead: OnDead, select: Sel
             end_run()
             if kind == "mark":
                 mark = _decode_mark(record.value)
-                found.append(Decoded(record.partition, Mark(mark.tick, mark.watermark_ms), record.offset + 1, _NO_OFFSETS))
+                found.append(
+                    Decoded(record.partition, Mark(mark.tick, mark.watermark_ms), record.offset + 1, _NO_OFFSETS)
+                )
                 continue
             batch = arrow_format.decode(record.value, expect)
             check(batch)
@@ -182,10 +185,7 @@ def _decode_json_run(run: Sequence[Record], expect: Kind, on_dead: OnDead, selec
 def _selected(batch: AnyBatch, select: Select | None) -> AnyBatch:
     if select is None or not isinstance(batch, ExposureBatch):
         return batch
-    return ExposureBatch(*(getattr(batch, name) for name in _EXPOSURE_COLUMNS), features=select(batch.features))
-
-
-_EXPOSURE_COLUMNS = tuple(name for name in ExposureBatch.__slots__ if name != "features")
+    return replace(batch, features=select(batch.features))
 
 
 def check(batch: AnyBatch) -> None:
@@ -194,7 +194,10 @@ def check(batch: AnyBatch) -> None:
         _require("pctr", batch.pctr, (batch.pctr >= 0) & (batch.pctr <= 1), "finite and in [0, 1]")
         unknown = np.isnan(batch.propensity)
         _require(
-            "propensity", batch.propensity, unknown | ((batch.propensity > 0) & (batch.propensity <= 1)), "in (0, 1] or null"
+            "propensity",
+            batch.propensity,
+            unknown | ((batch.propensity > 0) & (batch.propensity <= 1)),
+            "in (0, 1] or null",
         )
         _require("position", batch.position, batch.position >= 0, ">= 0")
         _require("n_candidates", batch.n_candidates, batch.n_candidates >= 1, ">= 1")

@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -218,7 +219,12 @@ class _Producer:
         self._writers: dict[Partition, _Writer] = {}
 
     def append(
-        self, partition: Partition, value: bytes, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+        self,
+        partition: Partition,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
     ) -> None:
         writer = self._writers.get(partition)
         if writer is None:
@@ -381,7 +387,7 @@ class EmbeddedLog:
         for partition, offset in offsets.items():
             folder = self._folder(partition)
             bases = folder.bases()
-            for base, following in zip(bases, bases[1:], strict=False):
+            for base, following in pairwise(bases):
                 if following <= offset:
                     folder.segment(base).unlink(missing_ok=True)
 

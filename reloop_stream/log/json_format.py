@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Any, Literal
 
 import msgspec
@@ -88,7 +88,9 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> Iterator[tuple[b
             yield str(row[0]).encode(), _encode(ClickEvent(SCHEMA_VERSION, *row))
         return
     exposures = batch.exposures if isinstance(batch, ExampleBatch) else batch
-    names = [name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features", "propensity")]
+    names = [
+        name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features", "propensity")
+    ]
     stamped = zip(*(getattr(exposures, name).tolist() for name in names), strict=True)
     propensity = (None if math.isnan(p) else p for p in exposures.propensity.tolist())
     extra: Any = [()] * len(batch)
@@ -97,9 +99,9 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> Iterator[tuple[b
     for row, odds, features, label in zip(stamped, propensity, _feature_rows(exposures), extra, strict=True):
         if label:
             named = dict(zip(("label", "label_time_ms", "status"), label, strict=True))
-            value: Any = ExampleEvent(SCHEMA_VERSION, *row, odds, features, **named)
+            value: Any = ExampleEvent(SCHEMA_VERSION, *row, odds, features, **named)  # type: ignore[call-arg, arg-type]
         else:
-            value = ExposureEvent(SCHEMA_VERSION, *row, odds, features)
+            value = ExposureEvent(SCHEMA_VERSION, *row, odds, features)  # type: ignore[call-arg]
         yield str(row[1]).encode(), _encode(value)
 
 
@@ -111,7 +113,7 @@ def _feature_rows(batch: ExposureBatch) -> Iterator[dict[str, Any]]:
     for column in batch.features.values():
         if isinstance(column, ListColumn):
             at, values = column.offsets.tolist(), column.values.tolist()
-            columns.append([values[a:b] for a, b in zip(at, at[1:], strict=False)])
+            columns.append([values[a:b] for a, b in pairwise(at)])
         else:
             columns.append(column.tolist())
     for row in zip(*columns, strict=True):
@@ -177,7 +179,7 @@ def _to_batch(events: list[Any], kind: str) -> ExposureBatch | ClickBatch | Exam
         return ClickBatch(column("exposure_id"), column("event_time_ms"), column("click_time_ms"), arm)
     names = [name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features")]
     features = {name: _feature_column([event.features[name] for event in events]) for name in events[0].features}
-    exposures = ExposureBatch(*(column(name) for name in names), features=features)
+    exposures = ExposureBatch(*(column(name) for name in names), features)  # type: ignore[call-arg]
     if kind == "exposure":
         return exposures
     return ExampleBatch(exposures, column("label"), column("label_time_ms"), column("status"))

@@ -126,7 +126,9 @@ class KafkaLog:
         self.patiently(create)
         for topic, n in partitions.items():
             if (found := len(self.partitions(topic))) != n:
-                raise LogError(f"{topic}: exists with {found} partitions, asked for {n}; use another --out (the prefix)")
+                raise LogError(
+                    f"{topic}: exists with {found} partitions, asked for {n}; use another --out (the prefix)"
+                )
 
     def producer(self) -> _Producer:
         return _Producer(self)
@@ -228,7 +230,12 @@ class _Producer:
         )
 
     def append(
-        self, partition: Partition, value: bytes, *, key: bytes | None = None, headers: Mapping[str, bytes] | None = None
+        self,
+        partition: Partition,
+        value: bytes,
+        *,
+        key: bytes | None = None,
+        headers: Mapping[str, bytes] | None = None,
     ) -> None:
         while self._waiting and (
             self._waiting[0][0].is_done or len(self._waiting) > IN_FLIGHT or self._bytes > IN_FLIGHT_BYTES

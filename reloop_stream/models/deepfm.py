@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -16,7 +17,7 @@ __all__ = ["DeepFM", "hidden_layers"]
 def hidden_layers(n_inputs: int, config: ModelConfig) -> nn.ModuleList:
     """The linear maps of a multi-layer perceptron: into each hidden layer, then into one output without bias."""
     widths = [n_inputs, *config.hidden]
-    layers = [nn.Linear(a, b) for a, b in zip(widths, widths[1:], strict=False)]
+    layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
     return nn.ModuleList([*layers, nn.Linear(widths[-1], 1, bias=False)])
 
 
@@ -39,11 +40,16 @@ class DeepFM(CtrModel):
 
     def forward(self, x: Tensor) -> Tensor:
         vectors = x[:, :, :-1]
-        deep = self._deep(self.layers[0](vectors.flatten(1))) if len(self.layers) > 1 else self.layers[0](vectors.flatten(1))
+        deep = (
+            self._deep(self.layers[0](vectors.flatten(1)))
+            if len(self.layers) > 1
+            else self.layers[0](vectors.flatten(1))
+        )
         return x[:, :, -1].sum(1) + pairwise(vectors) + deep.squeeze(1) + self.bias
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         first = self.layers[0]
+        assert isinstance(first, nn.Linear)
         d = self.dimensions
         columns = torch.cat([torch.arange(f * d, (f + 1) * d) for f in fields]).to(x.device)
         bias = first.bias if with_bias else None

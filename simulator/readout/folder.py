@@ -14,7 +14,20 @@ import yaml
 
 __all__ = ["ReadoutError", "Run", "read_run"]
 
-DAILY = ("day", "phase", "arm", "users", "requests", "exposures", "clicks", "ctr", "auc", "logloss", "ne", "calibration")
+DAILY = (
+    "day",
+    "phase",
+    "arm",
+    "users",
+    "requests",
+    "exposures",
+    "clicks",
+    "ctr",
+    "auc",
+    "logloss",
+    "ne",
+    "calibration",
+)
 USERS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
 
 

@@ -158,17 +158,13 @@ def _uplift(results: Results) -> Figure:
     return figure
 
 
-def _bars(
-    axes: Axes, days: list[Day], estimates: list[Estimate | None], shift: float, colour: str, label: str
-) -> None:
+def _bars(axes: Axes, days: list[Day], estimates: list[Estimate | None], shift: float, colour: str, label: str) -> None:
     points = [(day.row["day"] + 1 + shift, e) for day, e in zip(days, estimates, strict=True) if e is not None]
     points = [(x, e) for x, e in points if not math.isnan(e.relative)]
     if points:
         y = [e.relative for _, e in points]
         spread = [[e.relative - e.lo for _, e in points], [e.hi - e.relative for _, e in points]]
-        axes.errorbar(
-            [x for x, _ in points], y, spread, fmt="o", ms=4, lw=1.2, capsize=2, color=colour, label=label
-        )
+        axes.errorbar([x for x, _ in points], y, spread, fmt="o", ms=4, lw=1.2, capsize=2, color=colour, label=label)
 
 
 def _estimators(results: Results) -> Figure:
@@ -182,7 +178,14 @@ def _estimators(results: Results) -> Figure:
         colour = _colour(results, arm)
         axes.plot([estimate.lo, estimate.hi], [y, y], color=colour, lw=2.2, solid_capstyle="round")
         axes.plot(estimate.relative, y, "o", color=colour, ms=6)
-        axes.annotate(f"{estimate.relative:+.2%}", (estimate.relative, y), (0, 7), textcoords="offset points", ha="center", fontsize=8.5)
+        axes.annotate(
+            f"{estimate.relative:+.2%}",
+            (estimate.relative, y),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+        )
     for arm in results.run.treatments:
         for kind, value in results.truth[arm].items():
             if value is not None:
@@ -195,9 +198,13 @@ def _estimators(results: Results) -> Figure:
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.1%}"))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set(title="Uplift in CTR over the A/B period, by estimator (95% intervals across users)", xlabel="relative uplift")
+    axes.set(
+        title="Uplift in CTR over the A/B period, by estimator (95% intervals across users)", xlabel="relative uplift"
+    )
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, -0.02 - 1.1 / (1.4 + 0.42 * len(rows))), ncols=2, fontsize=8.5)
+        axes.legend(
+            loc="lower center", bbox_to_anchor=(0.5, -0.02 - 1.1 / (1.4 + 0.42 * len(rows))), ncols=2, fontsize=8.5
+        )
     return figure
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  (pa.compute is there only once it is imported)
+import pyarrow.compute
 
 from simulator.readout import statistics
 from simulator.readout.folder import Run
@@ -55,7 +55,7 @@ class Results:
 
     def to_json(self) -> str:
         """As results.json has it; undefined numbers are null."""
-        uplift = {
+        uplift: dict[str, Any] = {
             arm: {name: _plain(estimate) for name, estimate in estimates.items()} | {"headline": self.headline}
             for arm, estimates in self.uplift.items()
         }
@@ -214,7 +214,7 @@ def _measured(run: Run, rows: list[dict[str, Any]], arm: str) -> list[dict[str, 
 
 def _quality(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, float]]:
     """Means over days, weighted by exposures."""
-    found = {}
+    found: dict[str, dict[str, float]] = {}
     for arm in run.arms:
         days = _measured(run, rows, arm)
         weights = np.array([row["exposures"] for row in days], dtype=float)
@@ -256,9 +256,7 @@ def _number(value: float | None) -> float:
     return math.nan if value is None else value
 
 
-def _notes(
-    run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]
-) -> list[str]:
+def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
     notes = list(run.manifest.get("warnings", []))
     if run.manifest.get("status") != "finished":
         notes.append(f"the run is {run.manifest.get('status')}: the figures cover the days so far")
@@ -273,5 +271,7 @@ def _notes(
     elif uplift and all(math.isnan(found["cuped"].relative) for found in uplift.values()):
         notes.append("CUPED and A/B - A/A need an A/A period with clicks")
     if uplift and not run.is_replay:
-        notes.append("the intervals are across users; the learners' own randomness, which other seeds would show, is not in them")
+        notes.append(
+            "the intervals are across users; the learners' own randomness, which other seeds would show, is not in them"
+        )
     return notes

@@ -72,7 +72,9 @@ def _table(control: UserSums, treatment: UserSums) -> pa.Table:
 
 
 def _defined(control: UserSums, treatment: UserSums) -> bool:
-    return min(len(control.clicks), len(treatment.clicks)) > 1 and control.clicks.sum() > 0 and treatment.clicks.sum() > 0
+    return (
+        min(len(control.clicks), len(treatment.clicks)) > 1 and control.clicks.sum() > 0 and treatment.clicks.sum() > 0
+    )
 
 
 def _analyze(metric: Any, control: UserSums, treatment: UserSums) -> Estimate:

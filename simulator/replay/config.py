@@ -14,8 +14,12 @@ class _Section(BaseModel):
 
 
 class _Data(_Section):
-    path: str = Field(min_length=1, description="The file or folder; from the working folder, then from the data cache.")
-    tick_events: int = Field(1000, ge=1, description="Events of a tick: what is served before anything is learnt of it.")
+    path: str = Field(
+        min_length=1, description="The file or folder; from the working folder, then from the data cache."
+    )
+    tick_events: int = Field(
+        1000, ge=1, description="Events of a tick: what is served before anything is learnt of it."
+    )
     period_events: int | None = Field(
         None, ge=1, description="Events of a `day`. Left out: days of the data's own clock, empty ones left out."
     )
@@ -27,7 +31,9 @@ class LabelConfig(_Section):
 
     column: str = Field(min_length=1, description="The column.")
     at_least: float | None = Field(None, description="A click where the value is at least this.")
-    equals: str | float | None = Field(None, description="A click where the value equals this. Left out, with at_least: 1.")
+    equals: str | float | None = Field(
+        None, description="A click where the value equals this. Left out, with at_least: 1."
+    )
 
     @model_validator(mode="after")
     def _one_rule(self) -> LabelConfig:
@@ -81,6 +87,4 @@ class LibfmConfig(_Data):
         return self
 
 
-DataConfig = Annotated[
-    MovieLensConfig | CsvConfig | ParquetConfig | LibfmConfig, Field(discriminator="format")
-]
+DataConfig = Annotated[MovieLensConfig | CsvConfig | ParquetConfig | LibfmConfig, Field(discriminator="format")]

@@ -25,7 +25,9 @@ def read_libfm(config: LibfmConfig) -> ReplayRows:
                 row = [int(part.split(":")[0]) for part in parts[1:]]
                 labels.append(float(parts[0]))
             except ValueError:
-                raise DataError(f"{path}: line {number} is not `label index:value ...`: {line.strip()[:80]!r}") from None
+                raise DataError(
+                    f"{path}: line {number} is not `label index:value ...`: {line.strip()[:80]!r}"
+                ) from None
             if len(row) != config.fields:
                 raise DataError(f"{path}: line {number} has {len(row)} fields, data.fields says {config.fields}")
             indices.append(row)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute  # noqa: F401  (pa.compute is there only once it is imported)
+import pyarrow.compute
 
 from reloop_stream.events import ListColumn
 from simulator.replay.config import MovieLensConfig

@@ -47,7 +47,9 @@ class ItemsConfig(_Section):
     live: int = Field(2_000, ge=2, le=1_000_000, description="Items alive at a time, on average.")
     lifetime_days: float = Field(5.0, gt=0, le=3650, description="Mean lifetime; live / lifetime_days are born a day.")
     topics: int = Field(20, ge=1, le=1000, description="Topics. An item's latent vector lies around its topic's.")
-    topic_spread: float = Field(0.5, ge=0, le=5, description="How far items lie from their topic, in topics' own spread.")
+    topic_spread: float = Field(
+        0.5, ge=0, le=5, description="How far items lie from their topic, in topics' own spread."
+    )
     quality_sigma: float = Field(0.5, ge=0, le=5, description="Standard deviation of quality, in logits.")
     freshness: float = Field(0.8, ge=0, le=5, description="What a new item gains, in logits.")
     freshness_half_life_hours: float = Field(24.0, gt=0, description="Hours until half of that is gone.")

@@ -74,5 +74,5 @@ class Retrieval:
                 rows[same, column] = rows[same, column - 1] + 1
         overflow = rows[:, -1] >= n
         if overflow.any():
-            rows[overflow] -= (rows[overflow, -1:] - n + 1)
+            rows[overflow] -= rows[overflow, -1:] - n + 1
         return order[rows].astype(np.int32)

@@ -55,7 +55,9 @@ class Users:
 
     def _tastes(self, purpose: str) -> np.ndarray:
         share = self.config.observed_share
-        own = normal(self._seed, f"user/{purpose}", self._ids[:, None], np.arange(self.config.taste_dimensions)[None, :])
+        own = normal(
+            self._seed, f"user/{purpose}", self._ids[:, None], np.arange(self.config.taste_dimensions)[None, :]
+        )
         told = self.segment_tastes(purpose)[self.segment]
         return (math.sqrt(share) * told + math.sqrt(1 - share) * own).astype(np.float32)
 

@@ -152,9 +152,7 @@ class World:
         items = self.items.at(start_ms)
         drifted = drift_level(self.config.drift, "popularity", start_ms)
         popularity = (1 - drifted) * items.log_popularity + drifted * items.log_popularity_drifted
-        candidates = self._retrieval.at(
-            tick, items.ids, items.topic, popularity, self.users.segment[user], request_id
-        )
+        candidates = self._retrieval.at(tick, items.ids, items.topic, popularity, self.users.segment[user], request_id)
         hour = (requests.time_ms % DAY_MS // HOUR_MS).astype(np.int32)
         people = self.users
         return Tick(
@@ -231,7 +229,9 @@ class World:
         for tick in range(0, ticks_a_day, step):
             found = self.tick(tick, chosen)
             if len(found.user):
-                draws = uniform(self._seed, "calibration/slate", found.request_id[:, None], np.arange(found.candidates.shape[1]))
+                draws = uniform(
+                    self._seed, "calibration/slate", found.request_id[:, None], np.arange(found.candidates.shape[1])
+                )
                 columns = np.argsort(draws, axis=1)[:, : self._slate]
                 sampled.append((found, np.take_along_axis(found.candidates, columns, axis=1)))
                 n += len(found.user)

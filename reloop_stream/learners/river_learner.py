@@ -1,0 +1,293 @@
+"""river's logistic regression and factorization machine behind the learner protocol: one example at a time."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from river import facto, linear_model, optim
+from river.utils import VectorDict
+
+from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
+from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features import Encoded, Encoder
+from reloop_stream.learners.base import last_predictions
+from reloop_stream.losses import target_and_weight
+from reloop_stream.snapshot import SnapshotError, pack, unpack
+
+__all__ = ["RiverLearner", "RiverModel"]
+
+WEIGHTS = "weights."
+NUMBER = -1  # numbers are keyed by -1 - their place, categories by their row of the encoder
+
+
+class _SoftLogLoss(optim.losses.BinaryLoss):  # type: ignore[misc]
+    """Cross-entropy whose label may lie between 0 and 1 (distillation); river's own takes 0 and 1 alone."""
+
+    def __call__(self, y_true: float, y_pred: float) -> float:
+        return math.log1p(math.exp(-abs(y_pred))) + max(y_pred, 0.0) - y_true * y_pred
+
+    def gradient(self, y_true: float, y_pred: float) -> float:
+        return _sigmoid(y_pred) - y_true
+
+    def mean_func(self, y_pred: float) -> float:
+        return _sigmoid(y_pred)
+
+
+def _sigmoid(z: float) -> float:
+    return 1.0 / (1.0 + math.exp(-z)) if z >= 0 else math.exp(z) / (1.0 + math.exp(z))
+
+
+def _optimizer(config: OptimizerConfig) -> Any:
+    lr = config.lr if config.embedding_lr is None else config.embedding_lr
+    return {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "adam": optim.Adam}[config.name](lr)
+
+
+class _Initializer(optim.initializers.Initializer):  # type: ignore[misc]
+    """Normal draws whose state can be kept: the n-th call gives the same vector in every process."""
+
+    def __init__(self, seed: int, scale: float) -> None:
+        self.seed = seed
+        self.scale = scale
+        self.calls = 0
+
+    def __call__(self, shape: int = 1) -> Any:
+        self.calls += 1
+        return np.random.default_rng((self.seed, self.calls)).normal(0.0, self.scale, shape)
+
+
+def _rows(encoder: Encoder, encoded: Encoded) -> list[dict[int, float]]:
+    """Each row as river wants it: key → value; categories count 1, a list's values 1 / its length."""
+    rows = [dict.fromkeys(slots, 1.0) for slots in encoded.slots.tolist()]
+    for flat, offsets in encoded.lists:
+        keys, at = flat.tolist(), offsets.tolist()
+        for row, a, b in zip(rows, at, at[1:], strict=False):
+            for key in keys[a:b]:
+                row[key] = row.get(key, 0.0) + 1.0 / (b - a)
+    for i, values in enumerate(encoded.numbers.T.tolist()):
+        for row, value in zip(rows, values, strict=True):
+            row[NUMBER - i] = value
+    return rows
+
+
+class _Weights:
+    """Weights as plain numbers: bias, key → first-order weight, key → vector."""
+
+    def __init__(self, bias: float, first: dict[int, float], vectors: dict[int, np.ndarray], d: int) -> None:
+        self.bias, self.first, self.vectors, self.d = bias, first, vectors, d
+
+    def parts(self, rows: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
+        """For each row: first order plus pairs within it [n], and the sum of its vectors [n, d]."""
+        alone, sums = np.zeros(len(rows)), np.zeros((len(rows), self.d))
+        for i, row in enumerate(rows):
+            total, squares, linear = np.zeros(self.d), 0.0, 0.0
+            for key, value in row.items():
+                linear += value * self.first.get(key, 0.0)
+                vector = self.vectors.get(key)
+                if vector is not None:
+                    total += value * vector
+                    squares += value * value * float(vector @ vector)
+            alone[i] = linear + 0.5 * (float(total @ total) - squares)
+            sums[i] = total
+        return alone, sums
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        keys, vector_keys = sorted(self.first), sorted(self.vectors)
+        vectors = [self.vectors[key] for key in vector_keys]
+        return {
+            WEIGHTS + "bias": np.array([self.bias]),
+            WEIGHTS + "keys": np.array(keys, dtype=np.int64),
+            WEIGHTS + "first": np.array([self.first[key] for key in keys], dtype=np.float64),
+            WEIGHTS + "vector_keys": np.array(vector_keys, dtype=np.int64),
+            WEIGHTS + "vectors": np.array(vectors, dtype=np.float64).reshape(len(vectors), self.d),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        get = {name.removeprefix(WEIGHTS): array for name, array in arrays.items() if name.startswith(WEIGHTS)}
+        try:
+            first = dict(zip(get["keys"].tolist(), get["first"].tolist(), strict=True))
+            vectors = dict(zip(get["vector_keys"].tolist(), get["vectors"].copy(), strict=True))
+            return cls(float(get["bias"][0]), first, vectors, get["vectors"].shape[1])
+        except (KeyError, IndexError, ValueError):
+            raise SnapshotError("snapshot: holds no weights of a river model") from None
+
+
+class RiverModel:
+    """A frozen version of a river model. Scores by partial sums: river's own way is one example at a time."""
+
+    def __init__(self, name: str, version: int, encoder: Encoder, weights: _Weights) -> None:
+        self.name = name
+        self.version = version
+        self._encoder = encoder
+        self._weights = weights
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        alone, _ = self._weights.parts(_rows(self._encoder, self._encoder.encode(features)))
+        result: np.ndarray = 1.0 / (1.0 + np.exp(-(alone + self._weights.bias)))
+        return result
+
+    def score_candidates(
+        self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
+    ) -> np.ndarray:
+        request_alone, request_sums = self._side(request_features, request_features)
+        item_alone, item_sums = self._side(item_features, [n for n in item_features if n not in request_features])
+        cross = np.einsum("rd,rkd->rk", request_sums, item_sums[candidates])
+        logit = self._weights.bias + request_alone[:, None] + item_alone[candidates] + cross
+        result: np.ndarray = 1.0 / (1.0 + np.exp(-logit))
+        return result
+
+    def _side(self, features: Mapping[str, Column], names: Any) -> tuple[np.ndarray, np.ndarray]:
+        all_numbers = [field.name for field in self._encoder.numbers]
+        present = [i for i, name in enumerate(all_numbers) if name in names]
+        rows = _rows(self._encoder, self._encoder.encode_some(features, list(names)))
+        if present != list(
+            range(len(present))
+        ):  # the encoder numbers what it was given: give back the model's own keys
+            rows = [
+                {NUMBER - present[NUMBER - key] if key < 0 else key: value for key, value in row.items()}
+                for row in rows
+            ]
+        return self._weights.parts(rows)
+
+    def to_bytes(self) -> bytes:
+        return pack({"kind": "river", "name": self.name, "version": self.version}, self._weights.arrays())
+
+    @classmethod
+    def from_snapshot(
+        cls,
+        meta: Mapping[str, Any],
+        arrays: Mapping[str, np.ndarray],
+        fields: Sequence[FieldConfig],
+        config: LearnerConfig,
+    ) -> Self:
+        """Raises SnapshotError where the snapshot is another model's."""
+        if meta.get("kind") != "river":
+            raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a river model")
+        return cls(meta["name"], meta["version"], Encoder(fields), _Weights.from_arrays(arrays))
+
+
+class RiverLearner:
+    """river's LogisticRegression (lr) or FMClassifier (fm), one example after the other."""
+
+    def __init__(
+        self, config: LearnerConfig, fields: Sequence[FieldConfig], *, name: str, seed: int, base_rate: float
+    ) -> None:
+        self.name = name
+        self.version = 0
+        self.encoder = Encoder(fields)
+        self._config = config
+        self._seed = seed
+        self._bias = math.log(base_rate / (1 - base_rate))
+        self._last: RiverModel | None = None
+        self._begin()
+
+    def _begin(self) -> None:
+        config = self._config
+        if config.model.name == "lr":
+            self._model = linear_model.LogisticRegression(
+                optimizer=_optimizer(config.optimizer), loss=_SoftLogLoss(), l2=config.optimizer.l2,
+                intercept_init=self._bias, intercept_lr=config.optimizer.lr,
+            )  # fmt: skip
+            return
+        # river's factorization machine shares one state among the vectors of an adaptive optimiser: SGD has none.
+        self._model = facto.FMClassifier(
+            n_factors=config.model.embedding, weight_optimizer=_optimizer(config.optimizer),
+            latent_optimizer=optim.SGD(config.optimizer.lr), loss=_SoftLogLoss(), intercept=self._bias,
+            intercept_lr=config.optimizer.lr, l2_weight=config.optimizer.l2, l2_latent=config.optimizer.l2,
+            latent_initializer=_Initializer(self._seed, config.model.init_scale), sample_normalization=False,
+        )  # fmt: skip
+
+    def _weights(self) -> _Weights:
+        model = self._model
+        if self._config.model.name == "lr":
+            return _Weights(float(model.intercept), {k: float(v) for k, v in dict(model.weights).items()}, {}, 1)
+        first = {int(k): float(v) for k, v in dict(model.weights).items()}
+        vectors = {int(k): np.array(v, dtype=np.float64) for k, v in model.latents.items()}
+        return _Weights(float(model.intercept), first, vectors, self._config.model.embedding)
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        return RiverModel(self.name, self.version, self.encoder, self._weights()).predict(features)
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        p_last, known = last_predictions(self._config.loss, examples, foreign, self._last)
+        rows = _rows(self.encoder, self.encoder.encode(examples.exposures.features))
+        before = np.empty(len(rows))
+        for i, row in enumerate(rows):
+            p = before[i] = self._model.predict_proba_one(dict(row))[True]
+            one = slice(i, i + 1)
+            target, weight = target_and_weight(
+                self._config.loss, np.array([p]), p_last[one], examples.label[one], known[one]
+            )
+            self._model.learn_one(dict(row), float(target[0]), w=float(weight[0]))
+        return before
+
+    def publish(self) -> RiverModel:
+        self.version += 1
+        self._last = RiverModel(self.name, self.version, self.encoder, self._weights())
+        return self._last
+
+    def reset(self) -> None:
+        self._begin()
+
+    def _optimizer_states(self) -> dict[str, Any]:
+        """name → key → number, of whatever the weights' optimiser keeps."""
+        optimizer = self._optimizer_of_weights()
+        states: dict[str, Any] = {"n_iterations": {0: float(optimizer.n_iterations)}}
+        for name in ("g2", "m", "v"):
+            if isinstance(state := getattr(optimizer, name, None), (dict, VectorDict)):
+                states[name] = {int(key): float(state[key]) for key in state}
+        return states
+
+    def _optimizer_of_weights(self) -> Any:
+        return self._model.optimizer if self._config.model.name == "lr" else self._model.weight_optimizer
+
+    def snapshot(self) -> bytes:
+        arrays = self._weights().arrays()
+        for name, state in self._optimizer_states().items():
+            keys = sorted(state)
+            arrays[f"optimizer.{name}.keys"] = np.array(keys, dtype=np.int64)
+            arrays[f"optimizer.{name}.values"] = np.array([state[key] for key in keys], dtype=np.float64)
+        if self._last is not None:
+            arrays |= {f"last.{name}": array for name, array in self._last._weights.arrays().items()}
+        calls = getattr(getattr(self._model, "latent_initializer", None), "calls", 0)
+        meta = {"kind": "river-learner", "name": self.name, "version": self.version, "calls": calls}
+        return pack(meta | {"model": self._config.model.name}, arrays)
+
+    def restore(self, data: bytes) -> None:
+        meta, arrays = unpack(data)
+        if meta.get("kind") != "river-learner" or meta.get("model") != self._config.model.name:
+            raise SnapshotError(f"snapshot: of {meta.get('kind')!r} {meta.get('model')!r} is another learner's")
+        weights = _Weights.from_arrays(arrays)
+        self._begin()
+        model = self._model
+        for key, value in weights.first.items():
+            (model._weights if self._config.model.name == "lr" else model.weights)[key] = value
+        model.intercept = weights.bias
+        if self._config.model.name == "fm":
+            model.latent_initializer.calls = meta["calls"]
+            for key, vector in weights.vectors.items():
+                model.latents[key] = vector.copy()
+        self._restore_optimizer(arrays)
+        self.version = meta["version"]
+        self._last = None
+        last = {name.removeprefix("last."): array for name, array in arrays.items() if name.startswith("last.")}
+        if last:
+            self._last = RiverModel(self.name, self.version, self.encoder, copy.deepcopy(_Weights.from_arrays(last)))
+
+    def _restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
+        optimizer = self._optimizer_of_weights()
+        for name in {key.split(".")[1] for key in arrays if key.startswith("optimizer.")}:
+            keys = arrays[f"optimizer.{name}.keys"].tolist()
+            values = arrays[f"optimizer.{name}.values"].tolist()
+            if name == "n_iterations":
+                optimizer.n_iterations = int(values[0])
+                continue
+            state = dict(zip(keys, values, strict=True))
+            # What river itself keeps: a VectorDict for its linear models, a dictionary for its factorization machines.
+            kept = VectorDict(state) if self._config.model.name == "lr" else defaultdict(float, state)
+            setattr(optimizer, name, kept)

@@ -1,0 +1,60 @@
+"""Event batches for tests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, constant
+
+HOUR_MS = 3_600_000
+
+
+def exposures(
+    n: int = 10, seed: int = 0, first_id: int = 0, at_ms: int = 0, arm: str = "a", **columns: Any
+) -> ExposureBatch:
+    rng = np.random.default_rng(seed)
+    values: dict[str, Any] = {
+        "request_id": np.arange(n) // 2 + first_id,
+        "exposure_id": np.arange(n) + first_id,
+        "event_time_ms": at_ms + np.sort(rng.integers(0, HOUR_MS, n)),
+        "user_id": rng.integers(0, 50, n),
+        "item_id": rng.integers(0, 50, n),
+        "arm": constant(arm, n),
+        "position": rng.integers(0, 5, n).astype(np.int32),
+        "n_candidates": constant(30, n, np.int32),
+        "model_name": constant("m", n),
+        "model_version": constant(3, n, np.int64),
+        "pctr": rng.uniform(0.01, 0.3, n),
+        "propensity": rng.uniform(0.1, 1, n),
+        "features": {"user": rng.integers(0, 50, n).astype(np.int32), "item": rng.integers(0, 50, n).astype(np.int32)},
+    }
+    return ExposureBatch(**(values | columns))
+
+
+def clicks_on(batch: ExposureBatch, rows: Any, after_ms: int = 60_000) -> ClickBatch:
+    rows = np.asarray(rows)
+    times = batch.event_time_ms[rows]
+    return ClickBatch(batch.exposure_id[rows], times, times + after_ms)
+
+
+def examples(n: int = 64, seed: int = 0, **columns: Any) -> ExampleBatch:
+    shown = exposures(n, seed, **columns)
+    label = (np.random.default_rng(seed + 1).random(n) < 0.2).astype(np.uint8)
+    return ExampleBatch(shown, label, shown.event_time_ms + HOUR_MS, label)
+
+
+def same(one: Any, other: Any) -> bool:
+    """Whether two batches hold equal columns (NaN equals NaN)."""
+    from dataclasses import fields, is_dataclass
+
+    if isinstance(one, np.ndarray):
+        if one.dtype.kind == "f":
+            return bool(np.array_equal(one, other, equal_nan=True))
+        return list(one.tolist()) == list(other.tolist())
+    if isinstance(one, dict):
+        return one.keys() == other.keys() and all(same(one[k], other[k]) for k in one)
+    if is_dataclass(one):
+        return all(same(getattr(one, f.name), getattr(other, f.name)) for f in fields(one))
+    return one is None and other is None

@@ -1,0 +1,226 @@
+"""The contract of learners, checked on every model, loss and optimiser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.events import EventError, ListColumn
+from reloop_stream.features import Encoder
+from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_learner
+from reloop_stream.learners.sparse_updates import TableUpdates
+from reloop_stream.snapshot import SnapshotError
+from tests.batches import examples
+
+FIELDS = [
+    FieldConfig(name="user", mode="exact", buckets=50),
+    FieldConfig(name="item", mode="hashed", buckets=32),
+    FieldConfig(name="tags", kind="list", buckets=16),
+    FieldConfig(name="price", kind="number"),
+]
+
+
+def batch(n: int = 64, seed: int = 0, **columns: Any) -> Any:
+    rng = np.random.default_rng(seed)
+    offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 3, n))))
+    features = {
+        "user": rng.integers(0, 60, n),
+        "item": rng.integers(0, 60, n),
+        "tags": ListColumn(rng.integers(0, 9, int(offsets[-1])), offsets),
+        "price": rng.uniform(0, 1, n),
+    }
+    return examples(n, seed, features=features, **columns)
+
+
+def learner(kind: str = "torch", model: str = "fm", seed: int = 1, **settings: Any) -> Any:
+    config = config_of(kind, model, **settings)
+    return make_learner(config, FIELDS, name="x", seed=seed, base_rate=0.2)
+
+
+def config_of(kind: str, model: str, **settings: Any) -> LearnerConfig:
+    raw = {"kind": kind, "model": {"name": model, "embedding": 4, "hidden": [8], **settings.pop("model_", {})}}
+    return LearnerConfig.model_validate(raw | settings)
+
+
+TORCH = [("torch", model) for model in ("lr", "fm", "deepfm", "dcn")]
+ALL = [*TORCH, ("river", "lr"), ("river", "fm")]
+LOSSES = [{"name": "bce"}, {"name": "distillation", "alpha": 0.5}, {"name": "reloop", "alpha": 0.5}]
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "adam"])
+@pytest.mark.parametrize("p_last", ["stamp", "last_version"])
+def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(
+    kind: str, model: str, optimizer: str, p_last: str
+) -> None:
+    settings = {
+        "optimizer": {"name": optimizer, "lr": 0.02},
+        "loss": {"name": "reloop", "alpha": 0.5, "p_last": p_last},
+    }
+    one = learner(kind, model, **settings)
+    one.learn(batch(seed=1))
+    one.publish()
+    one.learn(batch(seed=2))
+    other = learner(kind, model, **settings, seed=1)
+    other.restore(one.snapshot())
+    assert other.version == 1
+    for seed in (3, 4):
+        assert np.array_equal(one.learn(batch(seed=seed)), other.learn(batch(seed=seed)))
+    assert digest(one.snapshot()) == digest(other.snapshot())
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+def test_losses_lead_to_different_weights_and_equal_seeds_to_equal_ones(kind: str, model: str) -> None:
+    def trained(loss: dict[str, Any]) -> str:
+        one = learner(kind, model, loss=loss)
+        one.learn(batch(seed=1))
+        return digest(one.snapshot())
+
+    digests = [trained(loss) for loss in LOSSES]
+    assert len(set(digests)) == 3 and digests == [trained(loss) for loss in LOSSES]
+    assert trained({"name": "reloop", "alpha": 0.5}) != trained({"name": "reloop", "alpha": 0.1})
+    assert trained({"name": "bce", "scale": 0.5}) != trained({"name": "bce"})
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+def test_a_learner_learns(kind: str, model: str) -> None:
+    one = learner(kind, model, optimizer={"name": "adagrad", "lr": 0.1})
+    data = batch(256, seed=5)
+    before = one.predict(data.exposures.features)
+    for _ in range(20):
+        one.learn(data)
+    after = one.predict(data.exposures.features)
+    y = data.label
+
+    def loss(p: np.ndarray) -> float:
+        return float(-np.log(np.where(y, p, 1 - p)).mean())
+
+    assert loss(after) < loss(before) - 0.02
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+def test_candidates_score_as_their_rows_do(kind: str, model: str) -> None:
+    one = learner(kind, model)
+    one.learn(batch(seed=1))
+    frozen, rows = one.publish(), batch(30, seed=2).exposures.features
+    request = {"user": rows["user"][:5], "tags": ListColumn(np.arange(5), np.arange(6))}
+    items = {"item": rows["item"][:8], "price": rows["price"][:8]}
+    candidates = np.random.default_rng(0).integers(0, 8, (5, 4))
+    scores = frozen.score_candidates(request, items, candidates)
+    flat = candidates.ravel()
+    full = {
+        "user": np.repeat(request["user"], 4),
+        "tags": ListColumn(np.repeat(np.arange(5), 4), np.arange(21)),
+        "item": items["item"][flat],
+        "price": items["price"][flat],
+    }
+    np.testing.assert_allclose(scores.ravel(), frozen.predict(full), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+def test_a_published_version_stays_as_it_was(kind: str, model: str) -> None:
+    one = learner(kind, model)
+    one.learn(batch(seed=1))
+    frozen, features = one.publish(), batch(10, seed=2).exposures.features
+    before = frozen.predict(features)
+    one.learn(batch(seed=3))
+    assert np.array_equal(before, frozen.predict(features)) and one.version == frozen.version == 1
+    thawed = freeze_from_bytes(frozen.to_bytes(), FIELDS, config_of(kind, model))
+    assert np.array_equal(thawed.predict(features), before)
+
+
+@pytest.mark.parametrize("kind, model", ALL)
+def test_batches_of_one_and_predictions_without_side_effect(kind: str, model: str) -> None:
+    one = learner(kind, model)
+    single = batch(1)
+    state = one.snapshot()
+    one.predict(single.exposures.features)
+    assert one.snapshot() == state
+    assert one.learn(single).shape == (1,)
+
+
+@pytest.mark.parametrize("kind, model", [("torch", "deepfm"), ("river", "fm")])
+def test_another_model_s_snapshot_is_refused(kind: str, model: str) -> None:
+    with pytest.raises(SnapshotError):
+        learner(kind, model).restore(learner("torch" if kind == "river" else "river", "lr").snapshot())
+    with pytest.raises(SnapshotError):
+        learner(kind, model).restore(b"nothing of the kind")
+
+
+def test_a_cold_start_forgets() -> None:
+    one = learner("torch", "deepfm")
+    fresh = digest(one.snapshot())
+    one.learn(batch())
+    one.reset()
+    assert digest(one.snapshot()) == fresh
+
+
+def test_dropout_is_seeded_and_absent_from_predictions() -> None:
+    settings = {"model_": {"dropout": 0.5}}
+    one, other = (learner("torch", "deepfm", **settings) for _ in range(2))
+    features = batch(9).exposures.features
+    assert np.array_equal(one.predict(features), one.predict(features))
+    one.learn(batch())
+    other.learn(batch())
+    assert digest(one.snapshot()) == digest(other.snapshot())
+
+
+def test_foreign_rows_take_the_last_version_for_p_last() -> None:
+    def after(foreign: bool) -> str:
+        one = learner("torch", "fm", loss={"name": "distillation", "alpha": 0.9})
+        one.learn(batch(seed=1))
+        one.publish()
+        data = batch(seed=2)
+        one.learn(data, np.full(64, foreign))
+        return digest(one.snapshot())
+
+    assert after(True) != after(False)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adagrad", "adam"])
+def test_sparse_updates_equal_torch_s_own(name: str) -> None:
+    from reloop_stream.config import OptimizerConfig
+
+    torch.manual_seed(0)
+    config = OptimizerConfig(name=name, lr=0.1, initial_accumulator=1.0)  # type: ignore[arg-type]
+    start = torch.randn(20, 3)
+    table, by_torch = start.clone(), torch.nn.Parameter(start.clone())
+    make: Any = {
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.1),
+        "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1, initial_accumulator_value=1.0),
+        "adam": lambda p: torch.optim.SparseAdam(p, lr=0.1),
+    }[name]
+    reference, updates = make([by_torch]), TableUpdates(config, table)
+    in_torch_ops = start.clone()
+    other = TableUpdates(config, in_torch_ops)
+    for _ in range(5):
+        slots, gradient = torch.randint(0, 20, (30,)), torch.randn(30, 3)
+        by_torch.grad = torch.sparse_coo_tensor(slots[None], gradient, (20, 3)).coalesce()
+        reference.step()
+        updates.step(slots, gradient)
+        other._step_in_torch(slots, gradient) if name != "adam" else _count_and_step(other, slots, gradient)
+    torch.testing.assert_close(table, by_torch.detach(), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(table, in_torch_ops, atol=1e-5, rtol=1e-5)
+
+
+def _count_and_step(updates: TableUpdates, slots: torch.Tensor, gradient: torch.Tensor) -> None:
+    updates._steps += 1
+    updates._step_in_torch(slots, gradient)
+
+
+def test_a_missing_or_unfit_field_is_named() -> None:
+    encoder = Encoder(FIELDS)
+    with pytest.raises(EventError, match="features.item: missing"):
+        encoder.encode({"user": np.arange(2)})
+    with pytest.raises(EventError, match="features.user: got values of numpy kind 'O'"):
+        encoder.select({**batch(2).exposures.features, "user": np.array(["a", "b"], dtype=object)})
+
+
+@pytest.mark.parametrize("rate", [0.0, 1.0, float("nan")])
+def test_a_base_rate_outside_0_and_1_is_an_error(rate: float) -> None:
+    with pytest.raises(ValueError, match=r"base rate: got .* must be in \(0, 1\)"):
+        BaseRate(rate)

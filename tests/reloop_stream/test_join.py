@@ -1,0 +1,128 @@
+"""The join: what comes out depends on events and watermarks, not on how they were cut."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reloop_stream.events import ClickBatch, ExampleBatch
+from reloop_stream.join import Join
+from tests.batches import HOUR_MS, clicks_on, exposures, same
+
+LATE = 10 * HOUR_MS
+
+
+def test_clicked_exposures_are_positive_and_the_rest_negative() -> None:
+    shown, join = exposures(20), Join(HOUR_MS)
+    join.add_exposures(shown)
+    join.add_clicks(clicks_on(shown, [3, 7]))
+    found = join.release(LATE).examples
+    assert found is not None and len(found) == 20
+    assert sorted(found.exposure_id[found.label == 1].tolist()) == [3, 7]
+    assert (np.diff(found.label_time_ms) >= 0).all()
+
+
+def test_a_click_after_the_window_is_late_and_gives_no_label() -> None:
+    shown, join = exposures(4), Join(HOUR_MS)
+    join.add_exposures(shown)
+    join.add_clicks(clicks_on(shown, [1], after_ms=HOUR_MS + 1))
+    released = join.release(LATE)
+    assert released.late is not None and len(released.late) == 1 and join.counts.late == 1
+    assert released.examples is not None and released.examples.label.sum() == 0
+
+
+def test_a_click_exactly_at_the_end_of_the_window_counts() -> None:
+    shown, join = exposures(4), Join(HOUR_MS)
+    join.add_exposures(shown)
+    join.add_clicks(clicks_on(shown, [1], after_ms=HOUR_MS))
+    found = join.release(LATE).examples
+    assert found is not None and found.label.sum() == 1
+
+
+def test_a_click_may_come_before_its_exposure() -> None:
+    shown, join = exposures(4), Join(HOUR_MS)
+    join.add_clicks(clicks_on(shown, [2]))
+    join.release(0)
+    join.add_exposures(shown)
+    found = join.release(LATE).examples
+    assert found is not None and found.exposure_id[found.label == 1].tolist() == [2]
+
+
+def test_a_click_on_nothing_is_unknown_once_its_window_has_passed() -> None:
+    join = Join(HOUR_MS)
+    join.add_clicks(ClickBatch(np.array([99]), np.array([5]), np.array([6])), partition=1, offset=7)
+    assert join.release(HOUR_MS).unknown is None
+    unknown = join.release(LATE).unknown
+    assert unknown is not None and (unknown.exposure_id[0], unknown.partition[0], unknown.offset[0]) == (99, 1, 7)
+
+
+def test_copies_are_dropped_and_counted() -> None:
+    shown, join = exposures(6), Join(HOUR_MS)
+    for _ in range(2):
+        join.add_exposures(shown)
+        join.add_clicks(clicks_on(shown, [1]))
+    found = join.release(LATE).examples
+    assert found is not None and len(found) == 6 and found.label.sum() == 1
+    assert (join.counts.duplicate_exposures, join.counts.duplicate_clicks) == (6, 1)
+
+
+def test_at_click_gives_the_positive_at_the_click_and_no_negative_for_it() -> None:
+    shown, join = exposures(6), Join(HOUR_MS, "at_click")
+    join.add_exposures(shown)
+    join.add_clicks(clicks_on(shown, [1]))
+    first = join.release(int(shown.event_time_ms[1]) + 60_001).examples
+    assert first is not None and first.exposure_id.tolist() == [1] and first.label.tolist() == [1]
+    rest = join.release(LATE).examples
+    assert rest is not None and sorted(rest.exposure_id.tolist()) == [0, 2, 3, 4, 5] and not rest.label.any()
+
+
+def test_at_once_gives_a_negative_at_serving_and_a_second_positive_at_the_click() -> None:
+    shown, join = exposures(6), Join(HOUR_MS, "at_once")
+    join.add_exposures(shown)
+    join.add_clicks(clicks_on(shown, [1]))
+    released = join.release(LATE)
+    assert released.examples is not None and len(released.examples) == 7 and released.examples.label.sum() == 1
+    assert released.outcomes is not None and len(released.outcomes) == 6 and released.outcomes.label.sum() == 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    cuts=st.lists(st.integers(0, 60), max_size=6),
+    copies=st.booleans(),
+    emit=st.sampled_from(["at_close", "at_click", "at_once"]),
+    restart=st.integers(0, 5),
+)
+def test_the_result_does_not_depend_on_cuts_copies_or_restarts(
+    cuts: list[int], copies: bool, emit: str, restart: int
+) -> None:
+    shown = exposures(60, seed=3)
+    clicked = clicks_on(shown, np.arange(0, 60, 7), after_ms=20 * 60_000)
+    watermarks = [HOUR_MS // 2, HOUR_MS, 2 * HOUR_MS, LATE]
+
+    def run(edges: list[int], doubled: bool, restarts: bool) -> ExampleBatch:
+        join, found = Join(HOUR_MS, emit), []  # type: ignore[arg-type]
+        for step, mark in enumerate(watermarks):
+            before = watermarks[step - 1] if step else 0
+            for low, high in zip([0, *edges], [*edges, 60], strict=True):
+                rows = np.arange(low, high)
+                due = rows[(shown.event_time_ms[rows] >= before) & (shown.event_time_ms[rows] < mark)]
+                for _ in range(1 + doubled):
+                    join.add_exposures(shown.take(due))
+            join.add_clicks(clicked.take((clicked.click_time_ms >= before) & (clicked.click_time_ms < mark)))
+            released = join.release(mark)
+            if released.examples is not None:
+                found.append(released.examples)
+            if restarts and step == restart:
+                state = join.pending()
+                join = Join(HOUR_MS, emit)  # type: ignore[arg-type]
+                join.restore(*state, mark)
+        return ExampleBatch.concat(found)
+
+    assert same(run([], False, False), run(sorted(cuts), copies, True))
+
+
+def test_a_negative_window_is_an_error() -> None:
+    with pytest.raises(ValueError, match="attribution_ms: got -1"):
+        Join(-1)

@@ -1,0 +1,231 @@
+"""The world against its own parameters."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from simulator.world import DAY_MS, EPOCH_MS, World, WorldConfig
+from simulator.world.draws import normal, uniform
+
+TICK_MS = 3_600_000
+SLATE = 8
+
+
+def world(seed: int = 1, **settings: Any) -> World:
+    base: dict[str, Any] = {"users": {"n": 3000}, "items": {"live": 400, "topics": 8}}
+    for key, value in settings.items():
+        base[key] = {**base.get(key, {}), **value} if isinstance(value, dict) else value
+    return World(WorldConfig.model_validate(base), seed, TICK_MS, SLATE)
+
+
+def random_slates(w: World, ticks: range) -> list[tuple[Any, np.ndarray, Any]]:
+    found = []
+    for number in ticks:
+        tick = w.tick(number)
+        draws = np.random.default_rng(number).random(tick.candidates.shape)
+        slates = np.argsort(draws, axis=1)[:, :SLATE]
+        found.append((tick, slates, tick.respond(slates)))
+    return found
+
+
+def ctr(w: World, ticks: range = range(0, 48)) -> float:
+    clicks = np.concatenate([r.click.ravel() for _, _, r in random_slates(w, ticks)])
+    return float(clicks.mean())
+
+
+@pytest.mark.parametrize("looking", [{"examination": "position", "eta": 0.6}, {"examination": "cascade"}])
+@pytest.mark.parametrize("target", [0.05, 0.2])
+def test_the_base_rate_is_calibrated_to_ctr(looking: dict[str, Any], target: float) -> None:
+    w = world(ctr=target, choice={"looking": looking}, noise={"bot_share": 0.02})
+    assert ctr(w) == pytest.approx(target, rel=0.06)
+
+
+def test_the_truth_is_the_mean_of_the_draws() -> None:
+    for looking in ({"examination": "position"}, {"examination": "cascade"}):
+        shown = random_slates(world(choice={"looking": looking}), range(0, 72))
+        click = np.concatenate([r.click for _, _, r in shown])
+        probability = np.concatenate([r.probability for _, _, r in shown])
+        for j in range(SLATE):
+            spread = np.sqrt((probability[:, j] * (1 - probability[:, j])).sum())
+            assert abs(click[:, j].sum() - probability[:, j].sum()) < 4 * spread
+
+
+def test_click_rate_falls_with_position_as_stated() -> None:
+    shown = random_slates(
+        world(choice={"looking": {"examination": "position", "eta": 1.0}}, noise={"accidental": 0}), range(96)
+    )
+    rate = np.concatenate([r.click for _, _, r in shown]).mean(0)
+    np.testing.assert_allclose(rate / rate[0], 1 / (1 + np.arange(SLATE)), atol=0.06)
+
+
+def test_fresh_items_are_clicked_more_and_the_gain_halves_on_time() -> None:
+    w = world(items={"freshness": 1.5, "freshness_half_life_hours": 24.0})
+    items = w.items.at(EPOCH_MS)
+    gain = items.freshness(EPOCH_MS, w.config.items)
+    later = items.freshness(EPOCH_MS + DAY_MS, w.config.items)
+    np.testing.assert_allclose(later, gain / 2)
+    shown = random_slates(w, range(48))
+    young, old = [], []
+    for tick, slates, response in shown:
+        band = tick.item_features["age_bucket"][np.take_along_axis(tick.candidates, slates, 1)]
+        young.append(response.click[band <= 2])
+        old.append(response.click[band >= 6])
+    assert np.concatenate(young).mean() > 1.3 * np.concatenate(old).mean()
+
+
+def test_popular_items_are_retrieved_more_often() -> None:
+    w = world(candidates={"topic_share": 0.0, "popularity_share": 0.9})
+    tick = w.tick(20)
+    counts = np.bincount(tick.candidates.ravel(), minlength=len(tick.item_ids))
+    popularity = w.items.at(tick.start_ms).log_popularity
+    assert scipy.stats.spearmanr(counts, popularity).statistic > 0.8
+
+
+def test_segments_meet_their_topics_more_often() -> None:
+    def spread(topic_share: float) -> float:
+        w = world(candidates={"topic_share": topic_share, "popularity_share": 0.0})
+        tick = w.tick(20)
+        topics = tick.item_features["topic"][tick.candidates]
+        segment = w.users.segment[tick.user]
+        tables = [
+            np.bincount(topics[segment == s].ravel(), minlength=8) / (segment == s).sum()
+            for s in np.unique(segment)[:6]
+        ]
+        return float(np.std(tables, axis=0).mean())
+
+    assert spread(1.0) > 2 * spread(0.0)
+
+
+@pytest.mark.parametrize("k", [1, 12, 60])
+def test_candidates_are_distinct_and_alive(k: int) -> None:
+    w = World(
+        WorldConfig.model_validate(
+            {"users": {"n": 2000}, "items": {"live": 150, "popularity_sigma": 3}, "candidates": {"k": k}}
+        ),
+        3,
+        TICK_MS,
+        1,
+    )
+    for number in range(20):
+        tick = w.tick(number)
+        ordered = np.sort(tick.candidates, axis=1)
+        assert (ordered[:, 1:] > ordered[:, :-1]).all()
+        assert tick.candidates.min() >= 0 and tick.candidates.max() < len(tick.item_ids)
+
+
+def test_a_part_of_the_users_sees_the_same_as_it_does_among_all() -> None:
+    w = world()
+    chosen = np.arange(w.n_users) % 3 == 0
+    part, whole = w.tick(30, chosen), world().tick(30)
+    rows = chosen[whole.user]
+    assert np.array_equal(part.request_id, whole.request_id[rows])
+    assert np.array_equal(part.candidates, whole.candidates[rows])
+    slates = np.tile(np.arange(SLATE), (len(part.user), 1))
+    all_slates = np.tile(np.arange(SLATE), (len(whole.user), 1))
+    one, other = part.respond(slates), whole.respond(all_slates)
+    assert np.array_equal(one.click, other.click[rows])
+    assert np.array_equal(one.click_time_ms, other.click_time_ms[rows])
+
+
+def test_the_seed_decides_everything() -> None:
+    one, same, other = world().tick(9), world().tick(9), world(seed=2).tick(9)
+    assert np.array_equal(one.candidates, same.candidates) and np.array_equal(one.time_ms, same.time_ms)
+    assert not np.array_equal(one.request_id, other.request_id)
+
+
+def test_the_same_item_meets_the_same_luck_in_another_slot() -> None:
+    tick = world(choice={"looking": {"examination": "position", "eta": 0.0}}).tick(20)
+    forward = np.tile(np.arange(SLATE), (len(tick.user), 1))
+    assert np.array_equal(tick.respond(forward).click, tick.respond(forward[:, ::-1]).click[:, ::-1])
+
+
+def test_requests_a_day_are_as_many_as_stated() -> None:
+    w = world(users={"n": 4000, "requests_per_day": 2.0})
+    n = sum(len(w.tick(t).user) for t in range(24 * 14))
+    assert n / 14 / 4000 == pytest.approx(2.0, rel=0.05)
+
+
+def test_requests_follow_the_clock() -> None:
+    w = world(arrivals={"peak_hour": 12.0, "daily_swing": 0.8, "weekend_factor": 2.0})
+    by_tick = np.array([len(w.tick(t).user) for t in range(24 * 7)]).reshape(7, 24)
+    assert by_tick[:, 11:13].sum() > 3 * by_tick[:, [23, 0]].sum()
+    assert by_tick[5:].mean() == pytest.approx(2 * by_tick[:5].mean(), rel=0.15)
+
+
+def test_items_are_born_and_die_at_the_stated_rate() -> None:
+    w = world(items={"live": 1000, "lifetime_days": 4.0})
+    sizes = [len(w.items.at(EPOCH_MS + day * DAY_MS).ids) for day in range(20)]
+    assert np.mean(sizes) == pytest.approx(1000, rel=0.07)
+    before, after = set(w.items.at(EPOCH_MS).ids.tolist()), set(w.items.at(EPOCH_MS + DAY_MS).ids.tolist())
+    assert len(after - before) == pytest.approx(250 * 4 * (1 - np.exp(-0.25)), rel=0.2)
+    assert len(before - after) == pytest.approx(1000 * (1 - np.exp(-0.25)), rel=0.2)
+
+
+def test_users_away_come_back() -> None:
+    w = world(users={"n": 5000, "away_share": 0.3, "away_days": 3.0})
+    away = np.array([w.users.is_away(day) for day in range(60)])
+    assert away.mean() == pytest.approx(0.3, abs=0.02)
+    assert (away[1:] & away[:-1]).sum() / away[:-1].sum() > 0.6
+
+
+def test_delays_are_distributed_as_stated() -> None:
+    from simulator.world.config import DelayConfig
+    from simulator.world.delay import click_delay_ms
+
+    ids = np.arange(4000)
+    log_normal = click_delay_ms(DelayConfig(median_minutes=5, sigma=0.7), 1, ids, ids) / 60_000
+    assert scipy.stats.kstest(np.log(log_normal), "norm", (np.log(5), 0.7)).pvalue > 0.01
+    exponential = click_delay_ms(DelayConfig(distribution="exponential", median_minutes=5), 1, ids, ids) / 60_000
+    assert scipy.stats.kstest(exponential, "expon", (0, 5 / np.log(2))).pvalue > 0.01
+    assert not click_delay_ms(DelayConfig(distribution="none"), 1, ids, ids).any()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"kind": "sudden", "day": 1},
+        {"kind": "gradual", "start_day": 0, "end_day": 1},
+        {"kind": "recurring", "period_days": 2},
+    ],
+)
+def test_drift_of_the_base_rate_moves_the_ctr(kind: dict[str, Any]) -> None:
+    drifted = world(drift=[{"target": "base_rate", "magnitude": 1.0, **kind}])
+    hours = range(20, 30)
+    assert ctr(drifted, hours) > 1.5 * ctr(world(), hours) or kind["kind"] == "sudden"
+    assert ctr(drifted, range(24, 34)) > 1.5 * ctr(world(), range(24, 34))
+
+
+def test_bots_click_whatever_they_see() -> None:
+    w = world(noise={"bot_share": 0.3, "bot_click": 0.5})
+    shown = random_slates(w, range(24))
+    bots = w.segments()["is_bot"]
+    by_bots = np.concatenate([r.click[bots[t.user]].ravel() for t, _, r in shown])
+    assert by_bots.mean() == pytest.approx(0.5, abs=0.03)
+
+
+def test_observed_attributes_tell_as_much_of_tastes_as_stated() -> None:
+    for share in (0.0, 0.5, 1.0):
+        users = world(users={"n": 20_000, "observed_share": share}).users
+        told = users.segment_tastes("taste")[users.segment]
+        explained = [np.corrcoef(told[:, d], users.tastes[:, d])[0, 1] ** 2 for d in range(8)]
+        # The segments' tastes are few draws, so their own variance is only about one.
+        assert np.mean(explained) == pytest.approx(share, abs=0.17)
+
+
+def test_draws_are_uniform_and_independent_of_order() -> None:
+    keys = np.arange(5000)
+    draws = uniform(1, "x", keys)
+    assert scipy.stats.kstest(draws, "uniform").pvalue > 0.01
+    assert scipy.stats.kstest(normal(1, "x", keys), "norm").pvalue > 0.01
+    assert np.array_equal(uniform(1, "x", keys[::-1])[::-1], draws)
+    assert abs(np.corrcoef(draws, uniform(1, "y", keys))[0, 1]) < 0.05
+    assert abs(np.corrcoef(draws[1:], draws[:-1])[0, 1]) < 0.05
+
+
+def test_a_ctr_that_cannot_be_reached_is_an_error() -> None:
+    with pytest.raises(ValueError, match=r"world\.ctr: got 0\.01, .* can lie between"):
+        world(ctr=0.01, noise={"accidental": 0.1})
