@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import shlex
 import signal
 import sys
@@ -15,6 +14,7 @@ from typing import Any
 
 from reloop_stream.log import LogError
 from simulator.folder import RunFolderError
+from simulator.logs import log_to_stderr
 from simulator.replay.data import DataError
 from simulator.scenario import ScenarioError, json_schema, load_scenario, to_yaml
 
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 1 for anything else."""
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s", stream=sys.stderr)
+    log_to_stderr()
     said = shlex.join(["python", "-m", "simulator", *(sys.argv[1:] if arguments is None else arguments)])
     try:
         return COMMANDS[chosen.command](chosen, said)

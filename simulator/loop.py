@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -363,6 +363,13 @@ class _Loop:
         self._workers = workers
         self._report = report
         self._reported_at = 0.0
+        self._began = time.time()
+        self._cpu_s = {"serve": 0.0, "learn": 0.0, "save": 0.0}
+
+    def _timed(self, part: str, action: Callable[[], None]) -> None:
+        started = time.process_time()
+        action()
+        self._cpu_s[part] += time.process_time() - started
 
     def restore(self, before: Stage | None) -> None:
         """Go on from this stage's checkpoints; where there is none, fork from the end of the stage before."""
@@ -401,6 +408,7 @@ class _Loop:
         return lambda exposures: np.isin(exposures.arm, names)
 
     def run(self, should_stop: Callable[[], bool]) -> None:
+        self._began = time.time()
         stage, calendar = self._stage, self._lab.calendar
         lag = self._lab.lag if self._servers else 0
         every_ms = round(self._lab.scenario.checkpoint_every_hours * HOUR_MS)
@@ -410,17 +418,17 @@ class _Loop:
                 raise FeedStopped
             for _, server in self._servers:
                 if server.tick < tick:
-                    server.serve(tick)
+                    self._timed("serve", partial(server.serve, tick))
             for _, worker in self._workers:
-                worker.advance(tick - lag)
+                self._timed("learn", partial(worker.advance, tick - lag))
             if crosses(int(calendar.bounds_ms[tick]), int(calendar.bounds_ms[tick + 1]), every_ms):
-                self.save()
+                self._timed("save", self.save)
             self._tell(tick)
         for _, worker in self._workers:
-            worker.advance(stage.last_tick)
+            self._timed("learn", partial(worker.advance, stage.last_tick))
         for _, server in self._servers:
             server.deployments.collect(stage.last_tick)
-        self.save()
+        self._timed("save", self.save)
         self._tell(stage.last_tick, last=True)
         self._finish()
 
@@ -457,4 +465,13 @@ class _Loop:
                 "version": worker.updater.learner.version,
                 "counts": worker.join.counts.as_dict() | {"dead": worker.dead},
             }
-        self._report("finished", {"stage": self._stage.name, "truth": truth, "learners": learners})
+        self._report(
+            "finished",
+            {
+                "stage": self._stage.name,
+                "truth": truth,
+                "learners": learners,
+                "cpu_s": self._cpu_s,
+                "began": self._began,
+            },
+        )

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from simulator.logs import log_to_file, log_to_stderr
 from simulator.loop import Lab, Place, Stopped, run_stage
 from simulator.plan import Learning, Serving, Stage
 
@@ -126,6 +127,8 @@ class Crew:
 def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int) -> None:
     """A process's life: run stages as they are sent, until told to end or the parent is gone."""
     _die_with(parent)
+    log_to_stderr()
+    log_to_file(place.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     stop = threading.Event()
     inbox: list[tuple[Any, ...]] = []

@@ -16,6 +16,7 @@ from typing import Any
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import TOPICS, topic_name
 from simulator.folder import RunFolder, git_revision, new_folder_name, versions
+from simulator.logs import log_to_file
 from simulator.loop import Lab, Place, Stopped
 from simulator.plan import Stage, plan_stages, spread
 from simulator.processes import Crew, CrewError
@@ -110,7 +111,7 @@ class _Run:
             return
         self._manifest["status"] = "running"
         self._manifest["workers"] = self._workers
-        handler = self._log_to_file()
+        handler = log_to_file(self._folder.path / "log.txt")
         try:
             for warning in self._manifest["warnings"]:
                 logger.warning(warning)
@@ -130,16 +131,6 @@ class _Run:
             self._finish(time.monotonic() - started)
             logging.getLogger().removeHandler(handler)
             handler.close()
-
-    def _log_to_file(self) -> logging.Handler:
-        handler = logging.FileHandler(self._folder.path / "log.txt", encoding="utf-8")
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-        logging.getLogger("kafka").setLevel(logging.WARNING)
-        root = logging.getLogger()
-        root.addHandler(handler)
-        if root.level > logging.INFO or root.level == logging.NOTSET:
-            root.setLevel(logging.INFO)
-        return handler
 
     def _run_stages(self, should_stop: Callable[[], bool]) -> None:
         lab, scenario = self._lab, self._scenario
@@ -195,6 +186,12 @@ class _Run:
             else:
                 self._manifest["truth"] += [{"kind": "experiment", **row} for row in told["truth"]]
                 self._manifest["learners"] |= told["learners"]
+                stages = self._manifest["timings"].setdefault("stages", {})
+                spent = stages.setdefault(stage.name, {"wall_s": 0.0, "cpu_s": {}})
+                # From when the first process of the stage had loaded what it needs, to when the last was done.
+                spent["wall_s"] = max(spent["wall_s"], time.time() - told["began"])
+                for part, cpu_s in told["cpu_s"].items():
+                    spent["cpu_s"][part] = spent["cpu_s"].get(part, 0.0) + cpu_s
 
         crew.run(stage, before, spread(stage, crew.size), report, should_stop)
         done.append(stage.name)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -371,7 +372,10 @@ def _explain(item: Any, raw: Any) -> str:
     if kind == "missing":
         return f"{path}: missing, must be given"
     if kind == "value_error":
-        return f"{path}: {message}" if path else message
+        if not path:
+            return message
+        # A section's own rule names the key below it.
+        return f"{path}.{message}" if re.match(r"[a-z_]+: ", message) else f"{path}: {message}"
     shown = repr(item["input"])
     message = message[:1].lower() + message[1:].replace("Input should", "").replace("input should", "")
     message = message.removeprefix("input should").strip()

@@ -288,6 +288,9 @@ class RiverLearner:
                 optimizer.n_iterations = int(values[0])
                 continue
             state = dict(zip(keys, values, strict=True))
+            if isinstance(mine := getattr(optimizer, name), dict):
+                mine.update(state)
+                continue
             # What river itself keeps: a VectorDict for its linear models, a dictionary for its factorization machines.
             kept = VectorDict(state) if self._config.model.name == "lr" else defaultdict(float, state)
             setattr(optimizer, name, kept)

@@ -182,6 +182,7 @@ class KafkaLog:
                 self._administer().delete_topics(sorted(existing))
 
         self.patiently(delete)
+        self._drop_clients()  # they remember topics
 
     def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
         """For lag displays alone: a broker that does not take it is no reason to wait."""

@@ -91,7 +91,7 @@ def test_a_learner_learns(kind: str, model: str) -> None:
     one = learner(kind, model, optimizer={"name": "adagrad", "lr": 0.1})
     data = batch(256, seed=5)
     before = one.predict(data.exposures.features)
-    for _ in range(20):
+    for _ in range(100 if kind == "torch" else 10):
         one.learn(data)
     after = one.predict(data.exposures.features)
     y = data.label
@@ -199,7 +199,8 @@ def test_sparse_updates_equal_torch_s_own(name: str) -> None:
     other = TableUpdates(config, in_torch_ops)
     for _ in range(5):
         slots, gradient = torch.randint(0, 20, (30,)), torch.randn(30, 3)
-        by_torch.grad = torch.sparse_coo_tensor(slots[None], gradient, (20, 3)).coalesce()
+        summed = torch.sparse_coo_tensor(slots[None], gradient, (20, 3), check_invariants=True).coalesce()
+        by_torch.grad = summed.to_dense() if name == "sgd" else summed
         reference.step()
         updates.step(slots, gradient)
         other._step_in_torch(slots, gradient) if name != "adam" else _count_and_step(other, slots, gradient)
@@ -214,9 +215,9 @@ def _count_and_step(updates: TableUpdates, slots: torch.Tensor, gradient: torch.
 
 def test_a_missing_or_unfit_field_is_named() -> None:
     encoder = Encoder(FIELDS)
-    with pytest.raises(EventError, match="features.item: missing"):
+    with pytest.raises(EventError, match=r"features\.item: missing"):
         encoder.encode({"user": np.arange(2)})
-    with pytest.raises(EventError, match="features.user: got values of numpy kind 'O'"):
+    with pytest.raises(EventError, match=r"features\.user: got values of numpy kind 'O'"):
         encoder.select({**batch(2).exposures.features, "user": np.array(["a", "b"], dtype=object)})
 
 

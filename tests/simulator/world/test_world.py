@@ -32,7 +32,7 @@ def random_slates(w: World, ticks: range) -> list[tuple[Any, np.ndarray, Any]]:
     return found
 
 
-def ctr(w: World, ticks: range = range(0, 48)) -> float:
+def ctr(w: World, ticks: range = range(48)) -> float:
     clicks = np.concatenate([r.click.ravel() for _, _, r in random_slates(w, ticks)])
     return float(clicks.mean())
 
@@ -46,7 +46,7 @@ def test_the_base_rate_is_calibrated_to_ctr(looking: dict[str, Any], target: flo
 
 def test_the_truth_is_the_mean_of_the_draws() -> None:
     for looking in ({"examination": "position"}, {"examination": "cascade"}):
-        shown = random_slates(world(choice={"looking": looking}), range(0, 72))
+        shown = random_slates(world(choice={"looking": looking}), range(72))
         click = np.concatenate([r.click for _, _, r in shown])
         probability = np.concatenate([r.probability for _, _, r in shown])
         for j in range(SLATE):
@@ -200,7 +200,7 @@ def test_drift_of_the_base_rate_moves_the_ctr(kind: dict[str, Any]) -> None:
 
 
 def test_bots_click_whatever_they_see() -> None:
-    w = world(noise={"bot_share": 0.3, "bot_click": 0.5})
+    w = world(ctr=0.25, noise={"bot_share": 0.3, "bot_click": 0.5})
     shown = random_slates(w, range(24))
     bots = w.segments()["is_bot"]
     by_bots = np.concatenate([r.click[bots[t.user]].ravel() for t, _, r in shown])
