@@ -371,6 +371,11 @@ def _explain(item: Any, raw: Any) -> str:
         return f"{path}: unknown key" + (f", did you mean `{near[0]}`?" if near else "")
     if kind == "missing":
         return f"{path}: missing, must be given"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = item["ctx"]["discriminator"].strip("'")
+        if kind == "union_tag_not_found":
+            return f"{path}: must say which `{tag}` it is"
+        return f"{path}.{tag}: got {item['ctx']['tag']!r}, must be one of {item['ctx']['expected_tags']}"
     if kind == "value_error":
         if not path:
             return message

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -92,6 +93,14 @@ class ChoiceConfig(_Section):
     looking: Annotated[PositionExamination | CascadeExamination, Field(discriminator="examination")] = Field(
         PositionExamination(), description="How far down the slate a user looks."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_position_unless_told(cls, raw: Any) -> Any:
+        """`looking: {eta: 0}` is the default examination with another steepness."""
+        if isinstance(raw, Mapping) and isinstance(looking := raw.get("looking"), Mapping):
+            return {**raw, "looking": {"examination": "position", **looking}}
+        return raw
 
 
 class NoiseConfig(_Section):
