@@ -19,10 +19,9 @@ from benchmarks.plain import plain_rate
 from reloop_stream.log import open_log
 from simulator.run import start_run
 from simulator.scenario import parse_scenario
-from simulator.world import World
 
 USERS = 20_000
-DAYS = 4
+DAYS = 8
 K, SLATE = 30, 10
 TICK_MINUTES = 60
 
@@ -61,21 +60,12 @@ def loop_rate(raw: dict[str, Any], url: str = "embedded", settings: Sequence[tup
     return found
 
 
-def field_sizes(raw: dict[str, Any]) -> list[int]:
-    parsed = parse_scenario(raw)
-    assert parsed.world is not None
-    world = World(parsed.world, parsed.seed.world, parsed.tick_ms, SLATE)
-    return [(1 << 15) if size is None else size for size in world.field_sizes.values()]
-
-
 def main() -> None:
     chosen = arguments(__doc__)
     raw = scenario()
-    sizes = field_sizes(raw)
-    exposures = int(USERS * 1.5 * SLATE * DAYS)
     loops, plains = [], []
     for _ in range(chosen.pairs):
-        plains.append(plain_rate(sizes, "deepfm", exposures, K, SLATE))
+        plains.append(plain_rate(raw))
         loops.append(loop_rate(raw))
     fm = loop_rate(scenario("fm"))
     figures = {

@@ -4,25 +4,53 @@ and Adagrad. One process an arm, one thread each. What the loop is measured agai
 from __future__ import annotations
 
 import multiprocessing
-import time
+from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 import numpy as np
 
+from simulator.loop import Lab, Place
+
 __all__ = ["plain_rate"]
 
 BATCH = 1024
+REQUESTS_A_CALL = 300  # times 30 candidates: eager scoring is fastest at some thousand rows a call
+WARM_UP_CALLS = 10
 
 
-def _arm(sizes: list[int], model: str, requests: int, k: int, slate: int, ready: Any, go: Any, out: Any) -> None:
+def _candidate_slots(raw: dict[str, Any], arm: int) -> list[np.ndarray]:
+    """What the run's arm scores: int64 [requests, K, fields] a call, rows of one embedding table."""
+    from reloop_stream.features import Encoder
+
+    lab = Lab.from_raw(raw, Place(Path(), "embedded", "plain"))
+    encoder = Encoder(lab.fields)
+    request_fields, item_fields = lab.world.request_fields, lab.world.item_fields
+    names = encoder.names
+    users = lab.arm_of_user == arm
+    calls = []
+    for number in range(lab.calendar.serving_ticks):
+        tick = lab.world.tick(number, users)
+        slots = np.empty((*tick.candidates.shape, len(names)), dtype=np.int64)
+        requests = encoder.encode_some(tick.request_features, request_fields).slots
+        items = encoder.encode_some(tick.item_features, item_fields).slots
+        slots[:, :, [i for i, name in enumerate(names) if name in request_fields]] = requests[:, None, :]
+        slots[:, :, [i for i, name in enumerate(names) if name in item_fields]] = items[tick.candidates]
+        calls += [slots[at : at + REQUESTS_A_CALL] for at in range(0, len(slots), REQUESTS_A_CALL)]
+    return calls
+
+
+def _arm(raw: dict[str, Any], arm: int, ready: Any, go: Any, out: Any) -> None:
     import torch
 
+    calls = [torch.from_numpy(slots) for slots in _candidate_slots(raw, arm)]
+    torch.sparse.check_sparse_tensor_invariants.disable()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    d, fields = 8, len(sizes)
-    starts = torch.tensor(np.concatenate(([0], np.cumsum(sizes)[:-1])))
-    vectors = torch.nn.Embedding(sum(sizes), d, sparse=True)
-    first = torch.nn.Embedding(sum(sizes), 1, sparse=True)
+    d, fields, slate = 8, calls[0].shape[2], raw["serving"]["slate"]
+    rows = 1 + max(int(slots.max()) for slots in calls)
+    vectors = torch.nn.Embedding(rows, d, sparse=True)
+    first = torch.nn.Embedding(rows, 1, sparse=True)
     torch.nn.init.normal_(vectors.weight, std=0.01)
     mlp = torch.nn.Sequential(
         torch.nn.Linear(fields * d, 64),
@@ -32,7 +60,7 @@ def _arm(sizes: list[int], model: str, requests: int, k: int, slate: int, ready:
         torch.nn.Linear(32, 1),
     )
     bias = torch.nn.Parameter(torch.zeros(()))
-    deep = model == "deepfm"
+    deep = raw["learner"]["model"]["name"] == "deepfm"
     parameters = [*vectors.parameters(), *first.parameters(), bias, *(mlp.parameters() if deep else ())]
     optimizer = torch.optim.Adagrad(parameters, lr=0.05, initial_accumulator_value=0.1)
 
@@ -42,22 +70,17 @@ def _arm(sizes: list[int], model: str, requests: int, k: int, slate: int, ready:
         total = first(slots).squeeze(2).sum(1) + pairs + bias
         return total + mlp(v.flatten(1)).squeeze(1) if deep else total
 
-    rng = np.random.default_rng(1)
-    per_tick = 300
-    ticks = max(1, requests // per_tick)
-    drawn = [
-        torch.tensor(np.stack([rng.integers(0, size, per_tick * k) for size in sizes], 1)) + starts for _ in range(4)
-    ]
-    labels = torch.tensor((rng.random(BATCH) < 0.08).astype(np.float32))
+    labels = torch.tensor((np.random.default_rng(1).random(BATCH) < 0.08).astype(np.float32))
     waiting: list[Any] = []
 
-    def tick(number: int) -> None:
+    def call(slots: Any) -> None:
         nonlocal waiting
-        slots = drawn[number % len(drawn)]
+        requests, k, _ = slots.shape
+        flat = slots.flatten(0, 1)
         with torch.inference_mode():
-            best = logits(slots).reshape(per_tick, k).topk(slate, 1).indices
-        rows = (best + torch.arange(per_tick)[:, None] * k).clone().flatten()
-        waiting.append(slots[rows])
+            best = logits(flat).reshape(requests, k).topk(slate, 1).indices
+        chosen = (best + torch.arange(requests)[:, None] * k).clone().flatten()
+        waiting.append(flat[chosen])
         shown = torch.cat(waiting)
         while len(shown) >= BATCH:
             optimizer.zero_grad(set_to_none=True)
@@ -67,24 +90,22 @@ def _arm(sizes: list[int], model: str, requests: int, k: int, slate: int, ready:
             shown = shown[BATCH:]
         waiting = [shown]
 
-    for number in range(10):
-        tick(number)
+    for slots in calls[:WARM_UP_CALLS]:
+        call(slots)
     ready.release()
     go.wait()
-    started = time.perf_counter()
-    for number in range(ticks):
-        tick(number)
-    out.put(ticks * per_tick * slate / (time.perf_counter() - started))
+    started = perf_counter()
+    for slots in calls:
+        call(slots)
+    out.put(sum(len(slots) for slots in calls) * slate / (perf_counter() - started))
 
 
-def plain_rate(sizes: list[int], model: str, exposures: int, k: int, slate: int, arms: int = 2) -> float:
-    """Exposures per second over all arms, scoring and training, without the time to start."""
+def plain_rate(raw: dict[str, Any]) -> float:
+    """Exposures per second over all arms of a scenario, scoring and training, without the time to start."""
     context = multiprocessing.get_context("spawn")
     ready, go, out = context.Semaphore(0), context.Event(), context.Queue()
-    requests = exposures // slate // arms
-    processes = [
-        context.Process(target=_arm, args=(sizes, model, requests, k, slate, ready, go, out)) for _ in range(arms)
-    ]
+    arms = range(len(raw["arms"]))
+    processes = [context.Process(target=_arm, args=(raw, arm, ready, go, out)) for arm in arms]
     for process in processes:
         process.start()
     for _ in processes:
@@ -93,4 +114,4 @@ def plain_rate(sizes: list[int], model: str, exposures: int, k: int, slate: int,
     total = sum(out.get() for _ in processes)
     for process in processes:
         process.join()
-    return total
+    return float(total)

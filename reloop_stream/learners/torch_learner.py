@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
+from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
 from reloop_stream.learners.base import last_predictions
-from reloop_stream.learners.sparse_updates import ADAGRAD_EPS, TableUpdates
+from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.losses import target_and_weight
 from reloop_stream.models import CtrModel, build
 from reloop_stream.snapshot import SnapshotError, pack, unpack
@@ -52,11 +52,33 @@ class _Net:
         self.table = self.table.to(self.device)
         # A number's embedding is its value times its field's vector, which is dense.
         self.number_vectors = torch.nn.Parameter(vectors.to(self.device))
+        # One vector that holds all dense parameters: an optimiser's step then costs one call, not one a parameter.
+        self.dense = torch.cat([parameter.detach().flatten() for parameter in self._parameters()])
+        self.gradient = torch.zeros_like(self.dense)
+        views = zip(self._parameters(), self._views(self.dense), self._views(self.gradient), strict=True)
+        for parameter, values, gradient in views:
+            parameter.data, parameter.grad = values, gradient
         self.model.eval()
 
-    def parameters(self) -> list[torch.nn.Parameter]:
-        own = [self.number_vectors] if len(self.number_vectors) else []
-        return [*self.model.parameters(), *own]
+    def _parameters(self) -> list[torch.nn.Parameter]:
+        return [*self.model.parameters(), self.number_vectors]
+
+    def _views(self, flat: Tensor) -> list[Tensor]:
+        """The parts of a vector that belong to each parameter, in its shape."""
+        shapes = [parameter.shape for parameter in self._parameters()]
+        parts = flat.split([shape.numel() for shape in shapes])
+        return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    def frozen(self) -> _Net:
+        """A copy that shares nothing that changes."""
+        net = copy.copy(self)
+        net.table = self.table.clone()
+        net.dense, net.gradient = self.dense.clone(), torch.zeros(0)
+        copies = [torch.nn.Parameter(view, requires_grad=False) for view in self._views(net.dense)]
+        # deepcopy takes what it finds in `memo` for already copied.
+        net.model = copy.deepcopy(self.model, {id(old): new for old, new in zip(self._parameters(), copies, strict=True)})
+        net.number_vectors = copies[-1]
+        return net
 
     def arrays(self) -> dict[str, np.ndarray]:
         """All weights by name, as views."""
@@ -176,20 +198,11 @@ class TorchModel:
         return cls(meta["name"], meta["version"], net)
 
 
-def _dense_optimizer(config: OptimizerConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    if config.name == "sgd":
-        return torch.optim.SGD(parameters, lr=config.lr, foreach=True)
-    if config.name == "adam":
-        return torch.optim.Adam(parameters, lr=config.lr, foreach=True)
-    start = config.initial_accumulator
-    return torch.optim.Adagrad(parameters, lr=config.lr, initial_accumulator_value=start, eps=ADAGRAD_EPS, foreach=True)
-
-
 class TorchLearner:
     """A torch backbone that learns batch by batch.
 
-    One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters by
-    torch.optim and the touched rows by `TableUpdates`. The loss enters through its gradient with respect to the logit,
+    One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters and
+    the touched rows of the table by `TableUpdates`. The loss enters through its gradient with respect to the logit,
     weight · (p - target) / n, so all losses share one path and cost the same.
     """
 
@@ -208,8 +221,11 @@ class TorchLearner:
 
     def _begin(self) -> None:
         self._net = _Net(self._config, self._fields, self._seed, self._base_rate)
-        self._dense = _dense_optimizer(self._config.optimizer, self._net.parameters())
-        self._sparse = TableUpdates(self._config.optimizer, self._net.table)
+        optimizer = self._config.optimizer
+        self._dense = TableUpdates(optimizer, self._net.dense[None], optimizer.lr)
+        self._sparse = TableUpdates(
+            optimizer, self._net.table, optimizer.embedding_lr or optimizer.lr, optimizer.l2
+        )
 
     @property
     def encoder(self) -> Encoder:
@@ -234,9 +250,9 @@ class TorchLearner:
         p = _sigmoid(logit.detach())
         target, weight = target_and_weight(loss, p, p_last, examples.label, known)
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
-        self._dense.zero_grad(set_to_none=True)
+        net.gradient.zero_()
         logit.backward(torch.from_numpy(gradient).to(net.device))
-        self._dense.step()
+        self._dense.step(torch.zeros(1, dtype=torch.int64, device=net.device), net.gradient[None])
         self._step_table(encoded, leaf, pooled)
         self._steps += 1
         return before if drops else p
@@ -252,28 +268,18 @@ class TorchLearner:
 
     def publish(self) -> TorchModel:
         self.version += 1
-        self._last = TorchModel(self.name, self.version, self._frozen_net())
+        self._last = TorchModel(self.name, self.version, self._net.frozen())
         return self._last
-
-    def _frozen_net(self) -> _Net:
-        net = copy.copy(self._net)
-        net.model = copy.deepcopy(self._net.model)
-        net.table = self._net.table.clone()
-        net.number_vectors = torch.nn.Parameter(self._net.number_vectors.detach().clone(), requires_grad=False)
-        return net
 
     def reset(self) -> None:
         self._begin()
 
     def snapshot(self) -> bytes:
         arrays = {WEIGHTS + name: array for name, array in self._net.arrays().items()}
-        arrays |= {f"sparse.{name}": array for name, array in self._sparse.state().items()}
+        for prefix, updates in (("sparse.", self._sparse), ("dense.", self._dense)):
+            arrays |= {prefix + name: array for name, array in updates.state().items()}
         if self._last is not None:
             arrays |= {f"last.{name}": array for name, array in self._last.weights().items()}
-        for i, state in self._dense.state_dict()["state"].items():
-            for name, value in state.items():
-                if value is not None:
-                    arrays[f"dense.{i}.{name}"] = torch.as_tensor(value).cpu().numpy()
         meta = {"kind": "torch", "name": self.name, "version": self.version, "steps": self._steps}
         return pack(meta, arrays)
 
@@ -287,19 +293,14 @@ class TorchLearner:
 
         self._begin()
         self._net.load(part(WEIGHTS))
-        sparse = part("sparse.")
-        if sparse.keys() != self._sparse.state().keys():
-            raise SnapshotError(f"snapshot: its optimiser keeps {sorted(sparse)}, this learner's is another")
-        self._sparse.restore(sparse)
-        state = self._dense.state_dict()
-        state["state"] = {}
-        for name, array in part("dense.").items():
-            number, key = name.split(".", 1)
-            state["state"].setdefault(int(number), {})[key] = torch.from_numpy(array.copy())
-        self._dense.load_state_dict(state)
+        for prefix, updates in (("sparse.", self._sparse), ("dense.", self._dense)):
+            state = part(prefix)
+            if state.keys() != updates.state().keys():
+                raise SnapshotError(f"snapshot: its optimiser keeps {sorted(state)}, this learner's is another")
+            updates.restore(state)
         self.version, self._steps = meta["version"], meta["steps"]
         self._last = None
         if self.version:
-            frozen = self._frozen_net()
+            frozen = self._net.frozen()
             frozen.load(part("last."))
             self._last = TorchModel(self.name, self.version, frozen)

@@ -35,6 +35,6 @@ class DCN(CtrModel):
         hidden = first
         *inner, last = self.layers
         for layer in inner:
-            hidden = self.dropout(torch.relu(layer(hidden)))
+            hidden = self.dropout(torch.relu_(layer(hidden)))
         # One linear map of [crossed, hidden] (Eq. 6), written as two.
         return x[:, :, -1].sum(1) + self.output(crossed).squeeze(1) + last(hidden).squeeze(1) + self.bias

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from reloop_stream.models.base import CtrModel, fm_combine, fm_parts, pairwise
+from reloop_stream.models.base import CtrModel, fm_combine, fm_parts, wide_and_vectors
 
 __all__ = ["FM"]
 
@@ -15,7 +15,7 @@ class FM(CtrModel):
     """logit = bias + first order + inner products of all pairs of embeddings (Rendle 2010, "Factorization machines", Eq. 1)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, :, -1].sum(1) + pairwise(x[:, :, :-1]) + self.bias
+        return wide_and_vectors(x)[0] + self.bias
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         parts = fm_parts(x)
@@ -24,4 +24,4 @@ class FM(CtrModel):
         return parts
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        return fm_combine(requests, items[candidates])
+        return fm_combine(requests, nn.functional.embedding(candidates, items))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -58,7 +58,6 @@ class ItemPool:
         self._longest_ms = LONGEST_LIFE * config.lifetime_days * DAY_MS
         self.topic_vectors = normal(seed, "topic", np.arange(config.topics)[:, None], np.arange(dimensions)[None, :])
         self._cache: LiveItems | None = None
-        self._numbers = (0, 0)
 
     def at(self, now_ms: int) -> LiveItems:
         """The items alive at a time."""
@@ -70,9 +69,21 @@ class ItemPool:
         lifetime = np.minimum(exponential(self._seed, "item/lifetime", numbers), LONGEST_LIFE)
         death_ms = birth_ms + lifetime * self._config.lifetime_days * DAY_MS
         alive = numbers[(birth_ms <= now_ms) & (death_ms > now_ms)]
-        if self._cache is None or not np.array_equal(self._cache.ids, alive):
-            self._cache = self._make(alive)
+        self._cache = self._make(alive) if self._cache is None else self._moved_on(self._cache, alive)
         return self._cache
+
+    def _moved_on(self, items: LiveItems, alive: np.ndarray) -> LiveItems:
+        """The living, given those of another time: most are the same."""
+        known = np.isin(alive, items.ids, assume_unique=True)
+        kept = np.isin(items.ids, alive, assume_unique=True)
+        if known.all() and kept.all():
+            return items
+        fresh = self._make(alive[~known])
+        order = np.argsort(np.concatenate((items.ids[kept], fresh.ids)))
+        columns = (f.name for f in fields(LiveItems))
+        return LiveItems(
+            *(np.concatenate((getattr(items, name)[kept], getattr(fresh, name)))[order] for name in columns)
+        )
 
     def _birth_ms(self, numbers: np.ndarray) -> np.ndarray:
         spread = numbers + uniform(self._seed, "item/birth", numbers)

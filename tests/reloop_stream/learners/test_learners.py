@@ -194,9 +194,9 @@ def test_sparse_updates_equal_torch_s_own(name: str) -> None:
         "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1, initial_accumulator_value=1.0),
         "adam": lambda p: torch.optim.SparseAdam(p, lr=0.1),
     }[name]
-    reference, updates = make([by_torch]), TableUpdates(config, table)
+    reference, updates = make([by_torch]), TableUpdates(config, table, config.lr)
     in_torch_ops = start.clone()
-    other = TableUpdates(config, in_torch_ops)
+    other = TableUpdates(config, in_torch_ops, config.lr)
     for _ in range(5):
         slots, gradient = torch.randint(0, 20, (30,)), torch.randn(30, 3)
         summed = torch.sparse_coo_tensor(slots[None], gradient, (20, 3), check_invariants=True).coalesce()
