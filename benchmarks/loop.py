@@ -20,14 +20,14 @@ from reloop_stream.log import open_log
 from simulator.run import start_run
 from simulator.scenario import parse_scenario
 
-USERS = 20_000
-DAYS = 8
+USERS = 40_000
+DAYS = 4
 K, SLATE = 30, 10
-TICK_MINUTES = 60
+TICK_MINUTES = 30
 
 
 def scenario(model: str = "deepfm", users: int = USERS, days: int = DAYS) -> dict[str, Any]:
-    """A/B from the first day on; 60-minute ticks hold about 6,000 exposures an arm."""
+    """A/B from the first day on; 30-minute ticks hold about 6,000 exposures an arm."""
     return {
         "name": "bench",
         "phases": {"warmup_days": 0, "aa_days": 0, "ab_days": days},

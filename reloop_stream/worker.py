@@ -193,7 +193,6 @@ class Worker:
         }
         self._append_json("snapshots", {**announcement, "model": model.name})
         self._append_json("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead})
-        self.flush()
 
     def _bury(self, dead: Sequence[Dead], unknown: LoggedClicks | None) -> None:
         for record, reason in dead:

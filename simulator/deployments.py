@@ -32,10 +32,10 @@ class VersionSource(Protocol):
 def worker_lag(calendar: Calendar, delay_ms: int) -> int:
     """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
     bounds = calendar.bounds_ms
-    ends = np.searchsorted(
+    learnt = np.searchsorted(
         bounds[1:], bounds[:-1] - delay_ms, side="right"
-    )  # ticks that may have been learnt, per tick
-    return int((np.arange(calendar.ticks) - ends)[1:].min(initial=0)) if calendar.ticks > 1 else 0
+    )  # ticks that a version in tick t has seen
+    return int((np.arange(calendar.ticks) - learnt)[1:].min()) if calendar.ticks > 1 else 0
 
 
 class Deployments:

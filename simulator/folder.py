@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,8 @@ from simulator.tally import DAILY_COLUMNS
 
 __all__ = ["RunFolder", "RunFolderError", "new_folder_name"]
 
+DAYS = "days"
+ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
 PACKAGES = ("numpy", "torch", "pyarrow", "pandas", "river", "kafka-python", "tea-tasting", "pydantic", "matplotlib")
 
 
@@ -69,16 +72,28 @@ class RunFolder:
         except ValueError as error:
             raise RunFolderError(f"{manifest_path}: is not valid JSON: {error}") from None
         folder = cls(path)
-        folder._load_daily()
+        folder._load_days()
         return folder, load_scenario(path / "config.yaml"), manifest
 
-    def _load_daily(self) -> None:
+    def _load_days(self) -> None:
+        """The days that are done: those of `daily.csv`, and those whose process had no time to tell before a crash."""
         path = self.path / "daily.csv"
-        if path.exists():
-            table = pyarrow.csv.read_csv(path)
-            for row in table.to_pylist():
-                row["arm"] = str(row["arm"])
-                self._daily[row["day"], row["arm"]] = row
+        rows = pyarrow.csv.read_csv(path).to_pylist() if path.exists() else []
+        rows += [json.loads(pq.read_schema(part).metadata[ROW]) for part in self._day_files()]
+        for row in rows:
+            row["arm"] = str(row["arm"])
+            self._daily[row["day"], row["arm"]] = row
+
+    def _day_files(self) -> list[Path]:
+        return sorted((self.path / DAYS).glob("*.parquet"))
+
+    def write_day(self, row: Mapping[str, Any], users: Mapping[str, Any]) -> None:
+        """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv`."""
+        clean = {name: _as_value(value) for name, value in row.items()}
+        table = pa.table(dict(users)).replace_schema_metadata({ROW: json.dumps(clean).encode()})
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        write_atomic(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", sink.getvalue().to_pybytes())
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
         """Take a finished day of one arm; `daily.csv` is written anew, in the order of days and arms."""
@@ -93,21 +108,21 @@ class RunFolder:
         columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
         pq.write_table(pa.table(columns), self.path / "daily.parquet")
 
-    def write_users(self, keep_parts: bool) -> None:
+    def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""
-        parts = sorted((self.path / "days").glob("*.parquet"))
+        parts = self._day_files()
         if not parts:
             return
         temporary = self.path / ".users.parquet.tmp"
-        schema = pq.read_schema(parts[0])
+        schema = pq.read_schema(parts[0]).remove_metadata()
         with pq.ParquetWriter(temporary, schema) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))
         temporary.replace(self.path / "users.parquet")
-        if not keep_parts:
-            for part in parts:
-                part.unlink()
-            (self.path / "days").rmdir()
+
+    def delete_day_files(self) -> None:
+        """Once the manifest says that the run is finished: `users.parquet` and `daily.csv` hold all of them."""
+        shutil.rmtree(self.path / DAYS, ignore_errors=True)
 
     def write_segments(self, segments: Mapping[str, Any]) -> None:
         pq.write_table(pa.table(dict(segments)), self.path / "segments.parquet")

@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
 from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
@@ -25,6 +24,7 @@ from reloop_stream.updating import crosses
 from reloop_stream.worker import Published, Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
+from simulator.folder import RunFolder
 from simulator.plan import Learning, Serving, Stage
 from simulator.scenario import Scenario, ScenarioError, parse_scenario
 from simulator.slates import is_random_request
@@ -229,24 +229,16 @@ class Lab:
 
     def _close_day(self, day: DayOfArm, report: Report) -> None:
         """Keep a finished day: its users as a file (written over, should a resumed run come here again), its row."""
-        row = day.row
-        folder = self.place.folder / "days"
-        folder.mkdir(exist_ok=True, parents=True)
-        n = len(day.user_id)
-        table = pa.table(
-            {
-                "user_id": day.user_id,
-                "arm": pa.array([row["arm"]] * n, pa.string()),
-                "day": np.full(n, row["day"], dtype=np.int32),
-                "phase": pa.array([row["phase"]] * n, pa.string()),
-                "exposures": day.exposures,
-                "clicks": day.clicks,
-            }
-        )
-        path = folder / f"{row['day']:05d}-{row['arm']}.parquet"
-        temporary = path.with_suffix(".tmp")
-        pq.write_table(table, temporary)
-        temporary.replace(path)
+        row, n = day.row, len(day.user_id)
+        columns = {
+            "user_id": day.user_id,
+            "arm": pa.array([row["arm"]] * n, pa.string()),
+            "day": np.full(n, row["day"], dtype=np.int32),
+            "phase": pa.array([row["phase"]] * n, pa.string()),
+            "exposures": day.exposures,
+            "clicks": day.clicks,
+        }
+        RunFolder(self.place.folder).write_day(row, columns)
         report("day", row)
 
     def make_server(self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]) -> Server:

@@ -108,6 +108,7 @@ class _Run:
         """Run what is left of the run. The manifest says how it ended, whatever happens."""
         started = time.monotonic()
         if self._manifest["status"] == "finished":
+            self._folder.delete_day_files()
             return
         self._manifest["status"] = "running"
         self._manifest["workers"] = self._workers
@@ -269,11 +270,13 @@ class _Run:
             name: told["digest"] for name, told in learners.items()
         }
         finished = manifest["status"] == "finished"
-        self._folder.write_users(keep_parts=not finished)
+        self._folder.write_users()
         self._folder.write_truth(manifest["truth"])
         if finished:
             manifest["counts"] = self._counts()
         self._folder.write_manifest(manifest)
+        if finished:
+            self._folder.delete_day_files()
 
     def _counts(self) -> dict[str, Any]:
         """Records ever appended by topic, from the log, and what each learner counted since the run began."""

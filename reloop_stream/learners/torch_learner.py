@@ -66,7 +66,7 @@ class _Net:
     def _views(self, flat: Tensor) -> list[Tensor]:
         """The parts of a vector that belong to each parameter, in its shape."""
         shapes = [parameter.shape for parameter in self._parameters()]
-        parts = flat.split([shape.numel() for shape in shapes])
+        parts = torch.split(flat, [shape.numel() for shape in shapes])
         return [part.view(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     def frozen(self) -> _Net:
@@ -76,7 +76,9 @@ class _Net:
         net.dense, net.gradient = self.dense.clone(), torch.zeros(0)
         copies = [torch.nn.Parameter(view, requires_grad=False) for view in self._views(net.dense)]
         # deepcopy takes what it finds in `memo` for already copied.
-        net.model = copy.deepcopy(self.model, {id(old): new for old, new in zip(self._parameters(), copies, strict=True)})
+        net.model = copy.deepcopy(
+            self.model, {id(old): new for old, new in zip(self._parameters(), copies, strict=True)}
+        )
         net.number_vectors = copies[-1]
         return net
 
@@ -223,9 +225,7 @@ class TorchLearner:
         self._net = _Net(self._config, self._fields, self._seed, self._base_rate)
         optimizer = self._config.optimizer
         self._dense = TableUpdates(optimizer, self._net.dense[None], optimizer.lr)
-        self._sparse = TableUpdates(
-            optimizer, self._net.table, optimizer.embedding_lr or optimizer.lr, optimizer.l2
-        )
+        self._sparse = TableUpdates(optimizer, self._net.table, optimizer.embedding_lr or optimizer.lr, optimizer.l2)
 
     @property
     def encoder(self) -> Encoder:

@@ -35,6 +35,7 @@ IN_FLIGHT = 1000  # records, and
 IN_FLIGHT_BYTES = 32 << 20  # bytes that may wait for the broker: send() itself never blocks
 CALL_MS = 5_000  # one attempt of a request
 RETRY_S = 0.25
+RETRY_MS = 20  # between attempts: a new broker's first producer asks for its id several times
 PROBE_AFTER_S = 2.0  # without a record; a poll of a dead broker is as silent as that of an idle one
 
 T = TypeVar("T")
@@ -57,6 +58,7 @@ class KafkaLog:
         self.unavailable_after_s = unavailable_after_s
         self._admin: Any = None
         self._lookup: Any = None
+        self._committers: dict[str, Any] = {}  # by group
 
     def patiently(self, action: Callable[[], T]) -> T:
         """What the action returns; while the broker is away, try again. Raises LogUnavailable after the stated time."""
@@ -91,6 +93,7 @@ class KafkaLog:
             "bootstrap_servers": self.bootstrap,
             "request_timeout_ms": CALL_MS,
             "reconnect_backoff_max_ms": 1_000,
+            "retry_backoff_ms": RETRY_MS,
             "bootstrap_timeout_ms": CALL_MS,
         }
 
@@ -99,7 +102,11 @@ class KafkaLog:
             if client is not None:
                 with contextlib.suppress(errors.KafkaError):
                     client.close()
+        for committer in self._committers.values():
+            with contextlib.suppress(errors.KafkaError):
+                committer.close(autocommit=False)
         self._admin = self._lookup = None
+        self._committers.clear()
 
     def _administer(self) -> Any:
         if self._admin is None:
@@ -186,17 +193,15 @@ class KafkaLog:
 
     def commit(self, group: str, offsets: Mapping[Partition, int]) -> None:
         """For lag displays alone: a broker that does not take it is no reason to wait."""
-        consumer = None
         try:
-            consumer = kafka.KafkaConsumer(group_id=group, enable_auto_commit=False, **self.common())
+            if group not in self._committers:
+                self._committers[group] = kafka.KafkaConsumer(group_id=group, enable_auto_commit=False, **self.common())
+            consumer = self._committers[group]
             consumer.assign([_tp(partition) for partition in offsets])
             consumer.commit({_tp(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()})
         except errors.KafkaError as error:
             logger.info("offsets of group %s were not committed: %s", group, error)
-        finally:
-            if consumer is not None:
-                with contextlib.suppress(errors.KafkaError):
-                    consumer.close(autocommit=False)
+            self._drop_clients()
 
     def close(self) -> None:
         self._drop_clients()
