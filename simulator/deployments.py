@@ -32,10 +32,10 @@ class VersionSource(Protocol):
 def worker_lag(calendar: Calendar, delay_ms: int) -> int:
     """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
     bounds = calendar.bounds_ms
-    learnt = np.searchsorted(
-        bounds[1:], bounds[:-1] - delay_ms, side="right"
-    )  # ticks that a version in tick t has seen
-    return int((np.arange(calendar.ticks) - learnt)[1:].min()) if calendar.ticks > 1 else 0
+    # Ticks that a version serving in each tick may have learnt; before the first of them serving needs nothing.
+    learnt = np.searchsorted(bounds[1:], bounds[:-1] - delay_ms, side="right")
+    lags = (np.arange(calendar.ticks) - learnt)[learnt > 0]
+    return int(lags.min()) if len(lags) else 0
 
 
 class Deployments:

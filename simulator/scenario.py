@@ -382,9 +382,7 @@ def _explain(item: Any, raw: Any) -> str:
         # A section's own rule names the key below it.
         return f"{path}.{message}" if re.match(r"[a-z_]+: ", message) else f"{path}: {message}"
     shown = repr(item["input"])
-    message = message[:1].lower() + message[1:].replace("Input should", "").replace("input should", "")
-    message = message.removeprefix("input should").strip()
-    message = f"must {message}" if message.startswith(("be ", "have ", "match ")) else message
+    message = re.sub(r"^\w+ should ", "must ", message)
     return f"{path}: got {shown if len(shown) <= 80 else shown[:77] + '...'}, {message}"
 
 

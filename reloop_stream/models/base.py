@@ -63,33 +63,45 @@ class _WideAndVectors(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        n, fields, width = x.shape
-        on_cpu = x.device.type == "cpu"
-        if on_cpu:
-            wide, total = x.new_empty(n), x.new_empty(n, width - 1)
-            vectors = x.new_empty(n, fields, width - 1)
-            _wide_and_vectors(x.detach().contiguous().numpy(), wide.numpy(), total.numpy(), vectors.numpy())
-        else:
-            vectors = x[:, :, :-1].contiguous()
-            total = vectors.sum(1)
-            wide = x[:, :, -1].sum(1) + 0.5 * (total.square().sum(1) - vectors.square().sum((1, 2)))
+        wide, total, vectors = (forward_in_numba if x.device.type == "cpu" else forward_in_torch)(x.detach())
         ctx.save_for_backward(vectors, total)
         return wide, vectors.flatten(1)
 
     @staticmethod
     def backward(ctx: Any, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
         vectors, total = ctx.saved_tensors
-        n, fields, d = vectors.shape
-        gradient = vectors.new_empty(n, fields, d + 1)
-        of_vectors = of_vectors.reshape(n, fields, d)
-        if gradient.device.type == "cpu":
-            arrays = [t.contiguous().numpy() for t in (vectors, total, of_wide, of_vectors)]
-            _gradient_of_wide_and_vectors(*arrays, gradient.numpy())
-            return gradient
-        # d pairs / d v_f is the sum of the other fields' vectors.
-        gradient[:, :, :-1] = (total[:, None] - vectors) * of_wide[:, None, None] + of_vectors
-        gradient[:, :, -1] = of_wide[:, None]
-        return gradient
+        gradient_of = gradient_in_numba if vectors.device.type == "cpu" else gradient_in_torch
+        return gradient_of(vectors, total, of_wide, of_vectors.reshape(vectors.shape))
+
+
+def forward_in_torch(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """First-order sum plus pairs [n], sum of the vectors [n, d], the vectors [n, fields, d]."""
+    vectors = x[:, :, :-1].contiguous()
+    total = vectors.sum(1)
+    return x[:, :, -1].sum(1) + 0.5 * (total.square().sum(1) - vectors.square().sum((1, 2))), total, vectors
+
+
+def forward_in_numba(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as `forward_in_torch`, in one pass."""
+    n, fields, width = x.shape
+    wide, total, vectors = x.new_empty(n), x.new_empty(n, width - 1), x.new_empty(n, fields, width - 1)
+    _wide_and_vectors(x.contiguous().numpy(), wide.numpy(), total.numpy(), vectors.numpy())
+    return wide, total, vectors
+
+
+def gradient_in_torch(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+    """The gradient with respect to x: pairs give each vector the sum of the other fields' vectors."""
+    gradient = (total[:, None] - vectors) * of_wide[:, None, None] + of_vectors
+    return torch.cat((gradient, of_wide[:, None, None].expand(-1, vectors.shape[1], 1)), 2)
+
+
+def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+    """The same as `gradient_in_torch`, in one pass."""
+    n, fields, d = vectors.shape
+    gradient = vectors.new_empty(n, fields, d + 1)
+    arrays = (tensor.contiguous().numpy() for tensor in (vectors, total, of_wide, of_vectors))
+    _gradient_of_wide_and_vectors(*arrays, gradient.numpy())
+    return gradient
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,13 +30,21 @@ def read_movielens(config: MovieLensConfig) -> ReplayRows:
     """
     path = find(config.path)
     if path.is_file() and zipfile.is_zipfile(path):
-        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        with tempfile.TemporaryDirectory() as folder:
+            _unpack(path, Path(folder))
+            return _read(Path(folder), path, config.positive)
+    return _read(path if path.is_dir() else path.parent, path, config.positive)
+
+
+def _unpack(path: Path, folder: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
             for member in archive.namelist():
                 name = Path(member).name
                 if name in ("ratings.csv", "movies.csv"):  # by name alone: a path in an archive is not to be trusted
-                    Path(folder, name).write_bytes(archive.read(member))
-            return _read(Path(folder), path, config.positive)
-    return _read(path if path.is_dir() else path.parent, path, config.positive)
+                    (folder / name).write_bytes(archive.read(member))
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise DataError(f"{path}: is a damaged zip ({error}); fetch it again") from None
 
 
 def _file(folder: Path, source: Path, name: str) -> Path:

@@ -1,0 +1,66 @@
+"""Which version serves when, and how far a learner may lie behind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reloop_stream.checkpoint import Sections
+from reloop_stream.learners import BaseRate
+from reloop_stream.worker import Published
+from simulator.deployments import Deployments, SnapshotFolder, worker_lag
+from simulator.experiment import Calendar
+
+HOUR_MS = 3_600_000
+
+
+def calendar(tick_minutes: int = 30) -> Calendar:
+    return Calendar.regular(
+        start_ms=0, tick_ms=tick_minutes * 60_000, day_ms=24 * HOUR_MS, days={"aa": 1}, attribution_ms=HOUR_MS
+    )
+
+
+def deployments(delay_ms: int, every_ms: int = 3 * HOUR_MS, **more: Any) -> Deployments:
+    days = calendar()
+    return Deployments(days, days.publish_ticks(every_ms), delay_ms, BaseRate(0.1), **more)
+
+
+@pytest.mark.parametrize("tick_minutes, delay_h, lag", [(30, 1, 2), (60, 1, 1), (60, 0, 0), (10, 1, 6), (30, 0, 0)])
+def test_a_learner_may_lag_by_the_deploy_delay(tick_minutes: int, delay_h: int, lag: int) -> None:
+    assert worker_lag(calendar(tick_minutes), delay_h * HOUR_MS) == lag
+
+
+def test_a_version_serves_once_its_delay_has_passed() -> None:
+    found = deployments(HOUR_MS)
+    for tick in (5, 11):
+        found.offer(Published("x", 1, tick, BaseRate(0.2 if tick == 5 else 0.3)))
+    rates = [found.due(tick).rate for tick in range(20)]  # type: ignore[attr-defined]
+    # Published at the end of ticks 5 (3 h) and 11 (6 h): an hour, two ticks, later they serve.
+    assert rates == [0.1] * 8 + [0.2] * 6 + [0.3] * 6
+
+
+def test_a_due_version_that_never_came_is_an_error_and_not_a_wait() -> None:
+    with pytest.raises(RuntimeError, match="the version of tick 5 is due and was not published"):
+        deployments(0).due(6)
+
+
+def test_versions_survive_a_checkpoint() -> None:
+    found, again = deployments(HOUR_MS), deployments(HOUR_MS)
+    found.offer(Published("x", 1, 5, BaseRate(0.25, "kept")))
+    sections = Sections()
+    found.put_into(sections)
+    from reloop_stream.config import LearnerConfig
+    from reloop_stream.learners import freeze_from_bytes
+
+    again.get_from(Sections.from_bytes(sections.to_bytes()), lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    assert again.due(10).name == "kept"
+
+
+def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: Any) -> None:
+    folder = SnapshotFolder(tmp_path, keep_ticks=4)
+    for tick in np.arange(0, 20, 3).tolist():
+        folder.write(Published("x", tick, tick, BaseRate(0.1)))
+    kept = sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir())
+    assert kept == [12, 15, 18]

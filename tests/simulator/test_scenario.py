@@ -1,0 +1,85 @@
+"""The YAML contract: every mistake names its path, the value and the rule."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from simulator.scenario import ScenarioError, apply_overrides, parse_scenario
+from tests.conftest import TINY
+
+BASE: dict[str, Any] = yaml.safe_load(TINY)
+
+MISTAKES = {
+    "misspelt key": ("world.usres={n: 3}", "world.usres: unknown key, did you mean `users`?"),
+    "misspelt top-level key": ("serv1ng={slate: 3}", "serv1ng: unknown key, did you mean `serving`?"),
+    "wrong type": ("world.users.n=many", "world.users.n: got 'many', must be a valid integer"),
+    "out of bounds": ("join.attribution_hours=0", "join.attribution_hours: got 0, must be greater than 0"),
+    "not finite": ("join.attribution_hours=.nan", "join.attribution_hours: got nan, must be"),
+    "shares": ("arms.0.share=0.7", "arms: the shares add up to 1.2, must add up to 1"),
+    "equal names": ("arms.1.name=control", "arms: names must differ, got ['control', 'control']"),
+    "name that is a path": ("arms.1.name=../up", "arms[1].name: got '../up', must match pattern"),
+    "unknown kind": ("serving.policy={name: best}", "serving.policy.name: got 'best', must be one of 'greedy'"),
+    "missing kind": ("serving.policy={epsilon: 0.1}", "serving.policy: must say which `name` it is"),
+    "tick": ("tick_minutes=7", "tick_minutes: got 7, must divide a day (1440 minutes)"),
+    "slate above candidates": ("serving.slate=13", "serving.slate: got 13, must be at most world.candidates.k (12)"),
+    "log": ("log.url=redis://x", "log.url: got 'redis://x', must be `embedded` or `kafka://HOST:PORT[,HOST:PORT]`"),
+    "world and data": ("data={format: libfm, path: x, fields: 2}", "world, data: a run has"),
+    "drift": (
+        "world.drift=[{kind: sudden, target: taste, magnitude: 2, day: 1}]",
+        "world.drift[0].magnitude: got 2.0, must be in [0, 1] for taste",
+    ),
+    "no arm": ("arms=[]", "arms: got [], must have at least 1 item"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_names_the_path_the_value_and_the_rule(name: str) -> None:
+    change, message = MISTAKES[name]
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(apply_overrides(BASE, [change]), source="file.yaml")
+    assert f"file.yaml: {message}" in str(caught.value)
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(apply_overrides(BASE, ["serving.slate=0", "world.ctr=2", "nmae=x"]))
+    assert len(str(caught.value).splitlines()) == 3
+
+
+def test_an_examination_is_by_position_unless_told() -> None:
+    scenario = parse_scenario(apply_overrides(BASE, ["world.choice.looking={eta: 0}"]))
+    assert scenario.world is not None and scenario.world.choice.looking.examination == "position"
+
+
+def test_an_arm_s_learner_is_merged_over_the_scenario_s() -> None:
+    scenario = parse_scenario(
+        apply_overrides(BASE, ["learner.optimizer.lr=0.2", "arms.1.learner.optimizer={l2: 0.1}"])
+    )
+    control, treatment = (arm.learner for arm in scenario.arms)
+    assert control.optimizer.lr == treatment.optimizer.lr == 0.2
+    assert (control.optimizer.l2, treatment.optimizer.l2) == (0.0, 0.1)
+    assert treatment.loss.name == "reloop" and treatment.model == control.model
+
+
+@pytest.mark.parametrize(
+    "override, message",
+    [
+        ("serving.slate", "must be path.to.key=value"),
+        ("arms.7.share=1", "has 2 entries, numbered from 0; got '7'"),
+        ("name.first=x", "name is 'tiny', which has no key 'first'"),
+        ("serving.slate=[", "the value is not valid YAML"),
+    ],
+)
+def test_a_bad_override_is_named(override: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(apply_overrides(BASE, [override]))
+    assert f"--set {override}" in str(caught.value) and message in str(caught.value)
+
+
+def test_unequal_shares_on_own_data_and_a_missing_a_a_period_are_warned_of() -> None:
+    changes = ["arms.0.share=0.8", "arms.1.share=0.2", "phases.aa_days=0"]
+    warnings = parse_scenario(apply_overrides(BASE, changes)).warnings()
+    assert "confounded with its method" in warnings[0] and "no A/A period" in warnings[1]

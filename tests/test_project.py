@@ -1,0 +1,110 @@
+"""The project as a whole: who imports whom, the compose file, the schema beside the scenarios."""
+
+from __future__ import annotations
+
+import ast
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from reloop_stream.log.broker import KAFKA_VERSION
+from reloop_stream.log.kafka import TOPIC_CONFIG
+from reloop_stream.log.topics import TOPICS
+from simulator.scenario import json_schema, load_scenario, parse_scenario, to_yaml
+
+ROOT = Path(__file__).parent.parent
+SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
+
+
+def imports_of(folder: str) -> set[str]:
+    """Every module of this project that the folder's files import, wherever in the file."""
+    found: set[str] = set()
+    for path in (ROOT / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom):
+                assert node.level == 0, f"{path}: imports are absolute"
+                found.add(node.module or "")
+            elif isinstance(node, ast.Import):
+                found.update(alias.name for alias in node.names)
+    return {name for name in found if name.split(".")[0] in ("simulator", "reloop_stream")}
+
+
+@pytest.mark.parametrize(
+    "room, allowed",
+    [
+        ("reloop_stream", ("reloop_stream",)),
+        ("simulator/world", ("simulator.world",)),
+        ("simulator/readout", ("simulator.readout",)),
+    ],
+)
+def test_a_room_imports_only_what_lies_below_it(room: str, allowed: tuple[str, ...]) -> None:
+    assert {name for name in imports_of(room) if not name.startswith(allowed)} == set()
+
+
+def test_the_package_holds_what_it_loads_at_run_time() -> None:
+    assert KAFKA_VERSION in resources.files("reloop_stream.log").joinpath("broker_pom.xml").read_text()
+    assert "<!doctype html>" in resources.files("simulator.readout").joinpath("report.html.j2").read_text()
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.kafka.yml").read_text(encoding="utf-8"))["services"]
+    return found
+
+
+def test_the_composed_broker_listens_where_the_code_looks(compose: dict[str, Any]) -> None:
+    broker = compose["broker"]
+    advertised = dict(one.split("://") for one in broker["environment"]["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    listens = dict(one.split("://") for one in broker["environment"]["KAFKA_LISTENERS"].split(","))
+    security = dict(
+        one.split(":") for one in broker["environment"]["KAFKA_LISTENER_SECURITY_PROTOCOL_MAP"].split(",")
+    )
+    assert advertised["HOST"] == "127.0.0.1:9092" and listens["HOST"] == ":9092"
+    assert set(listens) == set(security) == {*advertised, "CONTROLLER"}
+    assert broker["ports"] == ["127.0.0.1:9092:9092"]
+    assert broker["environment"]["KAFKA_PROCESS_ROLES"] == "broker,controller"
+    assert "localhost:9092" in broker["healthcheck"]["test"]
+
+
+def test_everything_composed_is_pinned_and_on_loopback(compose: dict[str, Any]) -> None:
+    for name, service in compose.items():
+        assert service["image"].rsplit(":", 1)[1][:1] in "v123456789", name
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", [])), name
+    assert compose["broker"]["image"] == compose["topics"]["image"] == f"apache/kafka:{KAFKA_VERSION}"
+    assert compose["ui"]["profiles"] == ["ui"] and "profiles" not in compose["broker"]
+
+
+def test_the_composed_topics_are_those_of_the_code(compose: dict[str, Any]) -> None:
+    script = compose["topics"]["command"][0]
+    created = script.split("for topic in ")[1].split(";")[0].split()
+    assert tuple(created) == TOPICS
+    assert all(f"--config {key}={value}" in script for key, value in TOPIC_CONFIG.items())
+    assert compose["topics"]["depends_on"]["broker"] == {"condition": "service_healthy"}
+
+
+def test_the_schema_beside_the_scenarios_is_that_of_the_code() -> None:
+    # When this fails: python -m simulator schema > scenarios/schema.json
+    assert json.loads((ROOT / "scenarios" / "schema.json").read_text()) == json_schema()
+
+
+@pytest.mark.parametrize("path", SCENARIOS, ids=lambda path: path.stem)
+def test_a_scenario_that_comes_with_the_project_is_valid_and_resolves_to_itself(path: Path) -> None:
+    scenario = load_scenario(path)
+    assert scenario.name == path.stem and scenario.warnings() == []
+    assert parse_scenario(yaml.safe_load(to_yaml(scenario))) == scenario
+
+
+def test_every_knob_is_documented() -> None:
+    schema = json_schema()
+    nodes = [*schema["$defs"].items(), ("Scenario", schema)]
+    bare = [
+        f"{name}.{key}"
+        for name, node in nodes
+        for key, value in node.get("properties", {}).items()
+        if "description" not in value and "const" not in value and "$ref" not in value and "allOf" not in value
+    ]
+    assert bare == ["LabelConfig.column"] or bare == []
