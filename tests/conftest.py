@@ -4,20 +4,59 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from reloop_stream.log import EventLog, open_log
-from reloop_stream.log.broker import Broker
+from reloop_stream.log.broker import Broker, _free_port
+
+COMPOSE_FILE = Path(__file__).parent.parent / "docker-compose.kafka.yml"
 
 
-def broker_or_skip(folder: Path) -> Broker:
-    """A broker by this machine's Java and Maven; without them a local run skips loudly, and CI fails."""
+class ComposedBroker:
+    """The broker of docker-compose.kafka.yml, on a port and under a name of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.port = _free_port()
+        self._compose = [
+            "docker",
+            "compose",
+            "-f",
+            str(COMPOSE_FILE),
+            "-p",
+            f"reloop-{folder.name.lower()}-{self.port}",
+        ]
+
+    @property
+    def address(self) -> str:
+        return f"kafka://127.0.0.1:{self.port}"
+
+    def _do(self, *command: str) -> None:
+        environment = {**os.environ, "RELOOP_KAFKA_PORT": str(self.port)}
+        subprocess.run([*self._compose, *command], env=environment, check=True, capture_output=True, timeout=300)
+
+    def start(self) -> Self:
+        self._do("up", "--detach", "--wait", "broker")
+        return self
+
+    def kill(self) -> None:
+        self._do("kill", "broker")
+
+    def stop(self) -> None:
+        self._do("down", "--volumes")
+
+
+def broker_or_skip(folder: Path) -> Broker | ComposedBroker:
+    """A broker by this machine's Java and Maven, or by Docker; with neither a local run skips loudly, and CI fails."""
     if shutil.which("java") and shutil.which("mvn"):
         return Broker(folder).start()
-    reason = "NO KAFKA TEST RAN: there is neither Java 17 with Maven nor RELOOP_KAFKA=HOST:PORT"
+    if shutil.which("docker"):
+        return ComposedBroker(folder).start()
+    reason = "NO KAFKA TEST RAN: there is neither Java 17 with Maven, nor Docker, nor RELOOP_KAFKA=HOST:PORT"
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)

@@ -55,9 +55,7 @@ def test_an_examination_is_by_position_unless_told() -> None:
 
 
 def test_an_arm_s_learner_is_merged_over_the_scenario_s() -> None:
-    scenario = parse_scenario(
-        apply_overrides(BASE, ["learner.optimizer.lr=0.2", "arms.1.learner.optimizer={l2: 0.1}"])
-    )
+    scenario = parse_scenario(apply_overrides(BASE, ["learner.optimizer.lr=0.2", "arms.1.learner.optimizer={l2: 0.1}"]))
     control, treatment = (arm.learner for arm in scenario.arms)
     assert control.optimizer.lr == treatment.optimizer.lr == 0.2
     assert (control.optimizer.l2, treatment.optimizer.l2) == (0.0, 0.1)
