@@ -30,7 +30,7 @@ def test_each_slate_is_as_frequent_as_the_product_of_its_propensities(policy: An
     stated: dict[tuple[int, ...], float] = {}
     for columns, propensity in zip(chosen.columns.tolist(), chosen.propensity, strict=True):
         stated[tuple(columns)] = math.prod(propensity)
-    counts = {pair: 0 for pair in itertools.permutations(range(4), 2)}
+    counts = dict.fromkeys(itertools.permutations(range(4), 2), 0)
     for columns in chosen.columns.tolist():
         counts[tuple(columns)] += 1
     for pair, count in counts.items():
