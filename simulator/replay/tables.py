@@ -43,6 +43,8 @@ def read_table(config: CsvConfig | ParquetConfig) -> ReplayRows:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: is no readable Parquet: {error}") from None
     n = table.num_rows
+    if not n:
+        raise DataError(f"{path}: holds no event")
     time_ms = np.arange(n, dtype=np.int64) * ROW_MS
     if config.time is not None:
         time_ms = _time_ms(path, table, config.time, config.time_unit)

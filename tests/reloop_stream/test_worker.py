@@ -1,0 +1,222 @@
+"""A worker on a stream: bad input is buried and the stream goes on; restarts, cuts and windows change nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from reloop_stream.checkpoint import Sections
+from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.events import ClickBatch, ExampleBatch, Mark
+from reloop_stream.join import Join
+from reloop_stream.learners import digest, make_learner
+from reloop_stream.log import EventLog, Partition, open_log
+from reloop_stream.log.codec import encode, encode_mark
+from reloop_stream.log.topics import TOPICS
+from reloop_stream.snapshot import SnapshotError
+from reloop_stream.updating import WindowUpdater, make_updater
+from reloop_stream.worker import Worker
+from tests.batches import HOUR_MS, clicks_on, examples, exposures
+
+FIELDS = [FieldConfig(name="user", mode="exact", buckets=50), FieldConfig(name="item", buckets=64)]
+EXPOSURES, CLICKS = Partition("exposures", 0), Partition("clicks", 0)
+
+
+def config(**settings: Any) -> LearnerConfig:
+    raw: dict[str, Any] = {"model": {"name": "fm", "embedding": 4}, "updating": {"batch_size": 16}}
+    return LearnerConfig.model_validate(raw | settings)
+
+
+def worker(log: EventLog, settings: LearnerConfig | None = None, attribution_ms: int = HOUR_MS) -> Worker:
+    settings = settings or config()
+    learner = make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1)
+    updater = make_updater(settings, learner)
+    join = Join(attribution_ms)
+    return Worker("x", log, "", [0], updater, join, start_ms=0, publish_every_ms=2 * HOUR_MS)
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> EventLog:
+    log = open_log(tmp_path / "events")
+    log.create_topics(dict.fromkeys(TOPICS, 1))
+    return log
+
+
+def write_tick(
+    log: EventLog, tick: int, encoding: Any = "arrow", extra: Sequence[tuple[Partition, Any, Any]] = ()
+) -> None:
+    """Forty exposures and five clicks in hour `tick`, whatever else is given, then the marks."""
+    producer = log.producer()
+    shown = exposures(40, seed=tick, first_id=1000 * tick, at_ms=tick * HOUR_MS)
+    for partition, batch in ((EXPOSURES, shown), (CLICKS, clicks_on(shown, [1, 5, 9, 20, 33], after_ms=0))):
+        for payload in encode(batch, encoding):
+            producer.append(partition, payload.value, key=payload.key, headers=payload.headers)
+        for where, value, headers in extra:
+            if where == partition:
+                producer.append(partition, value, headers=headers)
+        mark = encode_mark(Mark(tick, (tick + 1) * HOUR_MS))
+        producer.append(partition, mark.value, headers=mark.headers)
+    producer.close()
+
+
+def letters(log: EventLog) -> list[Any]:
+    reader = log.reader({Partition("dead-letters", 0): 0})
+    return reader.poll(0.5)
+
+
+def good_exposure() -> dict[str, Any]:
+    value: dict[str, Any] = json.loads(encode(exposures(1, first_id=77), "json")[0].value)
+    return value
+
+
+JSON = {"encoding": b"json", "kind": b"exposure"}
+BROKEN = {
+    "malformed bytes": (EXPOSURES, b"\xff\x00 no event", JSON, "json: JSON is malformed"),
+    "malformed arrow": (EXPOSURES, b"ARROW1 or not", {"encoding": b"arrow", "kind": b"exposure"}, "arrow"),
+    "unknown encoding": (EXPOSURES, b"{}", {"encoding": b"xml", "kind": b"exposure"}, "encoding"),
+    "from the future": (EXPOSURES, {"schema_version": 99}, JSON, "schema_version"),
+    "pctr above 1": (EXPOSURES, {"pctr": 1.5}, JSON, "pctr"),
+    "pctr not finite": (EXPOSURES, {"pctr": None}, JSON, "pctr"),
+    "a feature missing": (EXPOSURES, {"features": {"user": 3}}, JSON, "features.item: missing"),
+    "a feature unfit": (EXPOSURES, {"features": {"user": "x", "item": 1}}, JSON, "features.user"),
+    "a click in exposures": (EXPOSURES, b"{}", {"encoding": b"json", "kind": b"click"}, "kind"),
+    "a malformed click": (CLICKS, b"[]", {"encoding": b"json", "kind": b"click"}, "json: Expected `object`"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_event_is_a_dead_letter_and_the_stream_goes_on(stream: EventLog, name: str) -> None:
+    where, value, headers, reason = BROKEN[name]
+    data = value if isinstance(value, bytes) else json.dumps(good_exposure() | value).encode()
+    write_tick(stream, 0, "json", [(where, data, headers)])
+    for tick in (1, 2, 3):
+        write_tick(stream, tick)
+    broken = worker(stream)
+    broken.advance(3)
+    assert broken.tick == 3 and broken.dead == 1 and broken.join.counts.joined == 20
+    (letter,) = letters(stream)
+    assert letter.value == data
+    assert letter.headers["dead-letter.topic"] == where.topic.encode()
+    assert letter.headers["dead-letter.partition"] == b"0" and int(letter.headers["dead-letter.offset"]) >= 5
+    assert reason in letter.headers["dead-letter.reason"].decode()
+
+
+def test_what_is_learnt_is_the_same_with_and_without_a_broken_event(tmp_path: Path) -> None:
+    digests = []
+    for name, extra in (("clean", []), ("broken", [(EXPOSURES, b"?", JSON)])):
+        log = open_log(tmp_path / name)
+        log.create_topics(dict.fromkeys(TOPICS, 1))
+        write_tick(log, 0, "json", extra)
+        write_tick(log, 1)
+        one = worker(log)
+        one.advance(1)
+        digests.append(digest(one.updater.learner.snapshot()))
+    assert digests[0] == digests[1]
+
+
+def test_a_click_on_an_unknown_exposure_is_a_dead_letter_with_its_original_bytes(stream: EventLog) -> None:
+    stray = encode(ClickBatch(np.array([424242]), np.array([10]), np.array([20])), "json")[0]
+    write_tick(stream, 0, extra=[(CLICKS, stray.value, stray.headers)])
+    for tick in (1, 2):
+        write_tick(stream, tick)
+    one = worker(stream)
+    one.advance(2)
+    assert one.join.counts.unknown_clicks == 1 and one.dead == 1
+    (letter,) = letters(stream)
+    assert letter.value == stray.value and b"424242" in letter.headers["dead-letter.reason"]
+
+
+@pytest.mark.parametrize("updating", [{"batch_size": 16}, {"mode": "window", "days": 0.1, "every_hours": 3}])
+def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, updating: dict[str, Any]) -> None:
+    settings = config(updating=updating, loss={"name": "reloop", "alpha": 0.4})
+    for tick in range(9):
+        write_tick(stream, tick)
+    whole = worker(stream, settings)
+    whole.advance(8)
+    whole.close()  # one writer a partition
+    broken = worker(stream, settings)
+    for tick in range(9):
+        broken.advance(tick)
+        saved = Sections.from_bytes(broken.checkpoint().to_bytes())
+        broken.close()
+        broken = worker(stream, settings)
+        broken.restore(saved)
+    assert broken.updater.learner.snapshot() == whole.updater.learner.snapshot()
+    assert broken.join.counts == whole.join.counts
+    assert broken.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
+
+
+def test_a_checkpoint_of_another_model_is_refused(stream: EventLog) -> None:
+    write_tick(stream, 0)
+    one = worker(stream)
+    one.advance(0)
+    other = worker(stream, config(model={"name": "fm", "embedding": 6}))
+    with pytest.raises(SnapshotError, match=r"is of another model: .*table"):
+        other.restore(one.checkpoint())
+
+
+def test_versions_are_announced_when_they_are_due(stream: EventLog) -> None:
+    for tick in range(6):
+        write_tick(stream, tick)
+    one, published = worker(stream), []
+    one.on_publish = published.append
+    one.advance(5)
+    assert [(p.version, p.tick) for p in published] == [(1, 1), (2, 3), (3, 5)]
+    said = [json.loads(record.value) for record in stream.reader({Partition("snapshots", 0): 0}).poll(0.5)]
+    assert [(s["version"], s["tick"], s["watermark_ms"]) for s in said] == [
+        (1, 1, 2 * HOUR_MS), (2, 3, 4 * HOUR_MS), (3, 5, 6 * HOUR_MS),
+    ]  # fmt: skip
+
+
+def rows_of(seed: int, at_ms: int) -> ExampleBatch:
+    """Forty examples in the order of label time."""
+    return examples(40, seed=seed, at_ms=at_ms, first_id=1000 * seed)
+
+
+@pytest.mark.parametrize("start", ["warm", "cold"])
+@pytest.mark.parametrize("passes", [1, 2])
+def test_a_window_retrains_on_exactly_the_rows_of_its_days(start: str, passes: int) -> None:
+    updating = {"mode": "window", "days": 0.125, "every_hours": 2, "start": start, "passes": passes, "batch_size": 32,
+                "shuffle": False}  # fmt: skip
+    settings = config(updating=updating)
+    made = [make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1) for _ in range(2)]
+    updater, by_hand = WindowUpdater(settings.updating, made[0], 1), made[1]  # type: ignore[arg-type]
+    everything: list[ExampleBatch] = []
+    updater.end_tick(-1, 0)
+    for tick in range(8):
+        batch = rows_of(tick, (tick - 1) * HOUR_MS)
+        everything.append(batch)
+        updater.learn(batch, None)
+        watermark = (tick + 1) * HOUR_MS
+        trained = updater.end_tick(tick, watermark)
+        assert trained == (watermark % (2 * HOUR_MS) == 0)
+        if trained:
+            if start == "cold":
+                by_hand.reset()
+            window = ExampleBatch.concat(everything)
+            window = window.take(window.label_time_ms > watermark - 3 * HOUR_MS)
+            for _ in range(passes):
+                for at in range(0, len(window), 32):
+                    by_hand.learn(window.part(slice(at, at + 32)))
+        assert digest(made[0].snapshot()) == digest(by_hand.snapshot())
+
+
+def test_micro_batches_are_cut_by_count_and_never_by_arrival() -> None:
+    whole = ExampleBatch.concat([rows_of(seed, seed * HOUR_MS) for seed in range(5)])
+    digests = []
+    for cuts in ([200], [7, 50, 51, 52, 199], list(range(0, 200, 3))):
+        settings = config(updating={"batch_size": 64})
+        updater = make_updater(settings, make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1))
+        learnt = 0
+        for rows in np.split(np.arange(200), cuts):
+            if len(rows):
+                trained = updater.learn(whole.take(rows), None)
+                learnt += 0 if trained.examples is None else len(trained.examples)
+        assert learnt == 192  # three batches of 64; the rest waits
+        digests.append(digest(updater.learner.snapshot()))
+    assert len(set(digests)) == 1
