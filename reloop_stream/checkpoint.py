@@ -89,7 +89,10 @@ def batch_from_bytes(data: bytes, kind: str) -> Any:
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write the file so that readers see all of it or none: temporary file, fsync, rename, fsync of the folder."""
+    """Write the file so that readers see all of it or none: temporary file, fsync, rename, fsync of the folder.
+
+    Raises OSError naming the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -98,10 +101,12 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except OSError:
+    except OSError as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        raise
+        raise OSError(
+            error.errno, f"{path}: cannot be written: {error.strerror}; make room or check who may write there"
+        ) from None
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

@@ -91,9 +91,7 @@ class RunFolder:
         """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv`."""
         clean = {name: _as_value(value) for name, value in row.items()}
         table = pa.table(dict(users)).replace_schema_metadata({ROW: json.dumps(clean).encode()})
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        write_atomic(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", sink.getvalue().to_pybytes())
+        _write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
         """Take a finished day of one arm; `daily.csv` is written anew, in the order of days and arms."""
@@ -106,7 +104,7 @@ class RunFolder:
         writer.writerows([_as_text(r.get(name)) for name in DAILY_COLUMNS] for r in rows)
         write_atomic(self.path / "daily.csv", text.getvalue().encode())
         columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
-        pq.write_table(pa.table(columns), self.path / "daily.parquet")
+        _write_parquet(self.path / "daily.parquet", pa.table(columns))
 
     def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""
@@ -125,7 +123,7 @@ class RunFolder:
         shutil.rmtree(self.path / DAYS, ignore_errors=True)
 
     def write_segments(self, segments: Mapping[str, Any]) -> None:
-        pq.write_table(pa.table(dict(segments)), self.path / "segments.parquet")
+        _write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
 
     def write_truth(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """`truth.csv`: kind, day, arm, exposures, expected_clicks."""
@@ -139,6 +137,12 @@ class RunFolder:
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         write_atomic(self.path / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
 
 
 def _as_value(value: Any) -> Any:

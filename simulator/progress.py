@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -27,8 +28,10 @@ class _Rate(ProgressColumn):
 class RunProgress:
     """A live bar where stderr is a terminal, a line a finished day where it is not, nothing when quiet."""
 
-    def __init__(self, ticks: int, days: int, *, quiet: bool) -> None:
+    def __init__(self, ticks: int, days: int, arms: Sequence[str], *, quiet: bool) -> None:
         self._days = days
+        self._arms = list(arms)
+        self._phase = ""
         self._ticks = ticks
         self._exposures: dict[str, int] = {}
         self._tick: dict[str, int] = {}
@@ -41,7 +44,7 @@ class RunProgress:
         self._lines = not quiet and not self._live
         self._progress = Progress(
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=14),
             _Rate(),
             TimeRemainingColumn(compact=True),
             console=console,
@@ -69,7 +72,8 @@ class RunProgress:
         (begun, before) = self._recent[0]
         span = now - begun
         rate = (total - before) / span if span > 0 else None
-        ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, (clicks, shown) in self._ctr.items() if shown)
+        so_far = ((arm, *self._ctr.get(arm, (0, 0))) for arm in self._arms)
+        ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, clicks, shown in so_far if shown)
         self._label = f"day {day + 1}/{self._days} {PHASE_NAMES[phase]}  {ctr}"
         # Processes move at their own pace; the slowest says how far the run is.
         self._progress.update(self._task, description=self._label, completed=min(self._tick.values()) + 1, rate=rate)
@@ -77,18 +81,20 @@ class RunProgress:
     def next_stage(self) -> None:
         """Forget who served: the processes share the work out anew."""
         self._tick.clear()
-        self._ctr.clear()
 
-    def day(self, row: dict[str, Any], arms: int) -> None:
-        """A day of one arm is complete."""
+    def day(self, row: dict[str, Any]) -> None:
+        """A day of one arm is complete. The CTR shown is that of the phase so far."""
+        if row["phase"] != self._phase:
+            self._phase = row["phase"]
+            self._ctr.clear()
         clicks, shown = self._ctr.get(row["arm"], (0, 0))
         self._ctr[row["arm"]] = (clicks + row["clicks"], shown + row["exposures"])
         if not self._lines:
             return
         seen = self._shown_days.setdefault(row["day"], {})
         seen[row["arm"]] = row["ctr"]
-        if len(seen) == arms:
-            rates = "  ".join(f"{arm} {ctr:.2%}" for arm, ctr in seen.items())
+        if len(seen) == len(self._arms):
+            rates = "  ".join(f"{arm} {seen[arm]:.2%}" for arm in self._arms)
             print(
                 f"day {row['day'] + 1}/{self._days} {PHASE_NAMES[row['phase']]}: CTR {rates}",
                 file=sys.stderr,

@@ -143,7 +143,7 @@ class _Run:
         if not scenario.is_replay:
             segments = lab.world.segments()
             self._folder.write_segments({**segments, "arm": [lab.names[i] for i in lab.arm_of_user.tolist()]})
-        with RunProgress(calendar.ticks, calendar.days, quiet=self._quiet) as progress:
+        with RunProgress(calendar.ticks, calendar.days, lab.names, quiet=self._quiet) as progress:
             crew = Crew(self._workers, scenario.model_dump(mode="json", exclude_none=True), self._place)
             try:
                 before: Stage | None = None
@@ -181,7 +181,7 @@ class _Run:
                     progress.tick(f"{stage.name}.{told.get('source', 0)}", tick, told["exposures"], day, phase)
             elif kind == "day":
                 self._folder.add_day(told, self._lab.names)
-                progress.day(told, len(self._lab.names))
+                progress.day(told)
             elif kind == "saved":
                 self._retain(told, learners, log)
             else:

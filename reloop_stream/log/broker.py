@@ -236,7 +236,8 @@ def main(arguments: list[str] | None = None) -> int:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell starts background commands with SIGINT ignored
+        signal.signal(number, interrupt)
     try:
         print("starting a broker ...", file=sys.stderr, flush=True)
         with broker:
