@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simulator.loop import Lab, Place
+from simulator.lab import Lab, Place
 
 __all__ = ["plain_rate"]
 

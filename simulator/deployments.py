@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+import msgspec
 import numpy as np
 
 from reloop_stream.checkpoint import Sections, write_atomic
 from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
-from reloop_stream.log import EventLog, Partition, Reader
+from reloop_stream.log import EventLog, Partition, Reader, Record
 from reloop_stream.log.topics import topic_name
 from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 
 __all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "VersionSource", "worker_lag"]
+
+logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
 
@@ -152,9 +155,27 @@ class AnnouncedVersions:
             self._reader = self._log.reader(self._log.begin_offsets(partitions))
         versions = []
         for record in self._reader.poll(timeout_s):
-            said = json.loads(record.value)
-            path = self._folder.path(self._learner, said["tick"])
+            said = _read_announcement(record)
+            if said is None or said.learner != self._learner:
+                continue
+            path = self._folder.path(self._learner, said.tick)
             # A version whose file is gone is one that no server needs any more.
-            if said["learner"] == self._learner and path.exists():
-                versions.append(Published(self._learner, said["version"], said["tick"], self._thaw(path.read_bytes())))
+            if path.exists():
+                versions.append(Published(self._learner, said.version, said.tick, self._thaw(path.read_bytes())))
         return versions
+
+
+class _Announcement(msgspec.Struct):
+    learner: str
+    version: int
+    tick: int
+
+
+def _read_announcement(record: Record) -> _Announcement | None:
+    """None, and a line in the log, for a record that is none: no version is lost by it."""
+    try:
+        return msgspec.json.decode(record.value, type=_Announcement)
+    except msgspec.DecodeError as error:
+        place = f"{record.partition.topic}[{record.partition.number}] offset {record.offset}"
+        logger.warning("%s: is no announcement of a version (%s); passed over", place, error)
+        return None

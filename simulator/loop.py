@@ -1,296 +1,32 @@
 """The day loop of one process: its servers serve a tick, its learners work through it, and now and then all is saved.
 
-The story of the data in one place: `Lab` builds the parts of a scenario, `run_stage` moves them tick by tick.
+The story of the data in one place: `run_stage` moves the parts that a `Lab` builds, tick by tick.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
-from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
 from reloop_stream.feed import FeedStopped
-from reloop_stream.join import Join
-from reloop_stream.log import EventLog, open_log
 from reloop_stream.updating import crosses
 from reloop_stream.worker import Published, Worker
-from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
-from simulator.experiment import Assignment, Calendar, training_rows
-from simulator.folder import RunFolder
+from simulator.lab import HOUR_MS, Lab, Report, Server
 from simulator.plan import Learning, Serving, Stage
-from simulator.scenario import Scenario, ScenarioError, parse_scenario
-from simulator.slates import is_random_request
-from simulator.tally import DayOfArm, Tally
 
-__all__ = ["Lab", "Place", "Report", "Stopped", "publish_every_ms", "run_stage"]
+__all__ = ["Stopped", "run_stage"]
 
-HOUR_MS = 3_600_000
 REPORT_EVERY_S = 0.2  # wall clock between two progress reports of a process
-
-# What a process tells: ("day", row), ("tick", {...}), ("saved", {...}) or ("finished", {...}).
-Report = Callable[[str, dict[str, Any]], None]
 
 
 class Stopped(Exception):
     """The loop was asked to stop; everything done so far is saved."""
-
-
-class Server(Protocol):
-    """What the loop needs of a server: the simulated feed's and the replay's."""
-
-    tick: int
-    exposures: int
-    deployments: Deployments
-
-    def serve(self, tick: int) -> None: ...
-
-    def checkpoint(self) -> Sections: ...
-
-    def restore(self, sections: Sections, thaw: Any, *, same_run: bool = True) -> None: ...
-
-    def truth_rows(self, arm: str) -> list[dict[str, Any]]: ...
-
-    def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run lives. With `origin` it is a counterfactual that forks from the A/A period of another run."""
-
-    folder: Path
-    log_url: str
-    prefix: str
-    origin: Place | None = None
-
-    def open(self, scenario: Scenario) -> EventLog:
-        if self.log_url == "embedded":
-            return open_log(self.folder / "events")
-        return open_log(self.log_url, unavailable_after_s=scenario.log.unavailable_after_s)
-
-    def checkpoint(self, stage: str, kind: str, name: str) -> Path:
-        return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
-
-
-def publish_every_ms(config: LearnerConfig) -> int:
-    """How often a learner publishes: as told, else after each retraining of a window learner, else hourly."""
-    hours = config.publish_every_hours
-    if hours is None:
-        hours = config.updating.every_hours if isinstance(config.updating, WindowConfig) else 1.0
-    return round(hours * HOUR_MS)
-
-
-class Lab:
-    """The parts of one scenario, built when they are first needed."""
-
-    def __init__(self, scenario: Scenario, place: Place) -> None:
-        self.scenario = scenario
-        self.place = place
-        self.names = [arm.name for arm in scenario.arms]
-
-    @classmethod
-    def from_raw(cls, raw: Mapping[str, Any], place: Place) -> Lab:
-        return cls(parse_scenario(raw), place)
-
-    def prepare(self) -> None:
-        """Build the world, or read the data. Raises ScenarioError and DataError."""
-        if not self.scenario.is_replay:
-            _ = self.world
-        _ = self.calendar
-
-    @cached_property
-    def log(self) -> EventLog:
-        return self.place.open(self.scenario)
-
-    @cached_property
-    def assignment(self) -> Assignment:
-        return Assignment(self.scenario.name, self.scenario.seed.salt, [arm.share for arm in self.scenario.arms])
-
-    @cached_property
-    def world(self) -> Any:
-        from simulator.world import World
-
-        scenario = self.scenario
-        assert scenario.world is not None
-        try:
-            return World(scenario.world, scenario.seed.world, scenario.tick_ms, scenario.serving.slate)
-        except ValueError as error:  # a ctr that these knobs cannot give
-            raise ScenarioError(f"{scenario.name}: {error}") from None
-
-    @cached_property
-    def replayed(self) -> Any:
-        from simulator.replay.stream import ReplayStream
-
-        return ReplayStream(self.scenario)
-
-    @cached_property
-    def calendar(self) -> Calendar:
-        if self.scenario.is_replay:
-            calendar: Calendar = self.replayed.calendar
-            return calendar
-        from simulator.world import DAY_MS, EPOCH_MS
-
-        phases = self.scenario.phases
-        return Calendar.regular(
-            start_ms=EPOCH_MS,
-            tick_ms=self.scenario.tick_ms,
-            day_ms=DAY_MS,
-            days={"warmup": phases.warmup_days, "aa": phases.aa_days, "ab": phases.ab_days},
-            attribution_ms=self.scenario.attribution_ms,
-        )
-
-    @cached_property
-    def fields(self) -> list[FieldConfig]:
-        if self.scenario.features is not None:
-            return self.scenario.features
-        return [
-            FieldConfig(name=name, kind="category", mode="exact", buckets=size)
-            if size is not None
-            else FieldConfig(name=name, kind="category", mode="hashed", buckets=1 << 15)
-            for name, size in self.world.field_sizes.items()
-        ]
-
-    @cached_property
-    def base_rate(self) -> float:
-        if self.scenario.is_replay:
-            return float(self.replayed.base_rate)
-        assert self.scenario.world is not None
-        return self.scenario.world.ctr
-
-    @property
-    def delay_ms(self) -> int:
-        return round(self.scenario.serving.deploy_delay_hours * HOUR_MS)
-
-    @cached_property
-    def lag(self) -> int:
-        return worker_lag(self.calendar, self.delay_ms)
-
-    @cached_property
-    def snapshots(self) -> SnapshotFolder:
-        if self.scenario.is_replay:  # its ticks have no length: keep them all
-            return SnapshotFolder(self.place.folder / "snapshots", self.calendar.ticks)
-        span_ms = round(self.scenario.checkpoint_every_hours * HOUR_MS) + self.delay_ms
-        return SnapshotFolder(self.place.folder / "snapshots", 2 * (span_ms // self.scenario.tick_ms + 2))
-
-    def thaw(self, config_of: int) -> Callable[[bytes], Any]:
-        from reloop_stream.learners import freeze_from_bytes
-
-        return lambda data: freeze_from_bytes(data, self.fields, self.scenario.arms[config_of].learner)
-
-    def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
-        """The role's worker, at its beginning."""
-        from reloop_stream.learners import make_learner
-        from reloop_stream.updating import make_updater
-
-        config = self.scenario.arms[role.config_of].learner
-        config = config.model_copy(update={"loss": self.scenario.arms[role.loss_of].learner.loss})
-        learner = make_learner(
-            config, self.fields, name=role.name, seed=self.scenario.seed.model, base_rate=self.base_rate
-        )
-        calendar = self.calendar
-        fork_ms = int(calendar.bounds_ms[calendar.first_tick_of("ab")])
-        options: dict[str, Any] = {}
-        if role.arm is not None and role.config_of == role.loss_of and len(self.names) > 1:
-            options["rows"] = training_rows(
-                self.scenario.experiment.data, role.arm, self.names, self.assignment, fork_ms
-            )
-        tally = Tally(
-            calendar,
-            [self.names[i] for i in role.counts],
-            self.scenario.attribution_ms,
-            lambda day: self._close_day(day, report),
-            None if self.scenario.is_replay else self._is_random,
-        )
-        return Worker(
-            role.name,
-            self.log,
-            self.place.prefix,
-            role.partitions,
-            make_updater(config, learner, self.scenario.seed.model),
-            Join(self.scenario.attribution_ms, self.scenario.join.emit),
-            start_ms=int(calendar.bounds_ms[0]),
-            publish_every_ms=publish_every_ms(config),
-            writes_to=role.config_of,
-            observer=tally,
-            write_examples=self.scenario.log.examples,
-            should_stop=should_stop,
-            **options,
-        )
-
-    def _is_random(self, request_id: np.ndarray) -> np.ndarray:
-        return is_random_request(request_id, self.scenario.serving.random_share, self.scenario.seed.world)
-
-    def _close_day(self, day: DayOfArm, report: Report) -> None:
-        """Keep a finished day: its users as a file (written over, should a resumed run come here again), its row."""
-        row, n = day.row, len(day.user_id)
-        columns = {
-            "user_id": day.user_id,
-            "arm": pa.array([row["arm"]] * n, pa.string()),
-            "day": np.full(n, row["day"], dtype=np.int32),
-            "phase": pa.array([row["phase"]] * n, pa.string()),
-            "exposures": day.exposures,
-            "clicks": day.clicks,
-        }
-        RunFolder(self.place.folder).write_day(row, columns)
-        report("day", row)
-
-    def make_server(self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]) -> Server:
-        """The role's server, at its beginning. remote: its learner runs in another process."""
-        from reloop_stream.learners import BaseRate
-        from simulator.serving import FeedServer
-        from simulator.writer import EventWriter
-
-        learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
-        source = None
-        if remote:
-            source = AnnouncedVersions(
-                self.log, self.place.prefix, role.learner, self.snapshots, self.thaw(learner_role.config_of)
-            )
-        base = BaseRate(self.base_rate)
-        deployments = Deployments(
-            self.calendar, self._publish_ticks(learner_role), self.delay_ms, base, source, should_stop
-        )
-        writer = EventWriter(self.log, self.place.prefix, role.arms, self.scenario.log.encoding)
-        if self.scenario.is_replay:
-            from simulator.replay.server import ReplayServer
-
-            return ReplayServer(
-                self.replayed, self.calendar, deployments, writer, self.assignment, self.names, role.arms, base
-            )
-        return FeedServer(
-            self.world,
-            self.calendar,
-            self.scenario.serving,
-            deployments,
-            writer,
-            arms=self.names,
-            arm_of_user=self.arm_of_user,
-            serves=role.arms,
-            base_rate=base,
-            truth=stage.name == "ab" and (self.scenario.truth.experiment or len(self.names) == 1),
-            seed=self.scenario.seed.world,
-        )
-
-    @cached_property
-    def arm_of_user(self) -> np.ndarray:
-        return self.assignment.arms(np.arange(self.world.n_users))
-
-    def _publish_ticks(self, role: Learning) -> np.ndarray:
-        """When the versions that a server deploys were or will be published: before the fork by the control's learner."""
-        calendar = self.calendar
-        fork = calendar.first_tick_of("ab")
-        own = calendar.publish_ticks(publish_every_ms(self.scenario.arms[role.config_of].learner))
-        if role.arm is None or fork == 0:
-            return own
-        before = calendar.publish_ticks(publish_every_ms(self.scenario.control.learner))
-        return np.concatenate((before[before < fork], own[own >= fork]))
 
 
 def run_stage(

@@ -15,8 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from simulator.lab import Lab, Place
 from simulator.logs import log_to_file, log_to_stderr
-from simulator.loop import Lab, Place, Stopped, run_stage
+from simulator.loop import Stopped, run_stage
 from simulator.plan import Learning, Serving, Stage
 
 __all__ = ["Crew", "CrewError", "Share"]

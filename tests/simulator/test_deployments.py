@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.learners import BaseRate
+from reloop_stream.config import LearnerConfig
+from reloop_stream.learners import BaseRate, freeze_from_bytes
+from reloop_stream.log import Partition, open_log
 from reloop_stream.worker import Published
-from simulator.deployments import Deployments, SnapshotFolder, worker_lag
+from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Calendar
 
 HOUR_MS = 3_600_000
@@ -51,9 +53,6 @@ def test_versions_survive_a_checkpoint() -> None:
     found.offer(Published("x", 1, 5, BaseRate(0.25, "kept")))
     sections = Sections()
     found.put_into(sections)
-    from reloop_stream.config import LearnerConfig
-    from reloop_stream.learners import freeze_from_bytes
-
     again.get_from(Sections.from_bytes(sections.to_bytes()), lambda data: freeze_from_bytes(data, [], LearnerConfig()))
     assert again.due(10).name == "kept"
 
@@ -64,3 +63,19 @@ def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: An
         folder.write(Published("x", tick, tick, BaseRate(0.1)))
     kept = sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir())
     assert kept == [12, 15, 18]
+
+
+def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
+    tmp_path: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    log, folder = open_log(tmp_path / "events"), SnapshotFolder(tmp_path / "snapshots", keep_ticks=9)
+    log.create_topics({"snapshots": 1})
+    folder.write(Published("x", 1, 5, BaseRate(0.25, "kept")))
+    producer = log.producer()
+    for value in (b"\xff", b"[]", b'{"learner": "x", "tick": "../5"}', b'{"learner": "x", "version": 1, "tick": 5}'):
+        producer.append(Partition("snapshots", 0), value)
+    producer.close()
+    source = AnnouncedVersions(log, "", "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    (published,) = source.poll(1.0)
+    assert (published.version, published.tick, published.model.name) == (1, 5, "kept")
+    assert caplog.text.count("is no announcement of a version") == 3 and "snapshots[0] offset 1" in caplog.text

@@ -1,0 +1,127 @@
+"""What is wrong with a scenario, said so that one can put it right; and `--set path.to.key=value`."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import yaml
+
+__all__ = ["ScenarioError", "apply_overrides", "explain"]
+
+
+class ScenarioError(ValueError):
+    """A mistake in a scenario: one line a mistake, each with its path, value and rule."""
+
+
+def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """The mapping with each `path.to.key=value` set; values are YAML, list entries go by number.
+
+    >>> apply_overrides({"arms": [{"share": 1.0}]}, ["arms.0.share=0.5", "name=try"])
+    {'arms': [{'share': 0.5}], 'name': 'try'}
+    """
+    result: dict[str, Any] = json.loads(json.dumps(raw, default=str))
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals or not path:
+            raise ScenarioError(f"--set {override}: must be path.to.key=value, as in --set serving.slate=5")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ScenarioError(f"--set {override}: the value is not valid YAML: {error}") from None
+        _set_path(result, path, value, override)
+    return result
+
+
+def _set_path(raw: dict[str, Any], path: str, value: Any, override: str) -> None:
+    keys = path.replace("[", ".").replace("]", "").split(".")
+    place: Any = raw
+    for depth, key in enumerate(keys):
+        last = depth == len(keys) - 1
+        if isinstance(place, list):
+            if not key.isdigit() or int(key) >= len(place):
+                raise ScenarioError(
+                    f"--set {override}: {'.'.join(keys[:depth])} has {len(place)} entries, numbered from 0; got {key!r}"
+                )
+            index: Any = int(key)
+        elif isinstance(place, dict):
+            index = key
+        else:
+            raise ScenarioError(f"--set {override}: {'.'.join(keys[:depth])} is {place!r}, which has no key {key!r}")
+        if last:
+            place[index] = value
+            continue
+        if isinstance(place, dict) and place.get(key) is None:
+            place[key] = {}
+        place = place[index]
+
+
+def explain(item: Any, raw: Any, schema: Mapping[str, Any]) -> str:
+    """One pydantic error as `path: got value, rule`.
+
+    raw: what was validated. schema: its JSON Schema, for guessing what a misspelt key was meant to be.
+    """
+    location = [part for part in item["loc"] if not _is_union_tag(part, item["loc"], raw)]
+    path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    message = str(item["msg"]).removeprefix("Value error, ")
+    kind = item["type"]
+    if kind == "extra_forbidden":
+        near = difflib.get_close_matches(str(location[-1]), _keys_at(location[:-1], schema), n=1, cutoff=0.6)
+        return f"{path}: unknown key" + (f", did you mean `{near[0]}`?" if near else "")
+    if kind == "missing":
+        return f"{path}: missing, must be given"
+    if kind in ("union_tag_not_found", "union_tag_invalid"):
+        tag = item["ctx"]["discriminator"].strip("'")
+        if kind == "union_tag_not_found":
+            return f"{path}: must say which `{tag}` it is"
+        return f"{path}.{tag}: got {item['ctx']['tag']!r}, must be one of {item['ctx']['expected_tags']}"
+    if kind == "value_error":
+        if not path:
+            return message
+        # A section's own rule names the key below it.
+        return f"{path}.{message}" if re.match(r"[a-z_]+: ", message) else f"{path}: {message}"
+    shown = repr(item["input"])
+    message = re.sub(r"^\w+ should ", "must ", message)
+    return f"{path}: got {shown if len(shown) <= 80 else shown[:77] + '...'}, {message}"
+
+
+def _is_union_tag(part: Any, location: tuple[Any, ...], raw: Any) -> bool:
+    """Pydantic puts the tag of a discriminated union in the path; users do not write it there."""
+    place = raw
+    for step in location:
+        if step is part:
+            return isinstance(place, Mapping) and part not in place and part in {*map(str, _tags(place))}
+        if isinstance(place, Mapping) and step not in place and step in {*map(str, _tags(place))}:
+            continue
+        try:
+            place = place[step]
+        except (KeyError, IndexError, TypeError):
+            return False
+    return False
+
+
+def _tags(place: Mapping[str, Any]) -> list[Any]:
+    return [place[key] for key in ("name", "mode", "format", "kind", "distribution", "examination") if key in place]
+
+
+def _keys_at(location: list[Any], schema: Mapping[str, Any]) -> list[str]:
+    """The keys that the schema allows at a path, for guessing what was meant."""
+    definitions = schema.get("$defs", {})
+
+    def options(node: Any) -> list[dict[str, Any]]:
+        if "$ref" in node:
+            return options(definitions[node["$ref"].rsplit("/", 1)[-1]])
+        return [
+            found for part in ("anyOf", "oneOf", "allOf") for sub in node.get(part, ()) for found in options(sub)
+        ] or [node]
+
+    nodes = options(schema)
+    for part in location:
+        if isinstance(part, int):
+            nodes = [o for n in nodes if "items" in n for o in options(n["items"])]
+        else:
+            nodes = [o for n in nodes if part in n.get("properties", {}) for o in options(n["properties"][part])]
+    return [key for node in nodes for key in node.get("properties", {})]
