@@ -257,5 +257,5 @@ def _difference_of_quality(results: Results) -> Figure:
         _shade_phases(axes, results, label=name == "auc")
     all_axes[0].set_title(f"Treatment − {results.run.control}, stamps per day; band: mean over A/B with 95% t interval")
     all_axes[-1].set_xlabel("day")
-    all_axes[0].legend(loc="lower right")
+    all_axes[0].legend(loc="best")
     return figure
