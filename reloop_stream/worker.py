@@ -6,8 +6,6 @@ else: not on polls, on the number of processes, or on which log carries the even
 
 from __future__ import annotations
 
-import json
-import math
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,12 +15,12 @@ import numpy as np
 
 from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch, ExposureBatch
-from reloop_stream.feed import Dead, TickEvents, TickFeed
+from reloop_stream.feed import TickEvents, TickFeed
 from reloop_stream.join import Join, JoinCounts, LoggedClicks
 from reloop_stream.learners.base import FrozenModel
-from reloop_stream.log import EventLog, OffsetOutOfRange, Partition, Producer, Record
-from reloop_stream.log.codec import dead_letter, encode
+from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import topic_name
+from reloop_stream.outbox import Outbox
 from reloop_stream.updating import Trained, Updater, crosses
 
 __all__ = ["Observer", "Published", "Rows", "Worker", "every_row"]
@@ -118,11 +116,10 @@ class Worker:
         self._publish_every_ms = publish_every_ms
         self._write_examples = write_examples
         self._should_stop = should_stop
-        self._producer: Producer | None = None
         self._feed: TickFeed | None = None
         self._past: deque[_Past] = deque()
         self._partitions = list(partitions)
-        self._writes_to = self._partitions[0] if writes_to is None else writes_to
+        self._outbox = Outbox(log, prefix, self._partitions[0] if writes_to is None else writes_to, name)
         self._offsets = log.begin_offsets(self._both_topics(partitions))
         self._remember(self._offsets)
 
@@ -154,7 +151,11 @@ class Worker:
         for clicks in events.clicks:
             self.join.add_clicks(clicks.batch, clicks.partition.number, clicks.offsets)
         released = self.join.release(events.watermark_ms)
-        self._bury(events.dead, released.unknown)
+        self._outbox.bury(events.dead)
+        self.dead += len(events.dead)
+        if released.unknown is not None:
+            self._outbox.bury_clicks(released.unknown)
+            self.dead += len(released.unknown)
         if released.outcomes is not None and self._observer is not None:
             self._observer.observe(released.outcomes)
         if released.examples is not None:
@@ -170,7 +171,7 @@ class Worker:
 
     def _learn(self, examples: ExampleBatch) -> None:
         if self._write_examples:
-            self._append("examples", examples)
+            self._outbox.examples(examples)
         train, foreign = self._rows(examples)
         if train is not None and not train.all():
             examples = examples.take(train)
@@ -191,61 +192,8 @@ class Worker:
             "tick": self.tick,
             "watermark_ms": self.watermark_ms,
         }
-        self._append_json("snapshots", {**announcement, "model": model.name})
-        self._append_json("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead})
-
-    def _bury(self, dead: Sequence[Dead], unknown: LoggedClicks | None) -> None:
-        for record, reason in dead:
-            self._append_payload("dead-letters", dead_letter(record, reason))
-        self.dead += len(dead)
-        if unknown is None:
-            return
-        self.dead += len(unknown)
-        places = zip(unknown.partition.tolist(), unknown.offset.tolist(), unknown.exposure_id.tolist(), strict=True)
-        records: dict[tuple[int, int], Record] = {}
-        for number, offset, exposure_id in places:
-            if (number, offset) not in records:
-                records[number, offset] = self._read_again(
-                    Partition(topic_name(self._prefix, "clicks"), number), offset
-                )
-            reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
-            self._append_payload("dead-letters", dead_letter(records[number, offset], reason))
-
-    def _read_again(self, partition: Partition, offset: int) -> Record:
-        """The record at an offset: its original bytes, or none where they are no longer retained."""
-        try:
-            reader = self._log.reader({partition: offset})
-        except OffsetOutOfRange:
-            return Record(partition, offset, None, b"", {})
-        try:
-            found = reader.poll(timeout_s=5.0, max_records=1)
-        finally:
-            reader.close()
-        return found[0] if found else Record(partition, offset, None, b"", {})
-
-    def _append(self, topic: str, batch: ExampleBatch) -> None:
-        for payload in encode(batch, "arrow"):
-            self._append_payload(topic, payload)
-
-    def _append_json(self, topic: str, value: Mapping[str, Any]) -> None:
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in value.items()}
-        self._produce().append(
-            self._own_partition(topic),
-            json.dumps(clean).encode(),
-            key=self.name.encode(),
-            headers={"encoding": b"json"},
-        )
-
-    def _append_payload(self, topic: str, payload: Any) -> None:
-        self._produce().append(self._own_partition(topic), payload.value, key=payload.key, headers=payload.headers)
-
-    def _own_partition(self, topic: str) -> Partition:
-        return Partition(topic_name(self._prefix, topic), self._writes_to)
-
-    def _produce(self) -> Producer:
-        if self._producer is None:
-            self._producer = self._log.producer()
-        return self._producer
+        self._outbox.tell("snapshots", {**announcement, "model": model.name})
+        self._outbox.tell("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead})
 
     def _remember(self, offsets: Mapping[Partition, int]) -> None:
         self._past.append(_Past(self.tick, self.watermark_ms, dict(offsets)))
@@ -263,8 +211,7 @@ class Worker:
         return self._past[0].offsets
 
     def flush(self) -> None:
-        if self._producer is not None:
-            self._producer.flush()
+        self._outbox.flush()
 
     def checkpoint(self) -> Sections:
         """The worker's whole state after a tick. Restoring it and going on equals never having stopped."""
@@ -377,8 +324,7 @@ class Worker:
     def close(self) -> None:
         if self._feed is not None:
             self._feed.close()
-        if self._producer is not None:
-            self._producer.close()
+        self._outbox.close()
 
 
 def _clicks_from(sections: Sections) -> LoggedClicks | None:

@@ -95,8 +95,11 @@ class Crew:
                 try:
                     kind, *rest = pipe.recv()
                 except (EOFError, OSError):
-                    code = busy.pop(pipe).exitcode
-                    failure = failure or CrewError("killed", f"a process of the run died (exit code {code})")
+                    process = busy.pop(pipe)
+                    process.join(timeout=1)
+                    code = process.exitcode
+                    how = f"killed by signal {-code}; out of memory?" if (code or 0) < 0 else f"exit code {code}"
+                    failure = failure or CrewError("killed", f"a process of the run died ({how})")
                     continue
                 if kind == "report":
                     report(*rest)
