@@ -94,8 +94,14 @@ class RunFolder:
         _write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
-        """Take a finished day of one arm; `daily.csv` is written anew, in the order of days and arms."""
+        """Take a finished day of one arm."""
         self._daily[row["day"], row["arm"]] = dict(row)
+        self.write_daily(arms)
+
+    def write_daily(self, arms: Iterable[str]) -> None:
+        """`daily.csv` and `daily.parquet` anew, in the order of days and arms; nothing before the first day is done."""
+        if not self._daily:
+            return
         order = {arm: i for i, arm in enumerate(arms)}
         rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
         text = io.StringIO()

@@ -271,6 +271,7 @@ class _Run:
             name: told["digest"] for name, told in learners.items()
         }
         finished = manifest["status"] == "finished"
+        self._folder.write_daily(self._lab.names)  # with days that only their files told of
         self._folder.write_users()
         self._folder.write_truth(manifest["truth"])
         if finished:

@@ -1,8 +1,8 @@
 """Adaptive updates of a table of parameters: only the rows that a batch touches, their gradients summed first.
 
 The rules equal torch.optim's on coalesced sparse gradients (Adagrad, SparseAdam, SGD). On the CPU numba runs them; on
-other devices torch does, and the tests hold the two against each other. torch.optim itself updates a sparse table at a
-third of the speed, and takes over a second to import its compiler.
+other devices torch does, and the tests hold the two against each other. training by torch.optim on a
+sparse table was measured at half the speed, and its first step takes over a second to import torch's compiler.
 """
 
 from __future__ import annotations

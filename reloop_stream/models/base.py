@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 
-__all__ = ["CtrModel", "fm_combine", "fm_parts", "pairwise", "wide_and_vectors"]
+__all__ = ["CtrModel", "fm_combine", "fm_parts", "wide_and_vectors"]
 
 
 class CtrModel(nn.Module):
@@ -49,21 +49,12 @@ class CtrModel(nn.Module):
         raise TypeError(f"{type(self).__name__} has no partial sums")
 
 
-def pairwise(vectors: Tensor) -> Tensor:
-    """Sum of the inner products of all pairs of fields: [n] from [n, fields, d].
-
-    Rendle 2010, "Factorization machines", Lemma 3.1: half of the squared sum less the sum of squares.
-    """
-    total = vectors.sum(1)
-    return 0.5 * (total.square().sum(1) - vectors.square().sum((1, 2)))
-
-
 class _WideAndVectors(torch.autograd.Function):
     """Its gradient by hand: autograd would go over an array of x's size a dozen times. numba on the CPU, else torch."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-        wide, total, vectors = (forward_in_numba if x.device.type == "cpu" else forward_in_torch)(x.detach())
+        wide, total, vectors = _forward(x.detach())
         ctx.save_for_backward(vectors, total)
         return wide, vectors.flatten(1)
 
@@ -74,8 +65,16 @@ class _WideAndVectors(torch.autograd.Function):
         return gradient_of(vectors, total, of_wide, of_vectors.reshape(vectors.shape))
 
 
+def _forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return forward_in_numba(x) if x.device.type == "cpu" else forward_in_torch(x)
+
+
 def forward_in_torch(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """First-order sum plus pairs [n], sum of the vectors [n, d], the vectors [n, fields, d]."""
+    """First-order sum plus pairs [n], sum of the vectors [n, d], the vectors [n, fields, d].
+
+    Pairs are the inner products of all pairs of fields: half of the squared sum less the sum of squares (Rendle 2010,
+    "Factorization machines", Lemma 3.1).
+    """
     vectors = x[:, :, :-1].contiguous()
     total = vectors.sum(1)
     return x[:, :, -1].sum(1) + 0.5 * (total.square().sum(1) - vectors.square().sum((1, 2))), total, vectors
@@ -139,15 +138,15 @@ def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient)
 
 
 def wide_and_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
-    """The first-order sum plus `pairwise`, [n], and the vectors side by side, [n, fields · d]."""
+    """The first-order sum plus the inner products of all pairs, [n], and the vectors side by side, [n, fields · d]."""
     wide, vectors = _WideAndVectors.apply(x)
     return wide, vectors
 
 
 def fm_parts(x: Tensor) -> Tensor:
-    """[m, 1 + d]: first-order terms and pairs within these fields, then the sum of their vectors."""
-    vectors = x[:, :, :-1]
-    return torch.cat(((x[:, :, -1].sum(1) + pairwise(vectors))[:, None], vectors.sum(1)), 1)
+    """[m, 1 + d]: first-order terms and pairs within these fields, then the sum of their vectors. Without gradient."""
+    wide, total, _ = _forward(x)
+    return torch.cat((wide[:, None], total), 1)
 
 
 def fm_combine(requests: Tensor, items: Tensor) -> Tensor:
