@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from reloop_stream import plugins
 
 __all__ = [
+    "LOSSES",
+    "MODELS",
     "FieldConfig",
+    "FineTuneConfig",
     "IncrementalConfig",
     "LearnerConfig",
     "LossConfig",
+    "MemoryConfig",
     "ModelConfig",
+    "MonitorConfig",
+    "NoUpdateConfig",
     "OptimizerConfig",
+    "ReplayConfig",
     "WindowConfig",
 ]
+
+ModelName = Literal[
+    "lr", "fm", "nfm", "ipnn", "wide_deep", "dcn", "deepfm", "xdeepfm", "fmfm", "afn_plus", "dcnv2", "finalmlp"
+]
+LossName = Literal["bce", "distillation", "reloop", "fnw", "fnc"]
+MODELS: tuple[str, ...] = get_args(ModelName)
+LOSSES: tuple[str, ...] = get_args(LossName)
+Option = bool | int | float | str
 
 
 class _Section(BaseModel):
@@ -31,28 +48,47 @@ class FieldConfig(_Section):
     buckets: int = Field(
         1 << 16, ge=1, le=1 << 28, description="Rows of the embedding table for this field (number: not used)."
     )
-    mode: Literal["hashed", "exact"] = Field(
-        "hashed", description="hashed: any value. exact: integers below `buckets`; all others share one row."
+    mode: Literal["hashed", "exact", "growing"] = Field(
+        "hashed",
+        description="hashed: any value. exact: integers below `buckets`; all others share one row. growing: an exact "
+        "vocabulary that each new value, integer or text, joins when it is first learnt, up to `buckets` of them.",
     )
 
 
 class ModelConfig(_Section):
     """The CTR backbone."""
 
-    name: Literal["lr", "fm", "deepfm", "dcn"] = Field("deepfm", description="The backbone.")
+    name: ModelName | str = Field(
+        "deepfm", description="The backbone: one of the package's, or one that a plugin adds."
+    )
     embedding: int = Field(8, ge=1, le=256, description="Dimensions of an embedding (lr: not used).")
     hidden: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = Field(
-        (64, 32), description="Units of the hidden layers (deepfm, dcn)."
+        (64, 32), description="Units of the hidden layers (all but lr, fm and fmfm)."
     )
-    crosses: int = Field(2, ge=1, le=8, description="Cross layers (dcn).")
+    crosses: int = Field(2, ge=1, le=8, description="Cross layers (dcn, dcnv2).")
+    maps: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        (16, 16), min_length=1, description="Feature maps of the compressed interaction layers (xdeepfm)."
+    )
+    logarithmic: int = Field(32, ge=1, le=4096, description="Logarithmic neurons (afn_plus).")
+    heads: int = Field(
+        4, ge=1, le=64, description="Heads of the bilinear fusion (finalmlp); divides the last hidden layer."
+    )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in the hidden layers while training.")
     init_scale: float = Field(0.01, gt=0, le=1, description="Standard deviation of the embeddings' first values.")
+    options: dict[str, Option] = Field({}, description="Settings of a plugin's own model.")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return plugins.known("model", name, MODELS)
 
 
 class OptimizerConfig(_Section):
     """The optimiser. Embeddings are updated sparsely: rows that a batch does not touch stay as they are."""
 
-    name: Literal["adagrad", "sgd", "adam"] = Field("adagrad", description="The rule of update.")
+    name: Literal["adagrad", "sgd", "adam", "ftrl"] = Field(
+        "adagrad", description="The rule of update. ftrl: FTRL-proximal, for kind linear and model lr alone."
+    )
     lr: float = Field(0.05, gt=0, le=10, description="Learning rate of the dense layers.")
     embedding_lr: float | None = Field(
         None, gt=0, le=10, description="Learning rate of the embeddings; left out: `lr`."
@@ -61,13 +97,19 @@ class OptimizerConfig(_Section):
     initial_accumulator: float = Field(
         0.1, ge=0, description="Adagrad's sum of squares to begin with: from 0 its first steps are sign steps."
     )
+    l1: float = Field(0.0, ge=0, description="L1 penalty (ftrl): weights that say too little are exactly zero.")
+    beta: float = Field(
+        1.0, ge=0, description="Smooths the first rates of ftrl: lr / (beta + root of the squares' sum)."
+    )
 
 
 class LossConfig(_Section):
     """What is minimised."""
 
-    name: Literal["bce", "distillation", "reloop"] = Field(
-        "bce", description="Cross-entropy; with knowledge distillation (Eq. 5); or ReLoop's self-correction (Eq. 2-4)."
+    name: LossName | str = Field(
+        "bce",
+        description="Cross-entropy; with knowledge distillation (Eq. 5); ReLoop's self-correction (Eq. 2-4); fnw or fnc, "
+        "which correct for labels that come late (join.emit: at_once); or one that a plugin adds.",
     )
     alpha: float = Field(
         0.2, ge=0, le=1, description="Weight of the second part of the loss; cross-entropy has 1 - alpha."
@@ -79,6 +121,20 @@ class LossConfig(_Section):
     scale: float = Field(
         1.0, gt=0, le=1, description="Multiplies the loss: 1 - alpha makes the control of a ReLoop arm."
     )
+    level: Literal["item", "list", "session"] = Field(
+        "item",
+        description="Whose error reloop compares with the last version's: an exposure's own, or the mean over its request "
+        "or its user's session, within a batch.",
+    )
+    session_minutes: float = Field(
+        30.0, gt=0, description="A user's exposures further apart than this are of two sessions (level: session)."
+    )
+    options: dict[str, Option] = Field({}, description="Settings of a plugin's own loss.")
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        return plugins.known("loss", name, LOSSES)
 
 
 class IncrementalConfig(_Section):
@@ -102,26 +158,90 @@ class WindowConfig(_Section):
     shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
 
 
+class NoUpdateConfig(_Section):
+    """Score and never learn. In the lab the arm goes on with the weights that the A/A period ended with."""
+
+    mode: Literal["none"]
+
+
+class FineTuneConfig(_Section):
+    """From time to time learn the examples that have come since the last time, from the last weights."""
+
+    mode: Literal["fine_tune"]
+    every_hours: float = Field(24.0, gt=0, description="Simulated hours between two trainings.")
+    passes: int = Field(1, ge=1, le=100, description="Passes over the new examples in a training.")
+    batch_size: int = Field(1024, ge=1, le=1 << 20, description="Examples a step.")
+    shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
+
+
+class ReplayConfig(_Section):
+    """Learn every example once, as it comes, beside examples drawn from a reservoir of all that came before."""
+
+    mode: Literal["replay"]
+    batch_size: int = Field(1024, ge=1, le=1 << 20, description="New examples a step; cut by count, whatever the tick.")
+    capacity: int = Field(20_000, ge=1, le=1 << 24, description="Examples that the reservoir holds.")
+    replayed: int = Field(256, ge=0, le=1 << 20, description="Examples drawn from the reservoir for each step.")
+
+
+class MemoryConfig(_Section):
+    """ReLoop2's error memory: what the model got wrong lately on exposures alike corrects what it serves."""
+
+    arrays: int = Field(4, ge=1, le=64, description="Hash arrays; an estimate is the mean over them.")
+    bits: int = Field(10, ge=1, le=20, description="Random projections of an array's hash; it has 2^bits buckets.")
+    weight: float = Field(0.3, ge=0, le=1, description="How much of the estimated error is added to the prediction.")
+    gamma: float = Field(
+        1.0, ge=0, le=1, description="1: towards the labels of the bucket. 0: by the mean error that was made there."
+    )
+
+
+class MonitorConfig(_Section):
+    """Watches a learner by river: rolling metrics, drift of the log loss, and what an alarm does."""
+
+    rolling: int = Field(
+        5000, ge=10, le=1 << 20, description="The newest examples that rolling metrics are taken over."
+    )
+    detector: Literal["adwin", "page_hinkley"] = Field(
+        "adwin", description="river's detector of drift in the log loss."
+    )
+    block: int = Field(200, ge=1, le=1 << 20, description="Examples whose mean log loss is one value for the detector.")
+    delta: float = Field(
+        0.002, gt=0, lt=1, description="adwin: level of its test. page_hinkley: deviation that is tolerated."
+    )
+    threshold: float = Field(1.0, gt=0, description="Sum of deviations that is an alarm (page_hinkley).")
+    action: Literal["none", "retrain", "raise_rate"] = Field(
+        "none", description="On an alarm: nothing; retrain at the end of the tick (window, fine_tune); raise the rates."
+    )
+    raise_by: float = Field(3.0, ge=1, le=100, description="Multiplies the learning rates (raise_rate).")
+    raise_hours: float = Field(6.0, gt=0, description="Simulated hours that the rates stay raised (raise_rate).")
+
+
 def _with_mode(value: object) -> object:
     """`updating: {batch_size: 64}` means the default mode."""
     return {"mode": "incremental", **value} if isinstance(value, dict) and "mode" not in value else value
 
 
 Updating = Annotated[
-    Annotated[IncrementalConfig | WindowConfig, Field(discriminator="mode")], BeforeValidator(_with_mode)
+    Annotated[
+        IncrementalConfig | WindowConfig | FineTuneConfig | ReplayConfig | NoUpdateConfig, Field(discriminator="mode")
+    ],
+    BeforeValidator(_with_mode),
 ]
 
 
 class LearnerConfig(_Section):
     """A learner: what it is, what it minimises, when it learns, how often it publishes."""
 
-    kind: Literal["torch", "river"] = Field(
-        "torch", description="river: lr and fm one example at a time, slow and simple."
+    kind: Literal["torch", "river", "linear"] = Field(
+        "torch",
+        description="torch: every model. linear: lr and fm, compiled, one example at a time and fast. river: lr and fm, "
+        "one example at a time, slow and simple.",
     )
     model: ModelConfig = ModelConfig()
     optimizer: OptimizerConfig = OptimizerConfig()
     loss: LossConfig = LossConfig()
     updating: Updating = Field(IncrementalConfig(), description="When examples are learnt.")
+    memory: MemoryConfig | None = Field(None, description="ReLoop2's error memory on top of the model; left out: none.")
+    monitor: MonitorConfig | None = Field(None, description="Rolling metrics and drift detection; left out: none.")
     publish_every_hours: float | None = Field(
         None,
         gt=0,
@@ -130,7 +250,23 @@ class LearnerConfig(_Section):
     device: Literal["cpu", "cuda"] = Field("cpu", description="cuda is outside the promise of equal results.")
 
     @model_validator(mode="after")
-    def _river_models(self) -> LearnerConfig:
-        if self.kind == "river" and self.model.name not in ("lr", "fm"):
-            raise ValueError(f"model.name: got {self.model.name!r}, with kind river it must be lr or fm")
+    def _fits(self) -> LearnerConfig:
+        model, optimizer = self.model.name, self.optimizer.name
+        if self.kind != "torch" and model not in ("lr", "fm"):
+            raise ValueError(f"model.name: got {model!r}, with kind {self.kind} it must be lr or fm")
+        if optimizer == "ftrl" and (self.kind, model) != ("linear", "lr"):
+            raise ValueError(
+                f"optimizer.name: got 'ftrl', which is for kind linear and model lr, not {self.kind} and {model}"
+            )
+        if self.kind == "linear" and optimizer not in ("ftrl", "adagrad"):
+            raise ValueError(
+                f"optimizer.name: got {optimizer!r}, with kind linear it must be adagrad, or for model lr ftrl"
+            )
+        retrains = self.updating.mode in ("window", "fine_tune")
+        if self.monitor is not None and self.monitor.action == "retrain" and not retrains:
+            raise ValueError(
+                f"monitor.action: got 'retrain', needs updating.mode window or fine_tune, not {self.updating.mode}"
+            )
+        if self.loss.level != "item" and self.loss.name != "reloop":
+            raise ValueError(f"loss.level: got {self.loss.level!r}, which is for loss reloop, not {self.loss.name}")
         return self

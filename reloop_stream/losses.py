@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from reloop_stream.config import LossConfig
+from reloop_stream import plugins
+from reloop_stream.config import LOSSES, LossConfig
 
 __all__ = [
     "TIE",
@@ -122,19 +123,42 @@ def d_distillation(p: Values, p_last: Values, y: Values, alpha: float) -> Values
     return d_bce(p, distillation_target(p_last, y, alpha))
 
 
+def errs_more_by_group(p: Values, p_last: Values, y: Values, has_last: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """Whether the new model errs more than the last one on the mean of each row's group, beyond a tie: bool [n].
+
+    group: int [n] from 0. Rows without a last prediction do not count. With a group a row this is the item's own error.
+    """
+    gap = np.where(has_last, np.abs(p - y) - np.abs(p_last - y), 0.0)
+    sums = np.bincount(group, weights=gap)
+    counts = np.maximum(np.bincount(group, weights=has_last), 1)
+    return np.asarray((sums / counts > TIE)[group])
+
+
 def target_and_weight(
-    config: LossConfig, p: np.ndarray, p_last: np.ndarray, y: np.ndarray, has_last: np.ndarray
+    config: LossConfig,
+    p: np.ndarray,
+    p_last: np.ndarray,
+    y: np.ndarray,
+    has_last: np.ndarray,
+    group: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What any learner needs: the (soft) label and the weight of each row, float64 [n].
 
     The gradient with respect to the logit is weight · (p - target). Rows without a last prediction (`has_last` False:
-    stamped by the untrained version 0) get cross-entropy.
+    stamped by the untrained version 0) get cross-entropy. group: int [n], the request or session of each row, where the
+    loss compares errors by these (`reloop_stream.learners.base.groups_of`).
     """
     y = y.astype(np.float64)
+    if config.name not in LOSSES:
+        return plugins.get("loss", config.name)(config, p, p_last, y, has_last)  # type: ignore[no-any-return]
     if config.name == "distillation":
         target = np.where(has_last, distillation_target(p_last, y, config.alpha), y)
         return target, np.full(len(y), config.scale)
     if config.name == "reloop":
-        weight = np.where(has_last, reloop_weight(p, p_last, y, config.alpha), 1.0)
-        return y, config.scale * weight
+        if group is None:
+            weight = reloop_weight(p, p_last, y, config.alpha)
+        else:
+            more = errs_more_by_group(p, p_last, y, has_last, group)
+            weight = (1 - config.alpha) + config.alpha * (1 - np.abs(p - y)) * more
+        return y, config.scale * np.where(has_last, weight, 1.0)
     return y, np.full(len(y), config.scale)

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
 from simulator.mistakes import ScenarioError, apply_overrides, explain
 from simulator.replay.config import DataConfig
@@ -178,6 +179,10 @@ class Scenario(_Section):
     name: str = Field(
         min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run folder."
     )
+    plugins: list[str] = Field(
+        [],
+        description="Python files that add models or losses; relative to the scenario's file. They run as your code.",
+    )
     seed: SeedConfig = SeedConfig()
     phases: PhasesConfig = PhasesConfig()
     tick_minutes: int = Field(
@@ -273,7 +278,10 @@ def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
         raise ScenarioError(f"{path}: not valid YAML: {error}") from None
     if not isinstance(raw, dict):
         raise ScenarioError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
-    return parse_scenario(apply_overrides(raw, overrides), source=str(path))
+    raw = apply_overrides(raw, overrides)
+    if isinstance(raw.get("plugins"), list):
+        raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
+    return parse_scenario(raw, source=str(path))
 
 
 def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario:
@@ -287,6 +295,11 @@ def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario
     base, arms = merged.get("learner"), merged.get("arms")
     if isinstance(arms, list) and isinstance(base, Mapping | None):
         merged["arms"] = [_merge_arm(base or {}, arm) for arm in arms]
+    if isinstance(files := merged.get("plugins"), list):
+        try:
+            plugins.load(map(str, files))
+        except plugins.PluginError as error:
+            raise ScenarioError(f"{source}: plugins: {error}") from None
     try:
         return Scenario.model_validate(merged)
     except ValidationError as error:

@@ -12,7 +12,7 @@ from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoder
 from reloop_stream.snapshot import pack
 
-__all__ = ["BaseRate", "FrozenModel", "LastPredictions", "Learner", "last_predictions"]
+__all__ = ["BaseRate", "FrozenModel", "LastPredictions", "Learner", "groups_of", "last_predictions"]
 
 BASE_RATE = "base-rate"
 
@@ -28,6 +28,10 @@ class FrozenModel(Protocol):
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         """pCTR, float64 [n]."""
+
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        """What the model makes of each row before it decides: float32 [n, r], for ReLoop2's error memory. torch: the
+        fields' embeddings side by side; linear and river: the first-order weights and, for fm, the sum of vectors."""
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
@@ -58,6 +62,13 @@ class Learner(Protocol):
         foreign: bool [n], rows that another arm's model served: their stamps are not this model's last predictions.
         Returns the pCTR of each row before it was learnt, float64 [n].
         """
+
+    @property
+    def rate(self) -> float:
+        """Multiplies the configured learning rates; 1 at first, and part of the snapshot. Settable."""
+
+    @rate.setter
+    def rate(self, rate: float) -> None: ...
 
     def publish(self) -> FrozenModel:
         """A frozen copy under the next version number."""
@@ -93,6 +104,25 @@ class BaseRate:
 
     def to_bytes(self) -> bytes:
         return pack({"kind": BASE_RATE, "name": self.name, "rate": self.rate}, {})
+
+
+def groups_of(loss: LossConfig, examples: ExampleBatch) -> np.ndarray | None:
+    """The number of each row's request or session, int [n], where the loss compares errors by these; else None.
+
+    A session is a run of one user's exposures in which no two neighbours lie further apart than `session_minutes`.
+    """
+    if loss.level == "item":
+        return None
+    exposures = examples.exposures
+    if loss.level == "list":
+        return np.unique(exposures.request_id, return_inverse=True)[1]
+    user = np.unique(exposures.user_id, return_inverse=True)[1]
+    order = np.lexsort((exposures.event_time_ms, user))
+    gaps = np.diff(exposures.event_time_ms[order])
+    starts = (np.diff(user[order]) != 0) | (gaps > loss.session_minutes * 60_000)
+    group = np.empty(len(user), dtype=np.int64)
+    group[order] = np.concatenate(([0], np.cumsum(starts)))
+    return group
 
 
 class LastPredictions(NamedTuple):

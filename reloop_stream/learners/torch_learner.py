@@ -13,7 +13,7 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
-from reloop_stream.learners.base import last_predictions
+from reloop_stream.learners.base import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.losses import target_and_weight
 from reloop_stream.models import CtrModel, build
@@ -248,7 +248,7 @@ class TorchLearner:
         logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
         net.model.eval()
         p = _sigmoid(logit.detach())
-        target, weight = target_and_weight(loss, p, p_last, examples.label, known)
+        target, weight = target_and_weight(loss, p, p_last, examples.label, known, groups_of(loss, examples))
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
         net.gradient.zero_()
         logit.backward(torch.from_numpy(gradient).to(net.device))

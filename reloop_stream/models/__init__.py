@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reloop_stream import plugins
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel
 from reloop_stream.models.dcn import DCN
@@ -16,4 +17,5 @@ MODELS: dict[str, type[CtrModel]] = {"lr": LR, "fm": FM, "deepfm": DeepFM, "dcn"
 
 def build(config: ModelConfig, n_fields: int, base_rate: float) -> CtrModel:
     """The backbone that the configuration names, its weights drawn from torch's current random state."""
-    return MODELS[config.name](config, n_fields, base_rate)
+    chosen: type[CtrModel] = MODELS.get(config.name) or plugins.get("model", config.name)
+    return chosen(config, n_fields, base_rate)
