@@ -18,7 +18,7 @@ class AFNPlus(CtrModel):
     """Logarithmic neurons exp(sum of w_i·ln|e_i|), products of powers that learn which fields to multiply, with a deep
     network on them, beside a second deep network (Cheng et al. 2020, "Adaptive factorization network", its ensemble AFN+).
 
-    The logarithm takes an embedding's absolute value, at least `SMALLEST`, as the authors' code does. As in the paper the
+    The logarithm takes an embedding's absolute value, at least `SMALLEST`, as the authors do. As in the paper the
     two networks have embeddings of their own: a row of the table holds `embedding` dimensions for each. Instead of the
     paper's batch norms the powers begin small, so that products of small embeddings begin near 1.
     """

@@ -27,9 +27,16 @@ class Perceptron(nn.ModuleList):
         super().__init__(layers)
         self._dropout = config.dropout
 
+    @property
+    def first(self) -> nn.Linear:
+        """The first layer."""
+        layer = self[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
     def forward(self, inputs: Tensor) -> Tensor:
         """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
-        return self.after_first(self[0](inputs))
+        return self.after_first(self.first(inputs))
 
     def after_first(self, hidden: Tensor) -> Tensor:
         """The same from the first layer's values before activation, [..., units], which are overwritten."""
@@ -47,8 +54,7 @@ class Perceptron(nn.ModuleList):
 
         vectors: [m, len(fields), d], where the perceptron's inputs are the vectors of all fields side by side.
         """
-        first = self[0]
-        assert isinstance(first, nn.Linear)
         d = vectors.shape[2]
         columns = torch.tensor([f * d + j for f in fields for j in range(d)], device=vectors.device)
-        return nn.functional.linear(vectors.flatten(1), first.weight[:, columns], first.bias if with_bias else None)
+        bias = self.first.bias if with_bias else None
+        return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)

@@ -39,7 +39,7 @@ class WideDeep(CtrModel):
         return torch.cat((parts, self.layers.first_layer(x[:, :, :-1], fields, with_bias)), 1)
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        split = items.shape[1] - len(self.layers[0].weight)
+        split = items.shape[1] - self.layers.first.out_features
         wide, hidden = items[:, :split].contiguous(), items[:, split:].contiguous()
 
         def score(some: slice) -> Tensor:

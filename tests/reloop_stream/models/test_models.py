@@ -99,10 +99,9 @@ def naive_afn_plus(w: dict[str, np.ndarray], e: np.ndarray) -> Any:
 
 def naive_finalmlp(w: dict[str, np.ndarray], e: np.ndarray) -> Any:
     gates = 2 / (1 + np.exp(-w["gates"]))
-    one, other = (deep(w, f"streams.{i}", (gates[i] * e).ravel(), False) for i in range(2))
+    one, other = deep(w, "one", (gates[0] * e).ravel(), False), deep(w, "other", (gates[1] * e).ravel(), False)
     heads = zip(np.split(one, 2), w["bilinear"], np.split(other, 2), strict=True)
-    linear = w["linear.0.weight"][0] @ one + w["linear.1.weight"][0] @ other
-    return linear + sum(a @ matrix @ b for a, matrix, b in heads)
+    return w["linear.weight"][0] @ [*one, *other] + sum(a @ matrix @ b for a, matrix, b in heads)
 
 
 def naive_lr(w: dict[str, np.ndarray], e: np.ndarray) -> Any:
