@@ -70,6 +70,9 @@ class TorchModel:
         if meta.get("kind") != "torch":
             raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a torch model")
         net = Net(config, fields, seed=0, base_rate=0.5)
+        # As in what was published: where a gradient may be asked for, torch multiplies some matrices in another way, which
+        # rounds otherwise.
+        net.model.requires_grad_(False)
         net.load(_part(WEIGHTS, arrays), (meta.get("vocabulary", {}), _part(VOCABULARY, arrays)))
         return cls(meta["name"], meta["version"], net)
 

@@ -132,6 +132,13 @@ def test_the_logarithm_of_a_zero_embedding_is_finite() -> None:
     assert x.grad is not None and logit.isfinite().all() and x.grad.isfinite().all()
 
 
+def test_products_of_large_powers_are_finite() -> None:
+    model, x = model_and_input("afn_plus")
+    with torch.no_grad():
+        model.get_parameter("powers").fill_(100.0)
+    assert model(1e6 * x).isfinite().all()
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("hidden", [[], [4]])
 def test_any_number_of_hidden_layers_will_do(name: str, hidden: list[int]) -> None:
