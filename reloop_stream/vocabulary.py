@@ -55,9 +55,10 @@ class Vocabulary:
         """The values whose rows lie below `end`: as JSON in bytes, for an array cannot hold texts, and their rows."""
         arrays: dict[str, np.ndarray] = {}
         for field, known in self._rows.items():
-            rows = np.fromiter(known.values(), dtype=np.int64, count=len(known))
+            # Both lists are made in one go: a learner in another thread may add to the dictionary meanwhile.
+            rows = np.array(list(known.values()), dtype=np.int64)
             n = int(np.searchsorted(rows, end))
-            values = msgspec.json.encode(list(itertools.islice(known, n)))
+            values = msgspec.json.encode(list(known)[:n])
             arrays |= {f"{field}.values": np.frombuffer(values, dtype=np.uint8), f"{field}.rows": rows[:n]}
         return {"fields": sorted(self._rows)}, arrays
 

@@ -82,7 +82,8 @@ class TorchLearner:
 
     One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters and
     the touched rows of the table by `TableUpdates`. The loss enters through its gradient with respect to the logit,
-    weight · (p - target) / n, so all losses share one path and cost the same.
+    weight · (p - target) / n, so all losses share one path and cost the same. Values new to a growing field get their rows
+    before the step, so what `learn` returns sees them as new ones, where `predict` sees unknown ones.
     """
 
     def __init__(

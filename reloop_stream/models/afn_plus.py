@@ -36,7 +36,7 @@ class AFNPlus(CtrModel):
 
     def forward(self, x: Tensor) -> Tensor:
         of_products, of_deep = x[:, :, :-1].tensor_split(2, 2)
-        logarithms = self.powers @ of_products.abs().clamp(min=SMALLEST).log()  # [n, neurons, d]
+        logarithms = torch.einsum("lf,nfd->nld", self.powers, of_products.abs().clamp(min=SMALLEST).log())
         products = torch.exp(logarithms.clamp(max=LARGEST))
         factorized, deep = self.layers(products.flatten(1)), self.deep_layers(of_deep.flatten(1))
         return self.first_order(x) + factorized.squeeze(1) + deep.squeeze(1)

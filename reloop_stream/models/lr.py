@@ -20,11 +20,10 @@ class LR(CtrModel):
         return 0
 
     def forward(self, x: Tensor) -> Tensor:
-        return x[:, :, -1].sum(1) + self.bias
+        return self.first_order(x)
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
-        first_order = x[:, :, -1].sum(1, keepdim=True)
-        return first_order + self.bias if with_bias else first_order
+        return self.first_order(x, with_bias)[:, None]
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         return requests + items[:, 0][candidates]

@@ -36,7 +36,7 @@ class XDeepFM(CtrModel):
         sums = []
         for weight in self.map_weights:
             products = maps[:, :, None] * vectors[:, None]  # [n, maps before, fields, d]
-            maps = weight @ products.flatten(1, 2)
+            maps = torch.einsum("hp,npd->nhd", weight, products.flatten(1, 2))
             sums.append(maps.sum(2))
         interactions = self.output(torch.cat(sums, 1)).squeeze(1)
         return self.first_order(x) + interactions + self.layers(vectors.flatten(1)).squeeze(1)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import EventError, ListColumn
 from reloop_stream.features import Encoder
-from reloop_stream.hashing import bucket, field_salt, hash_integers, hash_texts
+from reloop_stream.hashing import bucket, field_salt, hash_integers, hash_texts, normals
+from reloop_stream.snapshot import SnapshotError, pack, unpack
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=10),
@@ -57,6 +58,104 @@ def test_a_part_of_the_fields_encodes_as_it_does_among_all() -> None:
 def test_an_unfit_column_is_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(EventError, match=message):
         Encoder(FIELDS).select(features(**changes))
+
+
+GROWING = [
+    FieldConfig(name="city", mode="growing", buckets=3),
+    FieldConfig(name="hour", mode="exact", buckets=24),
+    FieldConfig(name="words", kind="list", mode="growing", buckets=100),
+]
+
+
+def growing(cities: list[Any], words: list[Any]) -> dict[str, Any]:
+    n = len(cities)
+    texts = np.array(words, dtype=object if words and isinstance(words[0], str) else np.int64)
+    return {
+        "city": np.array(cities, dtype=object if isinstance(cities[0], str) else np.int64),
+        "hour": np.arange(n),
+        "words": ListColumn(texts, np.minimum(np.arange(n + 1), len(words))),
+    }
+
+
+def test_new_values_join_a_growing_field_when_they_are_learnt_and_never_before() -> None:
+    encoder = Encoder(GROWING)
+    assert encoder.rows == 1 + 25 + 1  # each growing field has one row for all that it does not know
+    batch = growing(["Rom", "Ulm", "Rom"], ["a", "b"])
+    assert encoder.encode(batch).slots[:, 0].tolist() == [0, 0, 0] and encoder.rows == 27
+    encoder.learn_values(batch)
+    assert encoder.rows == 31
+    assert encoder.encode(batch).slots[:, 0].tolist() == [27, 28, 27]
+    assert encoder.encode(batch).lists[0][0].tolist() == [29, 30]
+    encoder.learn_values(growing(["Bern", "Ulm", "Wien"], ["b", "c"]))  # Wien would be the fourth of three
+    assert encoder.encode(growing(["Wien", "Bern", "Oslo"], ["c", "d"])).slots[:, 0].tolist() == [0, 31, 0]
+    assert encoder.encode(growing(["Wien", "Bern", "Oslo"], ["c", "d"])).lists[0][0].tolist() == [32, 26]
+
+
+def test_a_number_and_its_digits_are_two_values() -> None:
+    encoder = Encoder(GROWING)
+    encoder.learn_values(growing([5, -5], [2**62]))
+    assert encoder.encode(growing([5, -5, 7], [])).slots[:, 0].tolist() == [27, 28, 0]
+    assert encoder.encode(growing(["5", "-5"], [])).slots[:, 0].tolist() == [0, 0]
+
+
+def test_a_frozen_encoder_knows_what_was_known_then() -> None:
+    encoder = Encoder(GROWING)
+    encoder.learn_values(growing(["Rom"], []))
+    frozen = encoder.frozen()
+    encoder.learn_values(growing(["Ulm"], ["a"]))
+    assert frozen.rows == 28 and encoder.rows == 30
+    assert frozen.encode(growing(["Rom", "Ulm"], ["a"])).slots[:, 0].tolist() == [27, 0]
+    assert frozen.encode(growing(["Rom", "Ulm"], ["a"])).lists[0][0].tolist() == [26]
+    with pytest.raises(TypeError, match="a frozen encoder learns no values"):
+        frozen.learn_values(growing(["Ulm"], []))
+
+
+VALUES = st.one_of(st.integers(-(2**63), 2**63 - 1), st.text(st.characters(exclude_categories=["Cs"])))
+
+
+@given(st.lists(st.lists(VALUES, min_size=1, max_size=8), max_size=8), st.integers(0, 8))
+def test_a_vocabulary_goes_on_from_its_bytes_as_if_it_had_never_stopped(batches: list[list[Any]], stop: int) -> None:
+    whole, restored = Encoder(GROWING), Encoder(GROWING)
+
+    def learn(encoder: Encoder, values: list[Any]) -> None:
+        for kind in (int, str):
+            if some := [value for value in values if isinstance(value, kind)]:
+                encoder.learn_values(growing(some, some))
+
+    for values in batches:
+        learn(whole, values)
+    for values in batches[:stop]:
+        learn(restored, values)
+    frozen = restored.frozen()
+    for values in batches[stop:]:
+        learn(restored, values)
+    meta, arrays = unpack(pack(*frozen.state()))
+    restored = Encoder(GROWING)
+    restored.restore(meta, arrays)
+    assert restored.rows == frozen.rows
+    for values in batches[stop:]:
+        learn(restored, values)
+    assert restored.rows == whole.rows
+    for name, array in whole.state()[1].items():
+        assert np.array_equal(array, restored.state()[1][name])
+
+
+def test_a_vocabulary_of_other_fields_or_with_wrong_rows_is_refused() -> None:
+    encoder = Encoder(GROWING)
+    encoder.learn_values(growing(["Rom", "Ulm"], []))
+    meta, arrays = encoder.state()
+    with pytest.raises(SnapshotError, match=r"vocabulary of \['city', 'words'\], this model's is of \['city'\]"):
+        Encoder(GROWING[:1]).restore(meta, arrays)
+    with pytest.raises(SnapshotError, match="rows are not 27 to 28, each once"):
+        Encoder(GROWING).restore(meta, arrays | {"city.rows": np.array([27, 900])})
+    with pytest.raises(SnapshotError, match="holds no vocabulary that can be read"):
+        Encoder(GROWING).restore(meta, arrays | {"city.values": np.frombuffer(b"[1.5, {}]", dtype=np.uint8)})
+
+
+def test_draws_by_number_are_normal_and_differ_between_seeds() -> None:
+    one, other = normals(1, 0, 20_000), normals(2, 0, 20_000)
+    assert abs(one.mean()) < 0.03 and abs(one.std() - 1) < 0.03 and np.isfinite(one).all()
+    assert abs(np.corrcoef(one, other)[0, 1]) < 0.03 and abs(np.corrcoef(one[1:], one[:-1])[0, 1]) < 0.03
 
 
 @given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=50), st.integers(1, 1 << 20))

@@ -91,6 +91,14 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "features.kind": (["features=[{name: topic}]"], "features=[{name: topic, kind: number}]"),
     "features.buckets": (["features=[{name: item_id}]"], "features=[{name: item_id, buckets: 3}]"),
     "features.mode": (["features=[{name: topic, buckets: 9}]"], "features=[{name: topic, buckets: 9, mode: exact}]"),
+    "features.mode, growing": (
+        ["features=[{name: topic, buckets: 9}]"],
+        "features=[{name: topic, buckets: 9, mode: growing}]",
+    ),
+    "features.buckets, growing": (
+        ["features=[{name: topic, buckets: 9, mode: growing}]"],
+        "features=[{name: topic, buckets: 2, mode: growing}]",
+    ),
     "serving.slate": ([], "serving.slate=8"),
     "serving.policy.name": ([], SOFTMAX),
     "serving.policy.epsilon": (["serving.policy={name: epsilon_greedy, epsilon: 0.1}"], "serving.policy.epsilon=0.9"),
@@ -108,6 +116,9 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "learner.model.embedding": ([], "learner.model.embedding=2"),
     "learner.model.hidden": (["learner.model.name=deepfm"], "learner.model.hidden=[4]"),
     "learner.model.crosses": (["learner.model.name=dcn"], "learner.model.crosses=1"),
+    "learner.model.maps": (["learner.model.name=xdeepfm"], "learner.model.maps=[4]"),
+    "learner.model.logarithmic": (["learner.model.name=afn_plus"], "learner.model.logarithmic=4"),
+    "learner.model.heads": (["learner.model.name=finalmlp"], "learner.model.heads=2"),
     "learner.model.dropout": (["learner.model.name=deepfm"], "learner.model.dropout=0.5"),
     "learner.model.init_scale": ([], "learner.model.init_scale=0.3"),
     "learner.optimizer.name": ([], "learner.optimizer.name=adam"),
@@ -144,6 +155,7 @@ ELSEWHERE = {
     "log.unavailable_after_s": "test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed",
     "learner.device": "a machine with cuda alone has another",
     "data": "tests of the replay",
+    "learner.model.options": "test_a_model_of_a_user_s_own_is_an_arm_like_any_other",
 }
 
 
