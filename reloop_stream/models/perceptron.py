@@ -55,6 +55,6 @@ class Perceptron(nn.ModuleList):
         vectors: [m, len(fields), d], where the perceptron's inputs are the vectors of all fields side by side.
         """
         d = vectors.shape[2]
-        columns = torch.tensor([f * d + j for f in fields for j in range(d)], device=vectors.device)
+        columns = torch.tensor([f * d + j for f in fields for j in range(d)], dtype=torch.int64, device=vectors.device)
         bias = self.first.bias if with_bias else None
         return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)

@@ -146,6 +146,18 @@ def test_candidates_score_as_their_rows_do(kind: str, model: str) -> None:
 
 
 @pytest.mark.parametrize("kind, model", ALL)
+def test_candidates_score_where_requests_or_items_have_no_field(kind: str, model: str) -> None:
+    one = learner(kind, model)
+    one.learn(batch(seed=1))
+    frozen, rows = one.publish(), batch(6, seed=2).exposures.features
+    expected = frozen.predict(rows)
+    of_items = frozen.score_candidates({"hour": np.arange(2)}, rows, np.array([[0, 1, 2], [3, 4, 5]]))
+    np.testing.assert_allclose(of_items.ravel(), expected, atol=1e-6)
+    of_requests = frozen.score_candidates(rows, {"topic": np.arange(3)}, np.array([[0], [1], [2], [0], [1], [2]]))
+    np.testing.assert_allclose(of_requests.ravel(), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind, model", ALL)
 def test_a_published_version_stays_as_it_was(kind: str, model: str) -> None:
     one = learner(kind, model)
     one.learn(batch(seed=1))
