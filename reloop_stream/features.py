@@ -11,7 +11,7 @@ import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, EventError, ListColumn
-from reloop_stream.hashing import bucket, field_salt, hash_integers, hash_texts
+from reloop_stream.hashing import bucket, field_salt, hash_texts
 from reloop_stream.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "Encoder"]
@@ -49,6 +49,10 @@ class Encoder:
     """
 
     def __init__(self, fields: Sequence[FieldConfig]) -> None:
+        # Brings numba, which processes that encode nothing do without.
+        from reloop_stream.compiled_hashing import rows_of_integers
+
+        self._rows_of_integers = rows_of_integers
         by_kind = {kind: [f for f in fields if f.kind == kind] for kind in ("category", "list", "number")}
         self.categories, self.lists, self.numbers = by_kind["category"], by_kind["list"], by_kind["number"]
         self.fields = [*self.categories, *self.lists, *self.numbers]
@@ -108,9 +112,10 @@ class Encoder:
         categories = [field for field in self.categories if field.name in wanted]
         numbers = [field for field in self.numbers if field.name in wanted]
         n = len(next(iter(features.values()), ()))
-        slots = np.empty((n, len(categories)), dtype=np.int64)
-        for i, field in enumerate(categories):
-            self._rows_of(field, _fitting(field, features.get(field.name)), slots[:, i])
+        # Each field in one piece, turned at the end: twice as fast as writing every column of an [n, fields] array.
+        by_field = np.empty((len(categories), n), dtype=np.int64)
+        for field, out in zip(categories, by_field, strict=True):
+            self._rows_of(field, _fitting(field, features.get(field.name)), out)
         lists = []
         for field in self.lists:
             if field.name in wanted:
@@ -124,7 +129,7 @@ class Encoder:
             column = _fitting(field, features.get(field.name))
             assert isinstance(column, np.ndarray)
             values[:, i] = column
-        return Encoded(slots, tuple(lists), values)
+        return Encoded(np.ascontiguousarray(by_field.T), tuple(lists), values)
 
     def _rows_of(self, field: FieldConfig, values: Column, out: np.ndarray) -> None:
         assert isinstance(values, np.ndarray)
@@ -140,8 +145,10 @@ class Encoder:
             out[:] = rows if self._end is None else np.where(rows < self._end, rows, start)
             return
         salt = self._salts[field.name]
-        hashes = hash_integers(values, salt) if values.dtype.kind in "iu" else hash_texts(values, salt)
-        np.add(bucket(hashes, field.buckets), start, out=out)
+        if values.dtype.kind in "iu":
+            self._rows_of_integers(values, salt, field.buckets, start, out)
+            return
+        np.add(bucket(hash_texts(values, salt), field.buckets), start, out=out)
 
 
 def _fitting(field: FieldConfig, column: Column | None) -> Column:

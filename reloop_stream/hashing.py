@@ -11,9 +11,9 @@ import numpy as np
 __all__ = ["bucket", "field_salt", "hash_integers", "hash_texts", "mix64", "normals"]
 
 # The finaliser of SplitMix64 (Steele, Lea, Flood 2014): every input bit changes half of the output's.
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+FIRST = np.uint64(0xBF58476D1CE4E5B9)
+SECOND = np.uint64(0x94D049BB133111EB)
 
 
 def mix64(values: np.ndarray) -> np.ndarray:
@@ -22,11 +22,11 @@ def mix64(values: np.ndarray) -> np.ndarray:
     >>> mix64(np.array([0], dtype=np.uint64)).tolist()
     [16294208416658607535]
     """
-    mixed = values.astype(np.uint64) + _GOLDEN
+    mixed = values.astype(np.uint64) + GOLDEN
     mixed ^= mixed >> np.uint64(30)
-    mixed *= _FIRST
+    mixed *= FIRST
     mixed ^= mixed >> np.uint64(27)
-    mixed *= _SECOND
+    mixed *= SECOND
     mixed ^= mixed >> np.uint64(31)
     return mixed
 

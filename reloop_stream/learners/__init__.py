@@ -1,4 +1,4 @@
-"""Learners behind one protocol. torch and river are imported when a learner of that kind is made."""
+"""Learners behind one protocol. torch, river and numba are imported when a learner of their kind is made."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def make_learner(
         from reloop_stream.learners.river_learner import RiverLearner
 
         return RiverLearner(config, fields, name=name, seed=seed, base_rate=base_rate)
+    if config.kind == "linear":
+        from reloop_stream.learners.linear_learner import LinearLearner
+
+        return LinearLearner(config, fields, name=name, seed=seed, base_rate=base_rate)
     from reloop_stream.learners.torch_learner import TorchLearner
 
     return TorchLearner(config, fields, name=name, seed=seed, base_rate=base_rate)
@@ -41,6 +45,10 @@ def freeze_from_bytes(data: bytes, fields: Sequence[FieldConfig], config: Learne
         from reloop_stream.learners.river_learner import RiverModel
 
         return RiverModel.from_snapshot(meta, arrays, fields, config)
+    if config.kind == "linear":
+        from reloop_stream.learners.linear_learner import LinearModel
+
+        return LinearModel.from_snapshot(meta, arrays, fields, config)
     from reloop_stream.learners.torch_learner import TorchModel
 
     return TorchModel.from_snapshot(meta, arrays, fields, config)

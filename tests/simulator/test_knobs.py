@@ -20,6 +20,7 @@ WINDOW = "learner.updating={mode: window, days: 1, every_hours: 6}"
 CASCADE = "world.choice.looking={examination: cascade}"
 SUDDEN = "{kind: sudden, target: taste, magnitude: 0.9, day: 1}"
 SOFTMAX = "serving.policy={name: softmax}"
+FTRL = ["learner.kind=linear", "learner.model.name=lr", "learner.optimizer={name: ftrl}"]
 DISTILL = "arms.1.learner.loss={name: distillation}"
 
 # knob → (settings of the base run, the change).
@@ -126,6 +127,8 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "learner.optimizer.embedding_lr": ([], "learner.optimizer.embedding_lr=0.5"),
     "learner.optimizer.l2": ([], "learner.optimizer.l2=0.1"),
     "learner.optimizer.initial_accumulator": ([], "learner.optimizer.initial_accumulator=5"),
+    "learner.optimizer.l1": (FTRL, "learner.optimizer.l1=1"),
+    "learner.optimizer.beta": (FTRL, "learner.optimizer.beta=9"),
     "learner.loss.name": ([], DISTILL),
     "learner.loss.alpha": ([], "arms.1.learner.loss.alpha=0.9"),
     "learner.loss.p_last": ([], "arms.1.learner.loss.p_last=last_version"),

@@ -49,12 +49,13 @@ def config_of(kind: str, model: str, **settings: Any) -> LearnerConfig:
 
 
 TORCH = [("torch", model) for model in MODELS]
-ALL = [*TORCH, ("river", "lr"), ("river", "fm")]
+ALL = [*TORCH, ("river", "lr"), ("river", "fm"), ("linear", "lr"), ("linear", "fm")]
+OPTIMIZERS = [(*which, name) for which in ALL if which[0] != "linear" for name in ("sgd", "adagrad", "adam")]
+OPTIMIZERS += [("linear", "lr", "ftrl"), ("linear", "lr", "adagrad"), ("linear", "fm", "adagrad")]
 LOSSES = [{"name": name, "alpha": 0.5} for name in config.LOSSES]
 
 
-@pytest.mark.parametrize("kind, model", ALL)
-@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "adam"])
+@pytest.mark.parametrize("kind, model, optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("p_last", ["stamp", "last_version"])
 def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(
     kind: str, model: str, optimizer: str, p_last: str
@@ -179,7 +180,7 @@ def test_batches_of_one_and_predictions_without_side_effect(kind: str, model: st
     assert one.learn(single).shape == (1,)
 
 
-@pytest.mark.parametrize("kind, model", [("torch", "deepfm"), ("river", "fm")])
+@pytest.mark.parametrize("kind, model", [("torch", "deepfm"), ("river", "fm"), ("linear", "fm")])
 def test_another_model_s_snapshot_is_refused(kind: str, model: str) -> None:
     with pytest.raises(SnapshotError):
         learner(kind, model).restore(learner("torch" if kind == "river" else "river", "lr").snapshot())
