@@ -15,7 +15,7 @@ from river.utils import VectorDict
 from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
-from reloop_stream.learners.base import last_predictions
+from reloop_stream.learners.base import WithoutMemory, last_predictions
 from reloop_stream.losses import target_and_weight
 from reloop_stream.snapshot import SnapshotError, pack, unpack
 
@@ -171,7 +171,7 @@ class RiverModel:
         return cls(meta["name"], meta["version"], Encoder(fields), _Weights.from_arrays(arrays))
 
 
-class RiverLearner:
+class RiverLearner(WithoutMemory):
     """river's LogisticRegression (lr) or FMClassifier (fm), one example after the other."""
 
     def __init__(
