@@ -251,7 +251,8 @@ class LearnerConfig(_Section):
     publish_every_hours: float | None = Field(
         None,
         gt=0,
-        description="Simulated hours between published versions. Left out: hourly, or after each retraining.",
+        description="Simulated hours between published versions. Left out: hourly, or after each retraining where there "
+        "is no memory.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="cuda is outside the promise of equal results.")
 

@@ -314,14 +314,20 @@ class WindowUpdater:
         self._chunks.clear()
 
 
-# Columns of the exposures that no learner looks at, unless its loss groups rows by them.
-UNUSED = ("request_id", "exposure_id", "event_time_ms", "user_id", "item_id", "position", "n_candidates", "propensity")
+# Columns of the exposures that no learner looks at, unless its loss groups rows by them; each with a value that is as
+# good as any, and valid.
+UNUSED: Mapping[str, Any] = {
+    **dict.fromkeys(("request_id", "exposure_id", "event_time_ms", "user_id", "item_id", "position"), 0),
+    "n_candidates": 1,
+    "propensity": 1.0,
+    "arm": "",
+    "model_name": "",
+}
 
 
 def _slim(examples: ExampleBatch, columns: Sequence[str] = ()) -> ExampleBatch:
     """The rows as a window or a reservoir keeps them: without what no learner looks at. columns: keep these."""
     n = len(examples)
-    nothing: dict[str, Any] = {name: constant(0, n) for name in UNUSED if name not in columns}
-    nothing |= {name: constant("", n) for name in ("arm", "model_name")}
+    nothing: dict[str, Any] = {name: constant(value, n) for name, value in UNUSED.items() if name not in columns}
     exposures = replace(examples.exposures, **nothing)
     return replace(examples, exposures=exposures, status=constant(0, n, np.uint8))

@@ -136,6 +136,12 @@ class _Net:
         return _sigmoid(self.model(self.embed(encoded, self.all_numbers())))
 
     @torch.inference_mode()
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        x = self.embed(self.encoder.encode(features), self.all_numbers())
+        result: np.ndarray = x[:, :, :-1].flatten(1).cpu().numpy()
+        return result
+
+    @torch.inference_mode()
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> np.ndarray:
@@ -171,6 +177,9 @@ class TorchModel:
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return self._net.predict(features)
+
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        return self._net.represent(features)
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
