@@ -317,8 +317,9 @@ class WindowUpdater:
 # Columns of the exposures that no learner looks at, unless its loss groups rows by them; each with a value that is as
 # good as any, and valid.
 UNUSED: Mapping[str, Any] = {
-    **dict.fromkeys(("request_id", "exposure_id", "event_time_ms", "user_id", "item_id", "position"), 0),
-    "n_candidates": 1,
+    **dict.fromkeys(("request_id", "exposure_id", "event_time_ms", "user_id", "item_id"), 0),
+    "position": np.int32(0),
+    "n_candidates": np.int32(1),
     "propensity": 1.0,
     "arm": "",
     "model_name": "",

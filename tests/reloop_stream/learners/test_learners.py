@@ -103,9 +103,12 @@ def test_a_learner_learns(kind: str, model: str) -> None:
 
 
 @pytest.mark.parametrize("kind, model", ALL)
-def test_candidates_score_as_their_rows_do(kind: str, model: str) -> None:
-    one = learner(kind, model)
+@pytest.mark.parametrize("settings", [{}, {"memory": {"bits": 3}}, {"loss": {"name": "fnc"}}], ids=str)
+def test_candidates_score_as_their_rows_do(kind: str, model: str, settings: dict[str, Any]) -> None:
+    one = learner(kind, model, **settings)
     one.learn(batch(seed=1))
+    one.publish()
+    one.remember(batch(seed=3))
     frozen, rows = one.publish(), batch(30, seed=2).exposures.features
     request = {"user": rows["user"][:5], "tags": ListColumn(np.arange(5), np.arange(6))}
     items = {"item": rows["item"][:8], "price": rows["price"][:8]}
