@@ -82,6 +82,15 @@ class ModelConfig(_Section):
     def _known(cls, name: str) -> str:
         return plugins.known("model", name, MODELS)
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> ModelConfig:
+        if self.name == "finalmlp":
+            if not self.hidden:
+                raise ValueError("hidden: got [], finalmlp needs at least one hidden layer")
+            if self.hidden[-1] % self.heads:
+                raise ValueError(f"heads: got {self.heads}, must divide the last hidden layer, {self.hidden[-1]}")
+        return self
+
 
 class OptimizerConfig(_Section):
     """The optimiser. Embeddings are updated sparsely: rows that a batch does not touch stay as they are."""
