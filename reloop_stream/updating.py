@@ -62,6 +62,15 @@ class Updater(Protocol):
 
 def make_updater(config: LearnerConfig, learner: Learner, seed: int = 0) -> Updater:
     """seed: of a window's shuffles."""
+    updater = _make_updater(config, learner, seed)
+    if config.monitor is None:
+        return updater
+    from reloop_stream.monitor import MonitoredUpdater  # which imports this module
+
+    return MonitoredUpdater(config.monitor, updater)
+
+
+def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater:
     if isinstance(config.updating, WindowConfig):
         return WindowUpdater(config.updating, learner, seed)
     return IncrementalUpdater(config.updating, learner)
@@ -141,7 +150,7 @@ class WindowUpdater:
         self._forget(watermark_ms - self.memory_ms)
         if previous_ms is None or not crosses(previous_ms, watermark_ms, self._every_ms):
             return False
-        self._retrain()
+        self.retrain()
         return True
 
     def _forget(self, before_ms: int) -> None:
@@ -152,7 +161,7 @@ class WindowUpdater:
             kept = slice(int(np.searchsorted(examples.label_time_ms, before_ms, side="right")), len(examples))
             self._chunks[0] = examples.part(kept), foreign[kept]
 
-    def _retrain(self) -> None:
+    def retrain(self) -> None:
         self._retrainings += 1
         if not self._chunks:
             return

@@ -102,8 +102,10 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
 
 
 def _same_state(scenario: Scenario, arm: int) -> bool:
-    """Whether the arm's learner can go on from the control's weights, optimiser and window."""
+    """Whether the arm's learner can go on from the control's weights, optimiser and window, and rates."""
     mine, control = scenario.arms[arm].learner, scenario.control.learner
+    if control.monitor is not None and control.monitor.action == "raise_rate" and mine.monitor is None:
+        return False  # nobody would bring down a rate that is raised when the arms part
     same_optimizer = mine.optimizer.name == control.optimizer.name
     return (mine.kind, mine.model, mine.updating) == (control.kind, control.model, control.updating) and same_optimizer
 
