@@ -106,7 +106,8 @@ class Monitor:
         whole = len(losses) // self._config.block * self._config.block
         self._waiting = losses[whole:]
         means = losses[:whole].reshape(-1, self._config.block).mean(axis=1)
-        return any([self._rises(mean) for mean in means.tolist()])
+        rises = [self._rises(mean) for mean in means.tolist()]  # all of them: `any` alone would stop at the first
+        return any(rises)
 
     def _rises(self, mean: float) -> bool:
         """Show the detector a block; whether it finds that the log loss has risen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -88,7 +89,8 @@ def test_where_ticks_end_changes_nothing(name: str, cuts: list[int]) -> None:
     whole, cut = Monitor(config), Monitor(config)
     rose = whole.add(p, y)
     bounds = [0, *sorted(cuts), len(p)]
-    assert rose == any([cut.add(p[a:b], y[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)])
+    rises = [cut.add(p[a:b], y[a:b]) for a, b in itertools.pairwise(bounds)]
+    assert rose == any(rises)
     assert state_of(cut) == state_of(whole)
     assert (cut.auc, cut.logloss, cut.calibration, cut.estimate) == (
         whole.auc, whole.logloss, whole.calibration, whole.estimate,
@@ -194,10 +196,10 @@ def test_an_alarm_retrains_at_the_end_of_its_tick_and_once() -> None:
 
 @pytest.mark.parametrize("action", ["none", "raise_rate"])
 def test_a_restored_updater_goes_on_as_if_it_had_never_stopped(action: str) -> None:
-    settings: dict[str, Any] = {"action": action, "raise_hours": 5, "rolling": 100}
-    one = updater(settings)
+    monitor: dict[str, Any] = {"action": action, "raise_hours": 5, "rolling": 100}
+    one = updater(monitor)
     work(one, range(14))
-    other = updater(settings)
+    other = updater(monitor)
     other.learner.restore(one.learner.snapshot())
     other.restore(*one.state())
     assert other.learner.rate == one.learner.rate == (3.0 if action == "raise_rate" else 1.0)
@@ -212,8 +214,8 @@ def test_a_fork_takes_over_what_it_can_watch_on_and_nothing_else() -> None:
     meta, arrays = origin.state()
     plain = updater(None)
     plain.restore(meta, arrays)  # has no monitor: passes its state over
-    for settings, takes_over in (({"action": "none"}, True), ({"block": 11}, False)):
-        fork = updater(settings)
+    for other, takes_over in (({"action": "none"}, True), ({"block": 11}, False)):
+        fork = updater(other)
         fork.learner.restore(origin.learner.snapshot())
         fork.restore(meta, arrays)
         assert fork.learner.rate == 1.0
