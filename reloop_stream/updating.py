@@ -88,6 +88,15 @@ class Updater(Protocol):
 
 def make_updater(config: LearnerConfig, learner: Learner, seed: int = 0) -> Updater:
     """seed: of a window's shuffles and of a reservoir's draws."""
+    updater = _make_updater(config, learner, seed)
+    if config.monitor is None:
+        return updater
+    from reloop_stream.monitor import MonitoredUpdater  # which imports this module
+
+    return MonitoredUpdater(config.monitor, updater)
+
+
+def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater:
     updating, columns = config.updating, GROUP_COLUMNS[config.loss.level]
     if isinstance(updating, NoUpdateConfig):
         return NoUpdater(learner)

@@ -108,11 +108,13 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
 
 
 def _same_state(scenario: Scenario, arm: int) -> bool:
-    """Whether the arm's learner can go on from the control's weights, optimiser and window.
+    """Whether the arm's learner can go on from the control's weights, optimiser, window and rates.
 
     Losses differ in no state; an error memory begins empty where the control has none.
     """
     mine, control = scenario.arms[arm].learner, scenario.control.learner
+    if control.monitor is not None and control.monitor.action == "raise_rate" and mine.monitor is None:
+        return False  # nobody would bring down a rate that is raised when the arms part
     same_optimizer = mine.optimizer.name == control.optimizer.name
     same_model = (mine.kind, mine.model) == (control.kind, control.model) and same_optimizer
     return same_model and (mine.updating == control.updating or mine.updating.mode == "none")

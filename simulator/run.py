@@ -275,6 +275,7 @@ class _Run:
         finished = manifest["status"] == "finished"
         self._folder.write_daily(self._lab.names)  # with days that only their files told of
         self._folder.write_users()
+        self._folder.write_monitor(self._lab.names)
         self._folder.write_truth(manifest["truth"])
         if finished:
             manifest["counts"] = self._counts()
