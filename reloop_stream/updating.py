@@ -104,7 +104,8 @@ def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater
         return WindowUpdater(updating, learner, seed, columns)
     if isinstance(updating, FineTuneConfig):
         same = {"every_hours", "passes", "batch_size", "shuffle"}
-        window = WindowConfig(mode="window", days=updating.every_hours / 24, **updating.model_dump(include=same))
+        days = 2 * updating.every_hours / 24  # the first interval is longer than the others by up to a tick
+        window = WindowConfig(mode="window", days=days, **updating.model_dump(include=same))
         return WindowUpdater(window, learner, seed, columns, once=True)
     if isinstance(updating, ReplayConfig):
         return ReplayUpdater(updating, learner, seed, columns)
@@ -240,7 +241,8 @@ class WindowUpdater:
     A retraining at watermark w sees the labels of (w - days, w]. Between two of them the learner stays as it is.
 
     columns: of the exposures, those that the loss groups rows by.
-    once: warm fine-tuning. A retraining sees only what came after the last one: the rows that it learnt are forgotten.
+    once: warm fine-tuning. A retraining sees all that came after the last one, and forgets what it has learnt; `days` is
+        then how far back at most that lies.
     """
 
     def __init__(
@@ -272,7 +274,8 @@ class WindowUpdater:
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
         previous_ms, self._watermark_ms = self._watermark_ms, watermark_ms
-        self._forget(watermark_ms - self.memory_ms)
+        if not self._once:
+            self._forget(watermark_ms - self.memory_ms)
         if previous_ms is None or not crosses(previous_ms, watermark_ms, self._every_ms):
             return False
         self.retrain()

@@ -92,6 +92,29 @@ def test_fine_tuning_learns_what_came_since_the_last_time_and_nothing_twice() ->
     assert diary.told == [[1, 2], [3], "retrained", [4], "retrained"]  # never "reset": from the last weights
 
 
+@pytest.mark.parametrize("every_hours", [1, 5, 7.5, 24])
+@pytest.mark.parametrize("stopped_at", [None, 3, 8])
+def test_fine_tuning_learns_each_row_once_though_ticks_do_not_divide_its_interval(
+    every_hours: float, stopped_at: int | None
+) -> None:
+    one, diary = updater({"mode": "fine_tune", "every_hours": every_hours})
+    log = [rows(tick, label_ms=2 * tick * HOUR_MS) for tick in range(24)]
+    learnt: list[int] = []
+    for tick, row in enumerate(log):
+        one.learn(row, None)
+        one.end_tick(tick, 2 * (tick + 1) * HOUR_MS)
+        if tick == stopped_at:
+            learnt = [number for batch in diary.learnt for number in batch]
+            state = one.state()
+            one, diary = updater({"mode": "fine_tune", "every_hours": every_hours})
+            one.restore(*state)
+            for old in log[: tick + 1]:
+                if old.label_time_ms[0] >= 2 * (tick + 1) * HOUR_MS - one.memory_ms:
+                    one.refill(old, None)
+    learnt += [number for batch in diary.learnt for number in batch]
+    assert learnt == list(range(len(learnt))) and len(learnt) > 15
+
+
 def test_an_alarm_may_retrain_between_two_intervals() -> None:
     tuned, windowed = updater({"mode": "fine_tune"}), updater({"mode": "window", "days": 1})
     for one, diary in (tuned, windowed):
