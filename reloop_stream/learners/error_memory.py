@@ -36,6 +36,18 @@ MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's snap
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _project(representation, planes, out):  # type: ignore[no-untyped-def]
+    """out [n, arrays · bits] = representation [n, r] · planes. By hand: BLAS may use threads, and sum a row in another
+    order when it stands among others."""
+    out[:] = 0.0
+    for i in range(len(representation)):
+        for j in range(len(planes)):
+            value = representation[i, j]
+            for k in range(planes.shape[1]):
+                out[i, k] += value * planes[j, k]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _sign(left, right, signs):  # type: ignore[no-untyped-def]
     """Into signs [arrays · bits]: 1 where left + right is above 0, else 0. A loop of its own, which vectorises."""
     for i in range(len(signs)):
@@ -122,7 +134,9 @@ class ErrorMemory:
         if len(self._planes) != width:
             shape = (width, self.config.arrays * self.config.bits)
             self._planes = np.random.default_rng((self.seed, width)).standard_normal(shape)
-        return np.asarray(representation.astype(np.float64) @ self._planes)
+        out = np.empty((len(representation), self._planes.shape[1]))
+        _project(representation, self._planes, out)
+        return out
 
     def write(self, representation: np.ndarray, label: np.ndarray, base: np.ndarray) -> None:
         """Take in examples: representation float32 [n, r], label 0 or 1 [n], the base model's predictions [n]."""
@@ -181,7 +195,7 @@ class RememberingModel:
         own = [name for name in item_features if name not in request_features]
         first_item = np.zeros(len(candidates), dtype=np.int64)
         requests = {**request_features, **{name: take_column(item_features[name], first_item) for name in own}}
-        first_request = np.zeros(len(item_features[own[0]]), dtype=np.int64)
+        first_request = np.zeros(len(next(iter(item_features.values()))), dtype=np.int64)
         items = {name: take_column(column, first_request) for name, column in request_features.items()}
         items |= {name: item_features[name] for name in own}
         represent = self._base.represent
