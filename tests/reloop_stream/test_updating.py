@@ -12,7 +12,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.learners.base import WithoutMemory
-from reloop_stream.updating import Updater, WindowUpdater, make_updater
+from reloop_stream.updating import Updater, WindowUpdater, make_updater, publish_every_ms
 from tests.batches import HOUR_MS, examples
 
 DAY_MS = 24 * HOUR_MS
@@ -208,6 +208,22 @@ def test_what_is_kept_of_old_rows_is_what_the_loss_looks_at(
     was, now = whole.exposures, diary.columns.exposures
     found = {name for name in names if np.array_equal(getattr(was, name), getattr(now, name))}
     assert found == kept | {"pctr", "model_version"}
+
+
+@pytest.mark.parametrize(
+    "settings, hours",
+    [
+        ({}, 1),
+        ({"updating": {"mode": "none"}}, 1),
+        ({"updating": {"mode": "window", "every_hours": 6}}, 6),
+        ({"updating": {"mode": "fine_tune"}}, 24),
+        ({"updating": {"mode": "fine_tune"}, "memory": {}}, 1),  # what is remembered changes it in between
+        ({"updating": {"mode": "window"}, "publish_every_hours": 2}, 2),
+    ],
+    ids=str,
+)
+def test_versions_come_as_often_as_a_learner_changes(settings: dict[str, Any], hours: float) -> None:
+    assert publish_every_ms(LearnerConfig.model_validate(settings)) == hours * HOUR_MS
 
 
 def sigmoid(z: float) -> float:
