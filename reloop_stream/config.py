@@ -201,6 +201,12 @@ class MemoryConfig(_Section):
     gamma: float = Field(
         1.0, ge=0, le=1, description="1: towards the labels of the bucket. 0: by the mean error that was made there."
     )
+    base_every_hours: float = Field(
+        24.0,
+        gt=0,
+        description="Simulated hours after which the model that is corrected moves on and the memory is emptied "
+        "(incremental, replay). With window and fine_tune each retraining does; with none it stays.",
+    )
 
 
 class MonitorConfig(_Section):
@@ -254,7 +260,8 @@ class LearnerConfig(_Section):
     publish_every_hours: float | None = Field(
         None,
         gt=0,
-        description="Simulated hours between published versions. Left out: hourly, or after each retraining.",
+        description="Simulated hours between published versions. Left out: hourly, or after each retraining where there "
+        "is no memory.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="cuda is outside the promise of equal results.")
 

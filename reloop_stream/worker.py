@@ -20,6 +20,7 @@ from reloop_stream.join import Join, JoinCounts, LoggedClicks
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import topic_name
+from reloop_stream.monitor import MonitoredUpdater
 from reloop_stream.outbox import Outbox
 from reloop_stream.updating import Trained, Updater, crosses
 
@@ -193,7 +194,8 @@ class Worker:
             "watermark_ms": self.watermark_ms,
         }
         self._outbox.tell("snapshots", {**announcement, "model": model.name})
-        self._outbox.tell("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead})
+        readings = self.updater.metrics() if isinstance(self.updater, MonitoredUpdater) else {}
+        self._outbox.tell("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead, **readings})
 
     def _remember(self, offsets: Mapping[Partition, int]) -> None:
         self._past.append(_Past(self.tick, self.watermark_ms, dict(offsets)))

@@ -9,7 +9,7 @@ import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -23,9 +23,24 @@ from reloop_stream.checkpoint import write_atomic
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
 from simulator.tally import DAILY_COLUMNS
 
-__all__ = ["RunFolder", "RunFolderError", "new_folder_name"]
+__all__ = ["MONITOR_COLUMNS", "RunFolder", "RunFolderError", "new_folder_name"]
 
 DAYS = "days"
+MONITOR = "monitor"
+# day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest: `reloop_stream.monitor.Reading`.
+MONITOR_COLUMNS = (
+    "learner",
+    "arm",
+    "tick",
+    "day",
+    "time",
+    "auc",
+    "logloss",
+    "calibration",
+    "estimate",
+    "alarm",
+    "rate",
+)
 ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
 PACKAGES = ("numpy", "torch", "pyarrow", "pandas", "river", "kafka-python", "tea-tasting", "pydantic", "matplotlib")
 
@@ -104,11 +119,7 @@ class RunFolder:
             return
         order = {arm: i for i, arm in enumerate(arms)}
         rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(DAILY_COLUMNS)
-        writer.writerows([_as_text(r.get(name)) for name in DAILY_COLUMNS] for r in rows)
-        write_atomic(self.path / "daily.csv", text.getvalue().encode())
+        write_atomic(self.path / "daily.csv", _csv(DAILY_COLUMNS, rows))
         columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
         _write_parquet(self.path / "daily.parquet", pa.table(columns))
 
@@ -125,8 +136,28 @@ class RunFolder:
         temporary.replace(self.path / "users.parquet")
 
     def delete_day_files(self) -> None:
-        """Once the manifest says that the run is finished: `users.parquet` and `daily.csv` hold all of them."""
-        shutil.rmtree(self.path / DAYS, ignore_errors=True)
+        """Once the manifest says that the run is finished: the tables made of them hold everything."""
+        for name in (DAYS, MONITOR):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def write_readings(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep consecutive readings of one learner's monitor until the run is done, as a file named by the first of them."""
+        name = f"{rows[0]['learner']}-{rows[0]['tick']:08d}.csv"
+        write_atomic(self.path / MONITOR / name, _csv(MONITOR_COLUMNS, rows))
+
+    def write_monitor(self, arms: Iterable[str]) -> None:
+        """Put the readings together into `monitor.csv`, a row a learner and tick.
+
+        A tick that was worked through again after a restart, in which nothing can differ, is there once.
+        """
+        order = {arm: i for i, arm in enumerate(arms)}
+        found: dict[tuple[int, int, str], dict[str, str]] = {}
+        for path in sorted((self.path / MONITOR).glob("*.csv")):
+            for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+                found[order.get(row["arm"], len(order)), int(row["tick"]), row["learner"]] = row
+        if found:
+            rows = [found[key] for key in sorted(found)]
+            write_atomic(self.path / "monitor.csv", _csv(MONITOR_COLUMNS, rows))
 
     def write_segments(self, segments: Mapping[str, Any]) -> None:
         _write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
@@ -134,15 +165,19 @@ class RunFolder:
     def write_truth(self, rows: Iterable[Mapping[str, Any]]) -> None:
         """`truth.csv`: kind, day, arm, exposures, expected_clicks."""
         columns = ("kind", "day", "arm", "exposures", "expected_clicks")
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(columns)
-        for row in sorted(rows, key=lambda r: (r["kind"], r["day"], r["arm"])):
-            writer.writerow([_as_text(row[name]) for name in columns])
-        write_atomic(self.path / "truth.csv", text.getvalue().encode())
+        in_order = sorted(rows, key=lambda r: (r["kind"], r["day"], r["arm"]))
+        write_atomic(self.path / "truth.csv", _csv(columns, in_order))
 
     def write_manifest(self, manifest: Mapping[str, Any]) -> None:
         write_atomic(self.path / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_as_text(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue().encode()
 
 
 def _write_parquet(path: Path, table: pa.Table) -> None:

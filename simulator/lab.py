@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,9 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import FieldConfig
 from reloop_stream.join import Join
 from reloop_stream.log import EventLog, open_log
+from reloop_stream.monitor import MonitoredUpdater, Reading
+from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
@@ -24,7 +26,7 @@ from simulator.scenario import Scenario, ScenarioError, parse_scenario
 from simulator.slates import is_random_request
 from simulator.tally import DayOfArm, Tally
 
-__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server", "publish_every_ms"]
+__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server"]
 
 HOUR_MS = 3_600_000
 
@@ -68,14 +70,6 @@ class Place:
         return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
 
 
-def publish_every_ms(config: LearnerConfig) -> int:
-    """How often a learner publishes: as told, else after each retraining of a window learner, else hourly."""
-    hours = config.publish_every_hours
-    if hours is None:
-        hours = config.updating.every_hours if isinstance(config.updating, WindowConfig) else 1.0
-    return round(hours * HOUR_MS)
-
-
 class Lab:
     """The parts of one scenario, built when they are first needed."""
 
@@ -83,6 +77,7 @@ class Lab:
         self.scenario = scenario
         self.place = place
         self.names = [arm.name for arm in scenario.arms]
+        self._readings: dict[str, list[dict[str, Any]]] = {}
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any], place: Place) -> Lab:
@@ -176,10 +171,10 @@ class Lab:
     def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
         """The role's worker, at its beginning."""
         from reloop_stream.learners import make_learner
-        from reloop_stream.updating import make_updater
 
-        config = self.scenario.arms[role.config_of].learner
-        config = config.model_copy(update={"loss": self.scenario.arms[role.loss_of].learner.loss})
+        arms = self.scenario.arms
+        loss, updating = arms[role.loss_of].learner.loss, arms[role.updating_of].learner.updating
+        config = arms[role.config_of].learner.model_copy(update={"loss": loss, "updating": updating})
         learner = make_learner(
             config, self.fields, name=role.name, seed=self.scenario.seed.model, base_rate=self.base_rate
         )
@@ -197,12 +192,15 @@ class Lab:
             lambda day: self._close_day(day, report),
             None if self.scenario.is_replay else self._is_random,
         )
+        updater = make_updater(config, learner, self.scenario.seed.model)
+        if isinstance(updater, MonitoredUpdater):
+            updater.on_reading = partial(self._read_monitor, role)
         return Worker(
             role.name,
             self.log,
             self.place.prefix,
             role.partitions,
-            make_updater(config, learner, self.scenario.seed.model),
+            updater,
             Join(self.scenario.attribution_ms, self.scenario.join.emit),
             start_ms=int(calendar.bounds_ms[0]),
             publish_every_ms=publish_every_ms(config),
@@ -212,6 +210,21 @@ class Lab:
             should_stop=should_stop,
             **options,
         )
+
+    def _read_monitor(self, role: Learning, reading: Reading) -> None:
+        """Keep what a learner's monitor says, under the arm whose settings it has, until the next checkpoint."""
+        calendar, day = self.calendar, self.calendar.day_of_tick(reading.tick)
+        begins, ends = calendar.day_bounds_ms[day : day + 2].tolist()
+        place = {"learner": role.name, "arm": self.names[role.config_of], "day": day}
+        place["time"] = day + (reading.watermark_ms - begins) / (ends - begins)
+        row = {**place, **reading._asdict(), "alarm": int(reading.alarm)}
+        self._readings.setdefault(role.name, []).append(row)
+
+    def write_readings(self, learner: str) -> None:
+        """Write what its monitor has said since the last time. To be called before the learner's checkpoint is written:
+        what comes after a checkpoint is said again when a run goes on from it."""
+        if rows := self._readings.pop(learner, None):
+            RunFolder(self.place.folder).write_readings(rows)
 
     def _is_random(self, request_id: np.ndarray) -> np.ndarray:
         return is_random_request(request_id, self.scenario.serving.random_share, self.scenario.seed.world)

@@ -167,6 +167,7 @@ class _Loop:
             write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
         for learning, worker in self._workers:
             worker.flush()
+            self._lab.write_readings(learning.name)
             write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())
             self._lab.log.commit(f"{place.prefix}.{learning.name}", worker.next_offsets)
             needed = [[p.topic, p.number, at] for p, at in worker.needed_offsets().items()]

@@ -16,7 +16,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
-from reloop_stream.learners.base import groups_of, last_predictions
+from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import TIE, target_and_weight
 from reloop_stream.snapshot import SnapshotError, pack, unpack
@@ -155,7 +155,7 @@ def _vector_size(config: LearnerConfig) -> int:
     return config.model.embedding if config.model.name == "fm" else 0
 
 
-class LinearLearner:
+class LinearLearner(WithoutMemory):
     """Learns one example after the other by the kernels of `linear_kernels`.
 
     A loss enters by targets and weights. Those that depend on the prediction are ReLoop's, which the kernel computes at

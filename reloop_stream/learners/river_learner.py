@@ -9,14 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
-from river import facto, linear_model, optim
+from river import optim
 from river.utils import VectorDict
 
-from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
+from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
-from reloop_stream.learners.base import last_predictions
+from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
 from reloop_stream.losses import target_and_weight
+from reloop_stream.river.estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.snapshot import SnapshotError, pack, unpack
 
 __all__ = ["RiverLearner", "RiverModel"]
@@ -25,26 +26,15 @@ WEIGHTS = "weights."
 NUMBER = -1  # numbers are keyed by -1 - their place, categories by their row of the encoder
 
 
-class _SoftLogLoss(optim.losses.BinaryLoss):  # type: ignore[misc]
-    """Cross-entropy whose label may lie between 0 and 1 (distillation); river's own takes 0 and 1 alone."""
+class _Rate(optim.base.Scheduler):  # type: ignore[misc]
+    """A constant learning rate that a factor multiplies."""
 
-    def __call__(self, y_true: float, y_pred: float) -> float:
-        return math.log1p(math.exp(-abs(y_pred))) + max(y_pred, 0.0) - y_true * y_pred
+    def __init__(self, lr: float) -> None:
+        self.lr = lr
+        self.factor = 1.0
 
-    def gradient(self, y_true: float, y_pred: float) -> float:
-        return _sigmoid(y_pred) - y_true
-
-    def mean_func(self, y_pred: float) -> float:
-        return _sigmoid(y_pred)
-
-
-def _sigmoid(z: float) -> float:
-    return 1.0 / (1.0 + math.exp(-z)) if z >= 0 else math.exp(z) / (1.0 + math.exp(z))
-
-
-def _optimizer(config: OptimizerConfig) -> Any:
-    lr = config.lr if config.embedding_lr is None else config.embedding_lr
-    return {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "adam": optim.Adam}[config.name](lr)
+    def get(self, t: int) -> float:
+        return self.lr * self.factor
 
 
 class _Initializer(optim.initializers.Initializer):  # type: ignore[misc]
@@ -75,10 +65,15 @@ def _rows(encoder: Encoder, encoded: Encoded) -> list[dict[int, float]]:
 
 
 class _Weights:
-    """Weights as plain numbers: bias, key → first-order weight, key → vector."""
+    """Weights as plain numbers: bias, key → first-order weight, key → vector [d]; d is 0 for lr."""
 
     def __init__(self, bias: float, first: dict[int, float], vectors: dict[int, np.ndarray], d: int) -> None:
         self.bias, self.first, self.vectors, self.d = bias, first, vectors, d
+
+    def first_of(self, keys: np.ndarray) -> np.ndarray:
+        """The first-order weights of keys, in their shape; 0 for those never learnt."""
+        found = [self.first.get(key, 0.0) for key in keys.ravel().tolist()]
+        return np.array(found, dtype=np.float64).reshape(keys.shape)
 
     def parts(self, rows: Sequence[Mapping[int, float]]) -> tuple[np.ndarray, np.ndarray]:
         """For each row: first order plus pairs within it [n], and the sum of its vectors [n, d]."""
@@ -128,8 +123,21 @@ class RiverModel:
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         alone, _ = self._weights.parts(_rows(self._encoder, self._encoder.encode(features)))
-        result: np.ndarray = 1.0 / (1.0 + np.exp(-(alone + self._weights.bias)))
+        result: np.ndarray = sigmoid(alone + self._weights.bias)
         return result
+
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        """Each field's first-order part and, for fm, the sum of all vectors: float32 [n, fields + d]."""
+        encoded, weights = self._encoder.encode(features), self._weights
+        parts = [weights.first_of(encoded.slots)]
+        for slots, offsets in encoded.lists:
+            lengths = np.diff(offsets)
+            row = np.repeat(np.arange(len(lengths)), lengths)
+            sums = np.bincount(row, weights=weights.first_of(slots), minlength=len(lengths))
+            parts.append((sums / np.maximum(lengths, 1))[:, None])
+        parts.append(encoded.numbers * weights.first_of(NUMBER - np.arange(encoded.numbers.shape[1])))
+        parts.append(weights.parts(_rows(self._encoder, encoded))[1])
+        return np.concatenate(parts, axis=1, dtype=np.float32)
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
@@ -138,7 +146,7 @@ class RiverModel:
         item_alone, item_sums = self._side(item_features, [n for n in item_features if n not in request_features])
         cross = np.einsum("rd,rkd->rk", request_sums, item_sums[candidates])
         logit = self._weights.bias + request_alone[:, None] + item_alone[candidates] + cross
-        result: np.ndarray = 1.0 / (1.0 + np.exp(-logit))
+        result: np.ndarray = sigmoid(logit)
         return result
 
     def _side(self, features: Mapping[str, Column], names: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -171,7 +179,7 @@ class RiverModel:
         return cls(meta["name"], meta["version"], Encoder(fields), _Weights.from_arrays(arrays))
 
 
-class RiverLearner:
+class RiverLearner(WithoutMemory):
     """river's LogisticRegression (lr) or FMClassifier (fm), one example after the other."""
 
     def __init__(
@@ -184,28 +192,39 @@ class RiverLearner:
         self._seed = seed
         self._bias = math.log(base_rate / (1 - base_rate))
         self._last: RiverModel | None = None
+        optimizer = config.optimizer
+        self._weights_rate = _Rate(optimizer.embedding_lr or optimizer.lr)
+        self._other_rate = _Rate(optimizer.lr)
         self._begin()
 
     def _begin(self) -> None:
-        config = self._config
+        config, optimizer = self._config, self._config.optimizer
+        weights = {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "adam": optim.Adam}[optimizer.name](self._weights_rate)
         if config.model.name == "lr":
-            self._model = linear_model.LogisticRegression(
-                optimizer=_optimizer(config.optimizer), loss=_SoftLogLoss(), l2=config.optimizer.l2,
-                intercept_init=self._bias, intercept_lr=config.optimizer.lr,
+            self._model = ReLoopLogisticRegression(
+                alpha=config.loss.alpha, optimizer=weights, l2=optimizer.l2, intercept_init=self._bias,
+                intercept_lr=self._other_rate,
             )  # fmt: skip
             return
-        # river's factorization machine shares one state among the vectors of an adaptive optimiser: SGD has none.
-        self._model = facto.FMClassifier(
-            n_factors=config.model.embedding, weight_optimizer=_optimizer(config.optimizer),
-            latent_optimizer=optim.SGD(config.optimizer.lr), loss=_SoftLogLoss(), intercept=self._bias,
-            intercept_lr=config.optimizer.lr, l2_weight=config.optimizer.l2, l2_latent=config.optimizer.l2,
-            latent_initializer=_Initializer(self._seed, config.model.init_scale), sample_normalization=False,
+        self._model = ReLoopFMClassifier(
+            alpha=config.loss.alpha, n_factors=config.model.embedding, weight_optimizer=weights,
+            latent_lr=self._other_rate, l2_weight=optimizer.l2, l2_latent=optimizer.l2, intercept_init=self._bias,
+            intercept_lr=self._other_rate, latent_initializer=_Initializer(self._seed, config.model.init_scale),
         )  # fmt: skip
+
+    @property
+    def rate(self) -> float:
+        """Multiplies the configured learning rates."""
+        return self._weights_rate.factor
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self._weights_rate.factor = self._other_rate.factor = rate
 
     def _weights(self) -> _Weights:
         model = self._model
         if self._config.model.name == "lr":
-            return _Weights(float(model.intercept), {k: float(v) for k, v in dict(model.weights).items()}, {}, 1)
+            return _Weights(float(model.intercept), {k: float(v) for k, v in dict(model.weights).items()}, {}, 0)
         first = {int(k): float(v) for k, v in dict(model.weights).items()}
         vectors = {int(k): np.array(v, dtype=np.float64) for k, v in model.latents.items()}
         return _Weights(float(model.intercept), first, vectors, self._config.model.embedding)
@@ -214,16 +233,22 @@ class RiverLearner:
         return RiverModel(self.name, self.version, self.encoder, self._weights()).predict(features)
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
-        p_last, known = last_predictions(self._config.loss, examples, foreign, self._last)
-        rows = _rows(self.encoder, self.encoder.encode(examples.exposures.features))
+        loss, features = self._config.loss, examples.exposures.features
+        p_last, known = last_predictions(loss, examples, foreign, self._last)
+        group = groups_of(loss, examples)
+        rows = _rows(self.encoder, self.encoder.encode(features))
+        if group is not None:  # errors are compared by group, so all rows are predicted before the first is learnt
+            before = self.predict(features)
+            target, weight = target_and_weight(loss, before, p_last, examples.label, known, group)
+            for row, y, w in zip(rows, target.tolist(), weight.tolist(), strict=True):
+                self._model.learn_one(row, y, w=w)
+            return before
         before = np.empty(len(rows))
         for i, row in enumerate(rows):
-            p = before[i] = self._model.predict_proba_one(dict(row))[True]
             one = slice(i, i + 1)
-            target, weight = target_and_weight(
-                self._config.loss, np.array([p]), p_last[one], examples.label[one], known[one]
-            )
-            self._model.learn_one(dict(row), float(target[0]), w=float(weight[0]))
+            before[i] = self._model.predict_proba_one(row)[True]
+            target, weight = target_and_weight(loss, before[one], p_last[one], examples.label[one], known[one])
+            self._model.learn_one(row, float(target[0]), w=float(weight[0]))
         return before
 
     def publish(self) -> RiverModel:
@@ -255,8 +280,8 @@ class RiverLearner:
         if self._last is not None:
             arrays |= {f"last.{name}": array for name, array in self._last._weights.arrays().items()}
         calls = getattr(getattr(self._model, "latent_initializer", None), "calls", 0)
-        meta = {"kind": "river-learner", "name": self.name, "version": self.version, "calls": calls}
-        return pack(meta | {"model": self._config.model.name}, arrays)
+        meta = {"kind": "river-learner", "model": self._config.model.name, "name": self.name, "version": self.version}
+        return pack({**meta, "calls": calls, "rate": self.rate}, arrays)
 
     def restore(self, data: bytes) -> None:
         meta, arrays = unpack(data)
@@ -273,7 +298,7 @@ class RiverLearner:
             for key, vector in weights.vectors.items():
                 model.latents[key] = vector.copy()
         self._restore_optimizer(arrays)
-        self.version = meta["version"]
+        self.version, self.rate = meta["version"], meta["rate"]
         self._last = None
         last = {name.removeprefix("last."): array for name, array in arrays.items() if name.startswith("last.")}
         if last:

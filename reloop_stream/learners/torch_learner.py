@@ -12,7 +12,7 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoded, Encoder
-from reloop_stream.learners.base import groups_of, last_predictions
+from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight
@@ -77,7 +77,7 @@ class TorchModel:
         return cls(meta["name"], meta["version"], net)
 
 
-class TorchLearner:
+class TorchLearner(WithoutMemory):
     """A torch backbone that learns batch by batch.
 
     One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters and

@@ -1,0 +1,251 @@
+"""Watching a learner: rolling metrics, drift of its log loss, and what an alarm does. River's, behind an updater.
+
+What a monitor says depends on the predictions and labels in their order and on where ticks end, and on nothing else. Its
+state is data alone: the newest predictions, and the block means since the last detection, from which river's objects are
+built again by replay. river is imported when a monitor is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+
+from reloop_stream.config import MonitorConfig
+from reloop_stream.events import ExampleBatch
+from reloop_stream.losses import bce
+from reloop_stream.updating import HOUR_MS, Trained, Updater
+
+__all__ = ["Monitor", "MonitoredUpdater", "Reading"]
+
+# Block means that a detector looks back on at most: a quiet stream must not fill memory. Beyond it the older half goes.
+LONGEST_MEMORY = 4096
+
+State = tuple[dict[str, Any], dict[str, np.ndarray]]
+
+
+class Reading(NamedTuple):
+    """What a monitor says at the end of a tick. Metrics are those of the newest `rolling` examples, NaN where undefined.
+
+    estimate: mean log loss of the whole blocks since the last detection. alarm: whether the log loss was found to have
+    risen within this tick. rate: what multiplies the learning rates from here on.
+    """
+
+    tick: int
+    watermark_ms: int
+    auc: float
+    logloss: float
+    calibration: float
+    estimate: float
+    alarm: bool
+    rate: float
+
+
+class Monitor:
+    """Rolling metrics of progressive predictions, and a detector of drift on their log loss.
+
+    The log loss comes to the detector as means of consecutive blocks of `block` examples, cut by count. Detectors:
+    ADWIN (Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing") and Page-Hinkley (Page
+    1954, "Continuous inspection schemes"). After a detection a detector begins anew, as river's do. A detected fall of
+    the log loss, as while a model learns its first examples, is no alarm: river's adaptive trees pass it over too.
+
+    auc: by river's RollingROCAUC, exact but for tied predictions. logloss and calibration (sum of predictions over sum
+    of labels) are computed from the window itself: a running sum, as in river's `utils.Rolling`, keeps rounding errors
+    of examples that have left it, and a restored monitor would not know them.
+    Memory: the newest `rolling` examples, less than a block, and at most 4096 block means.
+
+    >>> monitor = Monitor(MonitorConfig(rolling=10, block=2))
+    >>> rose = monitor.add(np.array([0.1, 0.2, 0.6]), np.array([0, 0, 1]))
+    >>> rose, monitor.auc, round(monitor.logloss, 4), round(monitor.calibration, 3), round(monitor.estimate, 4)
+    (False, 1.0, 0.2798, 0.9, 0.1643)
+    """
+
+    def __init__(self, config: MonitorConfig) -> None:
+        self._config = config
+        self._begin(np.zeros(0), np.zeros(0, dtype=np.uint8), np.zeros(0), [])
+
+    def _begin(self, pctr: np.ndarray, label: np.ndarray, waiting: np.ndarray, means: list[float]) -> None:
+        from river import metrics
+
+        self._pctr, self._label = pctr, label
+        self._auc = metrics.RollingROCAUC(window_size=self._config.rolling)
+        self._feed_auc(pctr, label)
+        self._waiting = waiting  # losses of a block that is not whole yet
+        self._replay(means)
+
+    def _replay(self, means: list[float]) -> None:
+        """Begin the detector anew and show it these block means."""
+        from river import drift
+
+        config = self._config
+        self._means = means
+        if config.detector == "adwin":
+            self._detector = drift.ADWIN(delta=config.delta, clock=1)
+        else:
+            self._detector = drift.PageHinkley(delta=config.delta, threshold=config.threshold, mode="up")
+        for mean in means:
+            self._show(mean)
+
+    def _show(self, mean: float) -> None:
+        # ADWIN's bound supposes values of range 1, which are single losses. A block's sum counts as all of its losses do.
+        self._detector.update(mean * self._config.block if self._config.detector == "adwin" else mean)
+
+    def _feed_auc(self, pctr: np.ndarray, label: np.ndarray) -> None:
+        for y, p in zip(label.tolist(), pctr.tolist(), strict=True):
+            self._auc.update(y, p)
+
+    def add(self, pctr: np.ndarray, label: np.ndarray) -> bool:
+        """Add predictions [n] and labels [n], 0 or 1, in the order of the stream. Whether the log loss was found to rise."""
+        newest = slice(max(0, len(pctr) - self._config.rolling), len(pctr))
+        self._feed_auc(pctr[newest], label[newest])
+        self._pctr = np.concatenate((self._pctr, pctr[newest]))[-self._config.rolling :]
+        self._label = np.concatenate((self._label, label[newest]))[-self._config.rolling :]
+        losses = np.concatenate((self._waiting, bce(pctr, label)))
+        whole = len(losses) // self._config.block * self._config.block
+        self._waiting = losses[whole:]
+        means = losses[:whole].reshape(-1, self._config.block).mean(axis=1)
+        rises = [self._rises(mean) for mean in means.tolist()]  # all of them: `any` alone would stop at the first
+        return any(rises)
+
+    def _rises(self, mean: float) -> bool:
+        """Show the detector a block; whether it finds that the log loss has risen."""
+        self._show(mean)
+        if self._detector.drift_detected:
+            # ADWIN keeps what came after the change: is it more than before? Page-Hinkley looks for a rise alone.
+            rose = self._config.detector != "adwin" or self._detector.estimation > self.estimate * self._config.block
+            self._replay([])
+            return bool(rose)
+        self._means.append(mean)
+        if len(self._means) >= LONGEST_MEMORY:
+            self._replay(self._means[-LONGEST_MEMORY // 2 :])
+        return False
+
+    @property
+    def auc(self) -> float:
+        positives = int(self._label.sum())
+        return float(self._auc.get()) if 0 < positives < len(self._label) else math.nan
+
+    @property
+    def logloss(self) -> float:
+        return float(bce(self._pctr, self._label).mean()) if len(self._pctr) else math.nan
+
+    @property
+    def calibration(self) -> float:
+        return float(self._pctr.sum() / self._label.sum()) if self._label.any() else math.nan
+
+    @property
+    def estimate(self) -> float:
+        return float(np.mean(self._means)) if self._means else math.nan
+
+    def state(self) -> State:
+        settings = self._config.model_dump(include={"rolling", "detector", "block", "delta", "threshold"})
+        arrays = {"pctr": self._pctr, "label": self._label, "waiting": self._waiting, "means": np.array(self._means)}
+        return {"settings": settings}, arrays
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `state` gave. The state of a monitor with other settings (a fork's) is passed over."""
+        mine, _ = self.state()
+        if meta["settings"] == mine["settings"]:
+            self._begin(arrays["pctr"], arrays["label"], arrays["waiting"], arrays["means"].tolist())
+
+
+@runtime_checkable
+class _Retrains(Protocol):
+    """An updater that can be told to retrain before its time."""
+
+    def retrain(self) -> None: ...
+
+
+def _ignore(reading: Reading) -> None:
+    """Nobody listens."""
+
+
+class MonitoredUpdater:
+    """An updater with a monitor on what it trains on, which acts on alarms at the end of their tick.
+
+    on_reading (an attribute to set): called with each tick's reading. Where a learner publishes less often than it could
+    be retrained by an alarm, the retrained model is published when it is due, as any other.
+    """
+
+    def __init__(self, config: MonitorConfig, updater: Updater) -> None:
+        self.learner = updater.learner
+        self.memory_ms = updater.memory_ms
+        self.on_reading: Callable[[Reading], None] = _ignore
+        self._config = config
+        self._updater = updater
+        self._monitor = Monitor(config)
+        self._alarm = False
+        self._alarms = 0
+        self._raised_until_ms: int | None = None
+        self._reading: Reading | None = None
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
+        trained = self._updater.learn(examples, foreign)
+        if trained.examples is not None:
+            self._alarm |= self._monitor.add(trained.pctr, trained.examples.label)
+        return trained
+
+    def end_tick(self, tick: int, watermark_ms: int) -> bool:
+        retrained = self._updater.end_tick(tick, watermark_ms)
+        if self._alarm and self._config.action == "retrain" and not retrained:
+            assert isinstance(self._updater, _Retrains)  # the configuration sees to it
+            self._updater.retrain()
+            retrained = True
+        if self._config.action == "raise_rate":
+            self._turn_rate(watermark_ms)
+        monitor, rate = self._monitor, self.learner.rate
+        self._reading = Reading(
+            tick, watermark_ms, monitor.auc, monitor.logloss, monitor.calibration, monitor.estimate, self._alarm, rate
+        )
+        self._alarms += self._alarm
+        self._alarm = False
+        self.on_reading(self._reading)
+        return retrained
+
+    def _turn_rate(self, watermark_ms: int) -> None:
+        """Up after an alarm, back to 1 when its time is over."""
+        if self._alarm:
+            self._raised_until_ms = watermark_ms + round(self._config.raise_hours * HOUR_MS)
+            self.learner.rate = self._config.raise_by
+        elif self._raised_until_ms is not None and watermark_ms >= self._raised_until_ms:
+            self._raised_until_ms = None
+            self.learner.rate = 1.0
+
+    def metrics(self) -> dict[str, Any]:
+        """The newest reading and the number of alarms, for announcements; nothing before the first tick has ended."""
+        if self._reading is None:
+            return {}
+        reading = self._reading
+        return {
+            "rolling_auc": reading.auc,
+            "rolling_logloss": reading.logloss,
+            "rolling_calibration": reading.calibration,
+            "drift_estimate": reading.estimate,
+            "alarms": self._alarms,
+            "rate": reading.rate,
+        }
+
+    def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
+        self._updater.refill(examples, foreign)
+
+    def state(self) -> State:
+        meta, arrays = self._updater.state()
+        own, own_arrays = self._monitor.state()
+        own |= {"alarms": self._alarms, "raised_until_ms": self._raised_until_ms}
+        return {**meta, "monitor": own}, {**arrays, **{f"monitor.{name}": array for name, array in own_arrays.items()}}
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `state` gave; after a fork from a learner without a monitor, or with another, watch anew."""
+        self._updater.restore(meta, arrays)
+        own = meta.get("monitor")
+        if own is None:
+            return
+        self._monitor.restore(
+            own, {name.removeprefix("monitor."): a for name, a in arrays.items() if name.startswith("monitor.")}
+        )
+        self._alarms = own["alarms"]
+        if self._config.action == "raise_rate":
+            self._raised_until_ms = own["raised_until_ms"]
+        self.learner.rate = 1.0 if self._raised_until_ms is None else self._config.raise_by

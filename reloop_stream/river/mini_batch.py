@@ -1,0 +1,198 @@
+"""Any of the package's learners as a classifier of river, which learns in mini-batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from river import base
+
+from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.events import CLICKED, EXPIRED, Column, ExampleBatch, ExposureBatch, ListColumn, constant
+from reloop_stream.learners import Learner, make_learner
+from reloop_stream.river.stamp import LastPrediction, last_prediction, stamp
+
+__all__ = ["MiniBatchClassifier"]
+
+SERVED = 1  # any version but 0, whose stamps count as no last prediction
+
+Features = dict[Any, Any]
+Values = dict[str, Any]  # field → text, number or tuple of texts
+
+
+class _Row(NamedTuple):
+    values: Values
+    label: bool
+    p_last: float | None
+
+
+class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
+    """A learner of this package as a classifier of river: examples are kept until there are `batch_size`, then learnt.
+
+    It takes hyper-parameters and makes the learner itself, so that clones are fresh and pickles hold data alone.
+
+    kind, model, embedding, hidden, optimizer, lr, loss, alpha, seed: as in `reloop_stream.config.LearnerConfig`.
+    fields: field → category, number or list. Left out: those of the first example that it learns, numbers where they are
+    such. A field that a row lacks is an empty text, 0 or an empty list; one that is not listed is not looked at.
+    buckets: rows of the embedding table for each category and list field, to which values are hashed.
+    base_rate: what is predicted before the first example, and about at first.
+
+    Last predictions come as they do to `ReLoopLogisticRegression`; rows without one are learnt by cross-entropy. There are
+    no sample weights: the learners know none.
+
+    >>> from river import datasets, evaluate, metrics, preprocessing
+    >>> from reloop_stream.river import Stamp
+    >>> rows = [(x, y, {"p_last": Stamp()}) for x, y in datasets.Phishing()]
+    >>> model = preprocessing.StandardScaler() | MiniBatchClassifier(model="deepfm", lr=0.2, batch_size=8, seed=1)
+    >>> round(evaluate.progressive_val_score(rows, model, metrics.LogLoss(), delay=50).get(), 2)
+    0.29
+    """
+
+    def __init__(
+        self,
+        kind: str = "torch",
+        model: str = "fm",
+        embedding: int = 8,
+        hidden: tuple[int, ...] = (64, 32),
+        optimizer: str = "adagrad",
+        lr: float = 0.05,
+        loss: str = "reloop",
+        alpha: float = 0.2,
+        batch_size: int = 32,
+        fields: dict[str, str] | None = None,
+        buckets: int = 1 << 12,
+        base_rate: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        self.kind = kind
+        self.model = model
+        self.embedding = embedding
+        self.hidden = hidden
+        self.optimizer = optimizer
+        self.lr = lr
+        self.loss = loss
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.fields = fields
+        self.buckets = buckets
+        self.base_rate = base_rate
+        self.seed = seed
+        if batch_size < 1:
+            raise ValueError(f"batch_size: got {batch_size}, must be at least 1")
+        self._config = LearnerConfig.model_validate(
+            {
+                "kind": kind,
+                "model": {"name": model, "embedding": embedding, "hidden": hidden},
+                "optimizer": {"name": optimizer, "lr": lr},
+                "loss": {"name": loss, "alpha": alpha},
+            }
+        )
+        self._waiting: list[_Row] = []
+        self._kinds: dict[str, str] = {}
+        self._learner: Learner | None = None
+        if fields is not None:
+            self._begin(fields)
+
+    @classmethod
+    def _unit_test_params(cls) -> Iterator[dict[str, Any]]:
+        yield {"batch_size": 8, "seed": 1}
+
+    @property
+    def _multiclass(self) -> bool:
+        return False
+
+    def _begin(self, kinds: Mapping[str, str]) -> None:
+        """Make the learner, in an order of the fields that is not that of the row."""
+        self._kinds = {name: kinds[name] for name in sorted(kinds)}
+        fields = [
+            FieldConfig.model_validate({"name": name, "kind": kind, "buckets": self.buckets})
+            for name, kind in self._kinds.items()
+        ]
+        self._learner = make_learner(self._config, fields, name="mini-batch", seed=self.seed, base_rate=self.base_rate)
+
+    def predict_proba_one(self, x: Features, p_last: LastPrediction = None) -> dict[bool, float]:
+        """The probabilities of False and True. A `Stamp` given as p_last receives the latter."""
+        p = self.base_rate
+        if self._learner is not None:
+            p = float(self._learner.predict(self._columns([self._values(x)]))[0])
+        stamp(p_last, p)
+        return {False: 1.0 - p, True: p}
+
+    def learn_one(self, x: Features, y: bool, p_last: LastPrediction = None) -> None:
+        """Keep an example, and learn a batch once there is one. p_last: what the last version predicted for the example."""
+        if self._learner is None:
+            self._begin({str(name): _kind(value) for name, value in x.items()})
+        self._waiting.append(_Row(self._values(x), bool(y), last_prediction(p_last)))
+        if len(self._waiting) >= self.batch_size:
+            self._learn()
+
+    def _learn(self) -> None:
+        assert self._learner is not None
+        rows, self._waiting = self._waiting, []
+        self._learner.learn(_examples(rows, self._columns([row.values for row in rows])))
+
+    def _values(self, x: Features) -> Values:
+        """The fields of a row, in this learner's types. Raises ValueError naming one that is unfit."""
+        given = {str(name): value for name, value in x.items()}
+        return {name: _value(name, kind, given.get(name)) for name, kind in self._kinds.items()}
+
+    def _columns(self, rows: Sequence[Values]) -> dict[str, Column]:
+        return {name: _column(kind, [row[name] for row in rows]) for name, kind in self._kinds.items()}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Parameters, examples that wait, and the learner as a snapshot."""
+        state = self.__dict__.copy()
+        learner = state.pop("_learner")
+        return {**state, "_snapshot": None if learner is None else learner.snapshot()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        snapshot = state.pop("_snapshot")
+        self.__dict__.update(state, _learner=None)
+        if snapshot is not None:
+            self._begin(self._kinds)
+            assert self._learner is not None
+            self._learner.restore(snapshot)
+
+
+def _kind(value: Any) -> str:
+    """What a value seems to be: a number, several values, or one."""
+    if isinstance(value, list | tuple | set | frozenset):
+        return "list"
+    is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return "number" if is_number else "category"
+
+
+def _value(name: str, kind: str, value: Any) -> Any:
+    if kind == "category":
+        return "" if value is None else str(value)
+    if kind == "list":
+        return () if value is None else tuple(sorted(map(str, value)))
+    try:
+        return 0.0 if value is None else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name}: got {value!r}, must be a number; name it a category in `fields`") from None
+
+
+def _column(kind: str, values: Sequence[Any]) -> Column:
+    if kind == "number":
+        return np.array(values, dtype=np.float64)
+    if kind == "category":
+        return np.array(values, dtype=object)
+    flat = np.array([one for several in values for one in several], dtype=object)
+    return ListColumn(flat, np.cumsum([0, *map(len, values)]))
+
+
+def _examples(rows: Sequence[_Row], features: dict[str, Column]) -> ExampleBatch:
+    """The rows as labelled exposures; what no learner looks at is constant."""
+    n = len(rows)
+    label = np.array([row.label for row in rows], dtype=np.uint8)
+    stamped = np.array([row.p_last is not None for row in rows])
+    pctr = np.array([0.0 if row.p_last is None else row.p_last for row in rows])
+    numbers, text = np.arange(n), constant("", n)
+    exposures = ExposureBatch(
+        request_id=numbers, exposure_id=numbers, event_time_ms=numbers, user_id=numbers, item_id=numbers, arm=text,
+        position=constant(0, n, np.int32), n_candidates=constant(1, n, np.int32), model_name=text,
+        model_version=np.where(stamped, SERVED, 0), pctr=pctr, propensity=constant(np.nan, n), features=features,
+    )  # fmt: skip
+    return ExampleBatch(exposures, label, numbers, np.where(label == 1, CLICKED, EXPIRED).astype(np.uint8))
