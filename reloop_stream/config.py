@@ -82,6 +82,15 @@ class ModelConfig(_Section):
     def _known(cls, name: str) -> str:
         return plugins.known("model", name, MODELS)
 
+    @model_validator(mode="after")
+    def _heads_fit(self) -> ModelConfig:
+        if self.name == "finalmlp":
+            if not self.hidden:
+                raise ValueError("hidden: got [], finalmlp needs at least one hidden layer")
+            if self.hidden[-1] % self.heads:
+                raise ValueError(f"heads: got {self.heads}, must divide the last hidden layer, {self.hidden[-1]}")
+        return self
+
 
 class OptimizerConfig(_Section):
     """The optimiser. Embeddings are updated sparsely: rows that a batch does not touch stay as they are."""
@@ -192,6 +201,12 @@ class MemoryConfig(_Section):
     gamma: float = Field(
         1.0, ge=0, le=1, description="1: towards the labels of the bucket. 0: by the mean error that was made there."
     )
+    base_every_hours: float = Field(
+        24.0,
+        gt=0,
+        description="Simulated hours after which the model that is corrected moves on and the memory is emptied "
+        "(incremental, replay). With window and fine_tune each retraining does; with none it stays.",
+    )
 
 
 class MonitorConfig(_Section):
@@ -245,7 +260,8 @@ class LearnerConfig(_Section):
     publish_every_hours: float | None = Field(
         None,
         gt=0,
-        description="Simulated hours between published versions. Left out: hourly, or after each retraining.",
+        description="Simulated hours between published versions. Left out: hourly, or after each retraining where there "
+        "is no memory.",
     )
     device: Literal["cpu", "cuda"] = Field("cpu", description="cuda is outside the promise of equal results.")
 

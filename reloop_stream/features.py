@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, EventError, ListColumn
 from reloop_stream.hashing import bucket, field_salt, hash_integers, hash_texts
+from reloop_stream.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -34,7 +37,8 @@ class Encoder:
     """Maps values to rows of one table in which every category and list field has a range of its own.
 
     exact fields: value v in [0, buckets) has row v + 1 of its range; row 0 is for all others. hashed fields: row
-    hash(name, value) in `buckets`, for any integer or text.
+    hash(name, value) in `buckets`, for any integer or text. growing fields: a row of their own for unknown values, and
+    one for each value that `learn_values` saw, up to `buckets` of them; these rows come after those of all fields.
 
     fields: those that this encoder sees, in the order categories, lists, numbers.
 
@@ -52,11 +56,43 @@ class Encoder:
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"features: names must differ, got {self.names}")
         self._starts: dict[str, int] = {}
-        self.rows = 0
+        self.fixed_rows = 0
         for field in (*self.categories, *self.lists):
-            self._starts[field.name] = self.rows
-            self.rows += field.buckets + (field.mode == "exact")
+            self._starts[field.name] = self.fixed_rows
+            self.fixed_rows += {"hashed": field.buckets, "exact": field.buckets + 1, "growing": 1}[field.mode]
         self._salts = {field.name: field_salt(field.name) for field in fields}
+        self._growing = [field for field in (*self.categories, *self.lists) if field.mode == "growing"]
+        self._vocabulary = Vocabulary({field.name: field.buckets for field in self._growing}, first=self.fixed_rows)
+        self._end: int | None = None  # of a frozen encoder: rows from here on are not its own
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table: those that are there from the first, and one for each value that has been learnt."""
+        return self._vocabulary.end if self._end is None else self._end
+
+    def learn_values(self, features: Mapping[str, Column]) -> None:
+        """Let the batch's new values join the vocabularies of growing fields. Raises EventError naming an unfit column."""
+        if self._end is not None:
+            raise TypeError("a frozen encoder learns no values")
+        for field in self._growing:
+            column = _fitting(field, features.get(field.name))
+            self._vocabulary.learn(field.name, column.values if isinstance(column, ListColumn) else column)
+
+    def frozen(self) -> Encoder:
+        """This encoder as it is now. Costs nothing: the vocabularies are shared, and their later values ignored."""
+        encoder = copy.copy(self)
+        encoder._end = self.rows
+        return encoder
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """The vocabularies of growing fields; nothing where there are none."""
+        return self._vocabulary.state(self.rows) if self._growing else ({}, {})
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Put back what `state` gave. Raises SnapshotError where it is of other fields."""
+        if self._growing:
+            self._vocabulary = self._vocabulary.restored(meta, arrays)
+            self._end = None if self._end is None else self._vocabulary.end
 
     def select(self, features: Mapping[str, Column]) -> dict[str, Column]:
         """This encoder's fields out of an event's features. Raises EventError naming one that is missing or unfit."""
@@ -98,6 +134,10 @@ class Encoder:
             outside = (values < 0) | (values >= field.buckets)
             if outside.any():
                 out[outside] = start
+            return
+        if field.mode == "growing":
+            rows = self._vocabulary.rows(field.name, values, unknown=start)
+            out[:] = rows if self._end is None else np.where(rows < self._end, rows, start)
             return
         salt = self._salts[field.name]
         hashes = hash_integers(values, salt) if values.dtype.kind in "iu" else hash_texts(values, salt)

@@ -5,11 +5,16 @@ SIGIR 2022. Every function takes numbers or numpy arrays and computes elementwis
 
 With err = |p - y| and err_last = |p_last - y| the gradient of ReLoop with respect to the logit is that of cross-entropy
 times a weight, so any learner that takes sample weights can minimise it; distillation is cross-entropy with a soft label.
+
+Labels that come late (`join.emit: at_once`) show a click twice: as label 0 at serving and as label 1 at the click. The
+two corrections for it are of Ktena et al., "Addressing delayed feedback for continuous training with neural networks in
+CTR prediction", RecSys 2019: fake negative weighted (fnw) here, fake negative calibration (fnc) in
+`reloop_stream.learners.delayed_feedback`.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
@@ -18,6 +23,7 @@ from reloop_stream.config import LOSSES, LossConfig
 
 __all__ = [
     "TIE",
+    "Loss",
     "bce",
     "d_bce",
     "d_distillation",
@@ -25,6 +31,8 @@ __all__ = [
     "d_self_correction",
     "distillation",
     "distillation_target",
+    "errs_more_by_group",
+    "fnw_weight",
     "reloop",
     "reloop_weight",
     "self_correction",
@@ -37,6 +45,21 @@ Values: TypeAlias = Any  # a number or an array of them; results have the broadc
 # differ from it by rounding, and rounding must not decide.
 TIE = 1e-6
 TINY = 1e-12  # keeps the logarithm of a saturated prediction finite
+
+
+class Loss(Protocol):
+    """A loss of a user's own, registered by `reloop_stream.plugins.register_loss`."""
+
+    def __call__(
+        self, config: LossConfig, p: np.ndarray, p_last: np.ndarray, y: np.ndarray, has_last: np.ndarray, /
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The (soft) label and the weight of each row, float64 [n]: its gradient with respect to the logit is
+        weight · (p - label).
+
+        p: float64 [n], the model's predictions before it learns these rows. p_last: float64 [n], those of the last
+        version, chosen by `config.p_last`; without meaning where has_last, bool [n], is False. y: float64 [n], 0 or 1.
+        `config.options` holds the loss's own settings; `config.alpha` and `config.scale` are its to use or not.
+        """
 
 
 def _check_alpha(alpha: float) -> None:
@@ -123,10 +146,33 @@ def d_distillation(p: Values, p_last: Values, y: Values, alpha: float) -> Values
     return d_bce(p, distillation_target(p_last, y, alpha))
 
 
+def fnw_weight(p: Values, y: Values) -> Values:
+    """The weights of fake negative weighted: 1 + p for a click, (1 - p)·(1 + p) for an exposure not (yet) clicked.
+
+    Ktena et al. 2019: the weights of importance sampling from the stream in which every click is a negative first, to
+    that of the true labels, the model's own p in place of the click rate and held constant. Where the rate is q, the
+    stream holds q positives for each negative and cross-entropy is least at q / (1 + q); weighted so it is least at q.
+
+    >>> float(round(fnw_weight(0.2, 1), 6)), float(round(fnw_weight(0.2, 0), 6))
+    (1.2, 0.96)
+    """
+    p = np.asarray(p, dtype=np.float64)
+    return (1 + p) * np.where(np.asarray(y) > 0.5, 1.0, 1 - p)
+
+
 def errs_more_by_group(p: Values, p_last: Values, y: Values, has_last: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Whether the new model errs more than the last one on the mean of each row's group, beyond a tie: bool [n].
 
+    The paper's outlook names list-wise and session-based errors. Here the self-correction of a group g, the rows of a
+    request or a session, is L_sc(g) = |g| · max(mean of err - mean of err_last, 0) in place of the sum of the items' own
+    hinges: an item that errs more is forgiven where the others of its group make up for it. Its gradient with respect
+    to the logit of a row is that of the row's own hinge, given to all rows of a group that errs more and to no other.
+
     group: int [n] from 0. Rows without a last prediction do not count. With a group a row this is the item's own error.
+    A group that the end of a batch cuts counts by its parts.
+
+    >>> errs_more_by_group(np.array([0.3, 0.3]), np.array([0.4, 0.1]), np.array([1, 0]), np.array([True, True]), np.zeros(2, int))
+    array([ True,  True])
     """
     gap = np.where(has_last, np.abs(p - y) - np.abs(p_last - y), 0.0)
     sums = np.bincount(group, weights=gap)
@@ -150,7 +196,8 @@ def target_and_weight(
     """
     y = y.astype(np.float64)
     if config.name not in LOSSES:
-        return plugins.get("loss", config.name)(config, p, p_last, y, has_last)  # type: ignore[no-any-return]
+        own: Loss = plugins.get("loss", config.name)
+        return own(config, p, p_last, y, has_last)
     if config.name == "distillation":
         target = np.where(has_last, distillation_target(p_last, y, config.alpha), y)
         return target, np.full(len(y), config.scale)
@@ -161,4 +208,6 @@ def target_and_weight(
             more = errs_more_by_group(p, p_last, y, has_last, group)
             weight = (1 - config.alpha) + config.alpha * (1 - np.abs(p - y)) * more
         return y, config.scale * np.where(has_last, weight, 1.0)
+    if config.name == "fnw":
+        return y, config.scale * fnw_weight(p, y)
     return y, np.full(len(y), config.scale)

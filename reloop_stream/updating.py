@@ -1,20 +1,46 @@
-"""When examples are learnt: as they come, in micro-batches (`incremental`), or again and again on a sliding window."""
+"""When examples are learnt, if at all.
+
+`incremental`: as they come, in micro-batches. `replay`: likewise, beside examples drawn from all that came before.
+`window`: again and again on a sliding window. `fine_tune`: from time to time those that are new. `none`: never.
+
+Two more ways of the literature are made of these and a loss. Distillation from the last version (Hinton et al. 2015,
+"Distilling the knowledge in a neural network", and Eq. 5 of the ReLoop paper): any of them with `loss: {name:
+distillation, p_last: last_version}`. IncCTR (Wang et al. 2020, "A practical incremental method to train deep CTR models",
+arXiv 2009.02147), a warm start and distillation from the model before: `fine_tune` with the same loss.
+"""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from reloop_stream.checkpoint import batch_from_bytes, batch_to_bytes
-from reloop_stream.config import IncrementalConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import (
+    FineTuneConfig,
+    IncrementalConfig,
+    LearnerConfig,
+    NoUpdateConfig,
+    ReplayConfig,
+    WindowConfig,
+)
 from reloop_stream.events import ExampleBatch, constant
-from reloop_stream.learners.base import Learner
+from reloop_stream.learners.base import GROUP_COLUMNS, Learner
+from reloop_stream.reservoir import Reservoir
 
-__all__ = ["IncrementalUpdater", "Trained", "Updater", "WindowUpdater", "crosses", "make_updater"]
+__all__ = [
+    "IncrementalUpdater",
+    "NoUpdater",
+    "ReplayUpdater",
+    "Trained",
+    "Updater",
+    "WindowUpdater",
+    "crosses",
+    "make_updater",
+]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -61,7 +87,7 @@ class Updater(Protocol):
 
 
 def make_updater(config: LearnerConfig, learner: Learner, seed: int = 0) -> Updater:
-    """seed: of a window's shuffles."""
+    """seed: of a window's shuffles and of a reservoir's draws."""
     updater = _make_updater(config, learner, seed)
     if config.monitor is None:
         return updater
@@ -71,13 +97,56 @@ def make_updater(config: LearnerConfig, learner: Learner, seed: int = 0) -> Upda
 
 
 def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater:
-    if isinstance(config.updating, WindowConfig):
-        return WindowUpdater(config.updating, learner, seed)
-    return IncrementalUpdater(config.updating, learner)
+    updating, columns = config.updating, GROUP_COLUMNS[config.loss.level]
+    if isinstance(updating, NoUpdateConfig):
+        return NoUpdater(learner)
+    if isinstance(updating, WindowConfig):
+        return WindowUpdater(updating, learner, seed, columns)
+    if isinstance(updating, FineTuneConfig):
+        same = {"every_hours", "passes", "batch_size", "shuffle"}
+        window = WindowConfig(mode="window", days=updating.every_hours / 24, **updating.model_dump(include=same))
+        return WindowUpdater(window, learner, seed, columns, once=True)
+    if isinstance(updating, ReplayConfig):
+        return ReplayUpdater(updating, learner, seed, columns)
+    return IncrementalUpdater(updating, learner)
 
 
 def _foreign(examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
     return constant(False, len(examples)) if foreign is None else foreign
+
+
+class NoUpdater:
+    """Predicts and never learns: the weights stay those that the learner was made or restored with.
+
+    It goes on from the state of any other way of updating and leaves it behind: neither a window nor examples that
+    waited for their batch concern it.
+    """
+
+    memory_ms = 0
+
+    def __init__(self, learner: Learner) -> None:
+        self.learner = learner
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
+        return _tested(self.learner, examples)
+
+    def end_tick(self, tick: int, watermark_ms: int) -> bool:
+        return False
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        return {}, {}
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        """Nothing is kept."""
+
+    def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
+        """Nothing is kept."""
+
+
+def _tested(learner: Learner, examples: ExampleBatch) -> Trained:
+    trained = Trained(examples, learner.predict(examples.exposures.features))
+    learner.remember(examples)
+    return trained
 
 
 class IncrementalUpdater:
@@ -85,7 +154,7 @@ class IncrementalUpdater:
 
     memory_ms = 0
 
-    def __init__(self, config: IncrementalConfig, learner: Learner) -> None:
+    def __init__(self, config: IncrementalConfig | ReplayConfig, learner: Learner) -> None:
         self.learner = learner
         self._size = config.batch_size
         self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
@@ -99,10 +168,16 @@ class IncrementalUpdater:
         pctr = np.empty(ready)
         for at in range(0, ready, self._size):
             rows = slice(at, at + self._size)
-            pctr[rows] = self.learner.learn(examples.part(rows), others[rows] if others[rows].any() else None)
+            batch = examples.part(rows)
+            pctr[rows] = self._step(batch, others[rows])
+            self.learner.remember(batch)
         rest = slice(ready, len(examples))
         self._waiting = (examples.part(rest), others[rest]) if ready < len(examples) else None
         return Trained(examples.part(slice(0, ready)), pctr) if ready else NOTHING
+
+    def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
+        """Learn one batch; the pCTR of its rows before."""
+        return self.learner.learn(batch, foreign if foreign.any() else None)
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
         return False
@@ -122,28 +197,78 @@ class IncrementalUpdater:
         """Nothing is kept."""
 
 
+class ReplayUpdater(IncrementalUpdater):
+    """Learns each example once, as it comes, each batch beside examples drawn from a reservoir of all before it.
+
+    Rehearsal against forgetting (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"), the buffer kept
+    by reservoir sampling as in Chaudhry et al. 2019, "On tiny episodic memories in continual learning". A step learns
+    `batch_size` new examples and, behind them in the same batch, `replayed` old ones; then the new ones are offered to
+    the reservoir. The pCTR of the new ones alone is handed on: the old ones have been learnt before.
+    """
+
+    def __init__(self, config: ReplayConfig, learner: Learner, seed: int, columns: Sequence[str] = ()) -> None:
+        super().__init__(config, learner)
+        self._reservoir = Reservoir(config.capacity, seed)
+        self._replayed = config.replayed
+        self._columns = columns
+
+    def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
+        new = _slim(batch, self._columns)
+        learnt, others = new, foreign
+        if (drawn := self._reservoir.draw(self._replayed)) is not None:
+            learnt = ExampleBatch.concat([new, drawn.examples])
+            others = np.concatenate((foreign, drawn.foreign))
+        pctr = super()._step(learnt, others)[: len(batch)]
+        self._reservoir.offer(new, foreign)
+        return pctr
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        meta, arrays = super().state()
+        reservoir_meta, reservoir_arrays = self._reservoir.state()
+        return meta | reservoir_meta, arrays | {f"reservoir.{name}": a for name, a in reservoir_arrays.items()}
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        super().restore(meta, arrays)
+        prefix = "reservoir."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        self._reservoir.restore(meta, kept)
+
+
 class WindowUpdater:
     """Keeps a sliding window of examples and retrains on it from time to time, as the paper's production loop does.
 
     A retraining at watermark w sees the labels of (w - days, w]. Between two of them the learner stays as it is.
+
+    columns: of the exposures, those that the loss groups rows by.
+    once: warm fine-tuning. A retraining sees only what came after the last one: the rows that it learnt are forgotten.
     """
 
-    def __init__(self, config: WindowConfig, learner: Learner, seed: int) -> None:
+    def __init__(
+        self, config: WindowConfig, learner: Learner, seed: int, columns: Sequence[str] = (), once: bool = False
+    ) -> None:
         self.learner = learner
         self.memory_ms = round(config.days * DAY_MS)
         self._config = config
         self._seed = seed
+        self._columns = columns
+        self._once = once
         self._every_ms = round(config.every_hours * HOUR_MS)
         self._chunks: deque[tuple[ExampleBatch, np.ndarray]] = deque()
         self._watermark_ms: int | None = None
+        self._learnt_ms: int | None = None  # rows of an earlier label time are learnt and gone (once)
         self._retrainings = 0
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         self.refill(examples, foreign)
-        return Trained(examples, self.learner.predict(examples.exposures.features))
+        return _tested(self.learner, examples)
 
     def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
-        self._chunks.append((_slim(examples), _foreign(examples, foreign)))
+        others = _foreign(examples, foreign)
+        if self._learnt_ms is not None and examples.label_time_ms[0] < self._learnt_ms:
+            new = examples.label_time_ms >= self._learnt_ms
+            examples, others = examples.take(new), others[new]
+        if len(examples):
+            self._chunks.append((_slim(examples, self._columns), others))
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
         previous_ms, self._watermark_ms = self._watermark_ms, watermark_ms
@@ -162,6 +287,10 @@ class WindowUpdater:
             self._chunks[0] = examples.part(kept), foreign[kept]
 
     def retrain(self) -> None:
+        """Train now, as at the end of an interval. For after `end_tick`; when the next interval ends stays as it was.
+
+        With `once` a second training in the same tick finds nothing to learn.
+        """
         self._retrainings += 1
         if not self._chunks:
             return
@@ -179,31 +308,36 @@ class WindowUpdater:
                 batch = examples.part(rows) if order is None else examples.take(order[rows])
                 others = foreign[rows] if order is None else foreign[order[rows]]
                 self.learner.learn(batch, others if others.any() else None)
+        if self._once:
+            self._chunks.clear()
+            self._learnt_ms = self._watermark_ms
+        self.learner.retrained()
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        return {"watermark_ms": self._watermark_ms, "retrainings": self._retrainings}, {}
+        meta = {"watermark_ms": self._watermark_ms, "retrainings": self._retrainings, "learnt_ms": self._learnt_ms}
+        return meta, {}
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self._watermark_ms, self._retrainings = meta["watermark_ms"], meta["retrainings"]
+        self._learnt_ms = meta["learnt_ms"]
         self._chunks.clear()
 
 
-def _slim(examples: ExampleBatch) -> ExampleBatch:
-    """The rows as a window keeps them: no column that no learner looks at."""
-    n, exposures = len(examples), examples.exposures
-    nothing: Any = constant(0, n)
-    unused = (
-        "request_id",
-        "exposure_id",
-        "event_time_ms",
-        "user_id",
-        "item_id",
-        "position",
-        "n_candidates",
-        "propensity",
-    )
-    return replace(
-        examples,
-        exposures=replace(exposures, arm=constant("", n), model_name=constant("", n), **dict.fromkeys(unused, nothing)),
-        status=constant(0, n, np.uint8),
-    )
+# Columns of the exposures that no learner looks at, unless its loss groups rows by them; each with a value that is as
+# good as any, and valid.
+UNUSED: Mapping[str, Any] = {
+    **dict.fromkeys(("request_id", "exposure_id", "event_time_ms", "user_id", "item_id"), 0),
+    "position": np.int32(0),
+    "n_candidates": np.int32(1),
+    "propensity": 1.0,
+    "arm": "",
+    "model_name": "",
+}
+
+
+def _slim(examples: ExampleBatch, columns: Sequence[str] = ()) -> ExampleBatch:
+    """The rows as a window or a reservoir keeps them: without what no learner looks at. columns: keep these."""
+    n = len(examples)
+    nothing: dict[str, Any] = {name: constant(value, n) for name, value in UNUSED.items() if name not in columns}
+    exposures = replace(examples.exposures, **nothing)
+    return replace(examples, exposures=exposures, status=constant(0, n, np.uint8))

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import FieldConfig, FineTuneConfig, LearnerConfig, WindowConfig
 from reloop_stream.join import Join
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.monitor import MonitoredUpdater, Reading
@@ -70,10 +70,12 @@ class Place:
 
 
 def publish_every_ms(config: LearnerConfig) -> int:
-    """How often a learner publishes: as told, else after each retraining of a window learner, else hourly."""
-    hours = config.publish_every_hours
-    if hours is None:
-        hours = config.updating.every_hours if isinstance(config.updating, WindowConfig) else 1.0
+    """How often a learner publishes: as told; else after each retraining where that alone changes it; else hourly."""
+    updating, hours = config.updating, 1.0
+    if config.publish_every_hours is not None:
+        hours = config.publish_every_hours
+    elif isinstance(updating, WindowConfig | FineTuneConfig) and config.memory is None:
+        hours = updating.every_hours
     return round(hours * HOUR_MS)
 
 
@@ -180,8 +182,9 @@ class Lab:
         from reloop_stream.learners import make_learner
         from reloop_stream.updating import make_updater
 
-        config = self.scenario.arms[role.config_of].learner
-        config = config.model_copy(update={"loss": self.scenario.arms[role.loss_of].learner.loss})
+        arms = self.scenario.arms
+        loss, updating = arms[role.loss_of].learner.loss, arms[role.updating_of].learner.updating
+        config = arms[role.config_of].learner.model_copy(update={"loss": loss, "updating": updating})
         learner = make_learner(
             config, self.fields, name=role.name, seed=self.scenario.seed.model, base_rate=self.base_rate
         )

@@ -32,6 +32,7 @@ class Learning:
     partitions: tuple[int, ...]
     counts: tuple[int, ...]
     loss_of: int  # the arm whose loss it trains with: a shadow of the A/A period trains with the control's
+    updating_of: int  # the arm whose way of updating it has: a shadow of an arm that never learns has the control's
     arm: int | None = None  # the arm that it belongs to, which decides what it trains on; None: everything
     fork_of: str | None = None
 
@@ -51,7 +52,9 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
     """Warm-up and A/A with one learner for all, then A/B with one an arm, forked from it.
 
     An arm whose model or way of updating is not the control's cannot take over the control's state: its own learner
-    trains beside the control through A/A, on the same events, and serves nobody until A/B.
+    trains beside the control through A/A, on the same events, and serves nobody until A/B. An arm that never learns
+    takes over the weights alone, so the control's way of updating is no obstacle; a shadow of it learns as the control
+    does until A/B.
     """
     everyone = tuple(range(len(scenario.arms)))
     fork = calendar.first_tick_of("ab")
@@ -67,16 +70,19 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
                     0,
                     end,
                     tuple(Serving(arm.name, (i,), arm.name) for i, arm in enumerate(scenario.arms)),
-                    tuple(Learning(arm.name, i, (i,), (i,), 0, i) for i, arm in enumerate(scenario.arms)),
+                    tuple(
+                        Learning(arm.name, i, (i,), (i,), 0, _learns_like(scenario, i), i)
+                        for i, arm in enumerate(scenario.arms)
+                    ),
                 )
             )
         else:
             shadows = tuple(
-                Learning(arm.name, i, everyone, (), 0)
+                Learning(arm.name, i, everyone, (), 0, _learns_like(scenario, i))
                 for i, arm in enumerate(scenario.arms)
                 if has_ab and not _same_state(scenario, i)
             )
-            control = Learning(CONTROL, 0, everyone, everyone, 0)
+            control = Learning(CONTROL, 0, everyone, everyone, 0, 0)
             stages.append(Stage("aa", 0, end, (Serving(EVERYONE, everyone, CONTROL),), (control, *shadows)))
     if has_ab:
         reads_all = scenario.experiment.data != "own"
@@ -92,7 +98,7 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
                 ),
                 tuple(
                     Learning(
-                        arm.name, i, everyone if reads_all else (i,), (i,), i, i, _origin(before, arm.name, CONTROL)
+                        arm.name, i, everyone if reads_all else (i,), (i,), i, i, i, _origin(before, arm.name, CONTROL)
                     )
                     for i, arm in enumerate(scenario.arms)
                 ),
@@ -102,12 +108,21 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
 
 
 def _same_state(scenario: Scenario, arm: int) -> bool:
-    """Whether the arm's learner can go on from the control's weights, optimiser and window, and rates."""
+    """Whether the arm's learner can go on from the control's weights, optimiser and window.
+
+    Losses differ in no state; an error memory begins empty where the control has none.
+    """
     mine, control = scenario.arms[arm].learner, scenario.control.learner
     if control.monitor is not None and control.monitor.action == "raise_rate" and mine.monitor is None:
         return False  # nobody would bring down a rate that is raised when the arms part
     same_optimizer = mine.optimizer.name == control.optimizer.name
-    return (mine.kind, mine.model, mine.updating) == (control.kind, control.model, control.updating) and same_optimizer
+    same_model = (mine.kind, mine.model) == (control.kind, control.model) and same_optimizer
+    return same_model and (mine.updating == control.updating or mine.updating.mode == "none")
+
+
+def _learns_like(scenario: Scenario, arm: int) -> int:
+    """The arm whose way of updating this arm's learner has before A/B: its own, or the control's if it never learns."""
+    return 0 if scenario.arms[arm].learner.updating.mode == "none" else arm
 
 
 def _origin(before: Stage | None, arm: str, otherwise: str) -> str | None:

@@ -231,7 +231,9 @@ class _Run:
             lab = Lab.from_raw(raw, place)
             lab.log.create_topics({topic_name(arm.name, topic): 1 for topic in TOPICS})
             serving = replace(ab.serving[i], arms=(0,))
-            learning = replace(ab.learning[i], config_of=0, loss_of=0, partitions=(0,), counts=(0,), arm=0)
+            learning = replace(
+                ab.learning[i], config_of=0, loss_of=0, updating_of=0, partitions=(0,), counts=(0,), arm=0
+            )
             stage = Stage("ab", ab.first_tick, ab.last_tick, (serving,), (learning,))
             progress.next_stage()
             progress.note(f"true uplift: launching {arm.name} for everyone")

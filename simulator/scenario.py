@@ -256,6 +256,22 @@ class Scenario(_Section):
             )
         if self.phases.aa_days == 0 and self.phases.ab_days > 0:
             found.append("there is no A/A period (phases.aa_days: 0): CUPED and A/B - A/A cannot be computed")
+        if self.control.learner.updating.mode == "none":
+            found.append(
+                f"the control {self.control.name} never learns (updating.mode: none): all arms are served untrained until A/B"
+            )
+        for arm in self.arms:
+            at_once, loss = self.join.emit == "at_once", arm.learner.loss.name
+            if loss in ("fnw", "fnc") and not at_once:
+                found.append(
+                    f"arm {arm.name}: loss {loss} corrects for clicks that are shown twice, which join.emit: "
+                    f"{self.join.emit} does not do; set it to at_once"
+                )
+            if arm.learner.memory is not None and at_once:
+                found.append(
+                    f"arm {arm.name}: with join.emit: at_once its memory holds each click as a negative too, and corrects "
+                    "towards rates that are too low"
+                )
         return found
 
 

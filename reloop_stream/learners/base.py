@@ -12,9 +12,21 @@ from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features import Encoder
 from reloop_stream.snapshot import pack
 
-__all__ = ["BaseRate", "FrozenModel", "LastPredictions", "Learner", "groups_of", "last_predictions"]
+__all__ = [
+    "GROUP_COLUMNS",
+    "BaseRate",
+    "FrozenModel",
+    "LastPredictions",
+    "Learner",
+    "LearnerWrapper",
+    "WithoutMemory",
+    "groups_of",
+    "last_predictions",
+]
 
+# Kinds of snapshots of deployed models, beside those of the learners proper.
 BASE_RATE = "base-rate"
+REMEMBERING = "memory"
 
 
 class FrozenModel(Protocol):
@@ -31,7 +43,9 @@ class FrozenModel(Protocol):
 
     def represent(self, features: Mapping[str, Column]) -> np.ndarray:
         """What the model makes of each row before it decides: float32 [n, r], for ReLoop2's error memory. torch: the
-        fields' embeddings side by side; linear and river: the first-order weights and, for fm, the sum of vectors."""
+        fields' embeddings side by side; linear and river: the first-order weights and, for fm, the sum of vectors.
+
+        A sum with one term a field, so that what request and item add can be computed apart."""
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
@@ -70,6 +84,12 @@ class Learner(Protocol):
     @rate.setter
     def rate(self, rate: float) -> None: ...
 
+    def remember(self, examples: ExampleBatch) -> None:
+        """Called once with all new examples, after `predict` or `learn` gave their pCTR: for an error memory."""
+
+    def retrained(self) -> None:
+        """Called after a retraining on a window: the model is another, and what its last version got wrong is past."""
+
     def publish(self) -> FrozenModel:
         """A frozen copy under the next version number."""
 
@@ -81,6 +101,66 @@ class Learner(Protocol):
 
     def restore(self, data: bytes) -> None:
         """Put back a snapshot. Raises SnapshotError where it is another model's, or no snapshot."""
+
+
+class WithoutMemory:
+    """A learner that keeps no errors: what `remember` and `retrained` say goes past it."""
+
+    def remember(self, examples: ExampleBatch) -> None: ...
+
+    def retrained(self) -> None: ...
+
+
+class LearnerWrapper:
+    """A learner around another, `inner`: passes everything on. A subclass changes what it is for."""
+
+    def __init__(self, inner: Learner) -> None:
+        self.inner = inner
+        self.name = inner.name
+
+    @property
+    def version(self) -> int:
+        return self.inner.version
+
+    @version.setter
+    def version(self, version: int) -> None:
+        self.inner.version = version
+
+    @property
+    def encoder(self) -> Encoder:
+        return self.inner.encoder
+
+    @property
+    def rate(self) -> float:
+        return self.inner.rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        self.inner.rate = rate
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        return self.inner.predict(features)
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        return self.inner.learn(examples, foreign)
+
+    def remember(self, examples: ExampleBatch) -> None:
+        self.inner.remember(examples)
+
+    def retrained(self) -> None:
+        self.inner.retrained()
+
+    def publish(self) -> FrozenModel:
+        return self.inner.publish()
+
+    def reset(self) -> None:
+        self.inner.reset()
+
+    def snapshot(self) -> bytes:
+        return self.inner.snapshot()
+
+    def restore(self, data: bytes) -> None:
+        self.inner.restore(data)
 
 
 class BaseRate:
@@ -97,6 +177,9 @@ class BaseRate:
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return np.full(len(next(iter(features.values()))), self.rate)
 
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        return np.zeros((len(next(iter(features.values()))), 1), dtype=np.float32)
+
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> np.ndarray:
@@ -104,6 +187,14 @@ class BaseRate:
 
     def to_bytes(self) -> bytes:
         return pack({"kind": BASE_RATE, "name": self.name, "rate": self.rate}, {})
+
+
+# What `groups_of` looks at, of the exposures' columns, by the loss's level.
+GROUP_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "item": (),
+    "list": ("request_id",),
+    "session": ("user_id", "event_time_ms"),
+}
 
 
 def groups_of(loss: LossConfig, examples: ExampleBatch) -> np.ndarray | None:
@@ -135,14 +226,14 @@ class LastPredictions(NamedTuple):
 def last_predictions(
     loss: LossConfig, examples: ExampleBatch, foreign: np.ndarray | None, last: FrozenModel | None
 ) -> LastPredictions:
-    """The last version's predictions that a loss compares with.
+    """The last version's predictions that a loss compares with; none for a loss of the package that compares with none.
 
     `stamp`: of the version that served, unless that was the untrained version 0. `last_version`, and rows that another
     arm served: those of `last`, the version published last before this training.
     """
     exposures = examples.exposures
     n = len(examples)
-    if loss.name == "bce":
+    if loss.name in ("bce", "fnw", "fnc"):
         return LastPredictions(np.zeros(n), np.zeros(n, dtype=bool))
     if loss.p_last == "last_version":
         scored = np.ones(n, dtype=bool)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from reloop_stream.config import OptimizerConfig
+from reloop_stream.learners.growing_rows import GrowingRows
 
 __all__ = ["TableUpdates"]
 
@@ -82,17 +83,31 @@ class TableUpdates:
     """
 
     def __init__(self, config: OptimizerConfig, table: Tensor, lr: float, l2: float = 0.0) -> None:
+        self.rate = 1.0  # multiplies `lr`
         self._config = config
         self._table = table
-        self._lr = lr
+        self._base_lr = lr
         self._l2 = l2
         self._steps = 0
         states = {"sgd": (), "adagrad": ("squares",), "adam": ("first", "second")}[config.name]
-        start = config.initial_accumulator if config.name == "adagrad" else 0.0
-        self._state = {name: torch.full_like(table, start) for name in states}
+        self._start = config.initial_accumulator if config.name == "adagrad" else 0.0
+        self._state = {name: GrowingRows(torch.full_like(table, self._start)) for name in states}
         self._place = np.full(len(table), -1, dtype=np.int32) if table.device.type == "cpu" else None
         if self._place is not None:  # compile (or load what was compiled) now, not in the middle of a stream
             self._step_in_numba(self._place, torch.zeros(0, dtype=torch.int64), table[:0])
+
+    @property
+    def _lr(self) -> float:
+        return self._base_lr * self.rate
+
+    def follow(self, table: Tensor) -> None:
+        """Go on with a table that has grown out of the last one; new rows begin as all did."""
+        fresh = len(table) - len(self._table)
+        for rows in self._state.values():
+            rows.grow(table.new_full((fresh, table.shape[1]), self._start))
+        if self._place is not None and len(self._place) < len(table):
+            self._place = np.full(2 * len(table), -1, dtype=np.int32)
+        self._table = table
 
     def step(self, slots: Tensor, gradient: Tensor) -> None:
         """slots: int64 [n], rows of the table, repeats allowed. gradient: float32 [n, width]."""
@@ -108,7 +123,7 @@ class TableUpdates:
         summed = np.empty((n, table.shape[1]), dtype=np.float32)
         n = _sum_by_row(slots.numpy(), gradient.numpy(), place, touched, summed)
         lr, l2 = np.float32(self._lr), np.float32(self._l2)
-        state = [array.numpy() for array in self._state.values()]
+        state = [kept.rows.numpy() for kept in self._state.values()]
         if config.name == "sgd":
             _sgd(table, touched, summed, n, lr, l2)
         elif config.name == "adagrad":
@@ -132,20 +147,21 @@ class TableUpdates:
         if config.name == "sgd":
             table[rows] -= self._lr * g
         elif config.name == "adagrad":
-            squares = self._state["squares"]
+            squares = self._state["squares"].rows
             squares[rows] += g.square()
             table[rows] -= self._lr * g / (squares[rows].sqrt() + ADAGRAD_EPS)
         else:
             beta1, beta2 = ADAM_BETAS
-            first, second = self._state["first"], self._state["second"]
+            first, second = self._state["first"].rows, self._state["second"].rows
             first[rows] += (1 - beta1) * (g - first[rows])
             second[rows] += (1 - beta2) * (g.square() - second[rows])
             table[rows] -= self._adam_step_size() * first[rows] / (second[rows].sqrt() + ADAM_EPS)
 
     def state(self) -> dict[str, np.ndarray]:
-        return {name: array.cpu().numpy() for name, array in self._state.items()} | {"steps": np.array([self._steps])}
+        arrays = {name: kept.rows.cpu().numpy() for name, kept in self._state.items()}
+        return arrays | {"steps": np.array([self._steps])}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         self._steps = int(state["steps"][0])
-        for name, array in self._state.items():
-            array.copy_(torch.from_numpy(state[name].copy()))
+        for name, kept in self._state.items():
+            kept.rows.copy_(torch.from_numpy(state[name].copy()))

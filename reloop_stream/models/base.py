@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numba
@@ -13,13 +13,17 @@ from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 
-__all__ = ["CtrModel", "fm_combine", "fm_parts", "wide_and_vectors"]
+__all__ = ["CtrModel", "fm_combine", "fm_parts", "in_passes", "wide_and_vectors"]
+
+ROWS_AT_ONCE = 3000  # candidates scored together: their hidden layer, some hundred KiB, stays in a core's cache
 
 
 class CtrModel(nn.Module):
     """logit = forward(x), x being float32 [n, fields, width]: embeddings, and last of all the first-order weight.
 
     The embeddings lie in a table outside the model, since they are updated sparsely. The parameters here are dense.
+    Every backbone adds the first-order weights and one bias, those too whose papers have no such term. None has batch
+    norm, which a batch of one breaks, and which makes a prediction depend on the others of its batch.
     """
 
     def __init__(self, config: ModelConfig, n_fields: int, base_rate: float) -> None:
@@ -37,16 +41,37 @@ class CtrModel(nn.Module):
         """float32 [n] from [n, fields, width]."""
         raise TypeError(f"{type(self).__name__} has no forward")
 
-    def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor | None:
-        """What rows that know only some fields can compute before they meet the others: [m, parts].
+    def first_order(self, x: Tensor, with_bias: bool = True) -> Tensor:
+        """The sum of the first-order weights, and the bias: float32 [n]."""
+        total = x[:, :, -1].sum(1)
+        return total + self.bias if with_bias else total
 
-        Scoring K candidates of R requests then costs R + N of these instead of R·K. None where a model cannot.
+    def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor | None:
+        """What rows that know only some fields, x [m, len(fields), width], can compute before they meet the others: [m, parts].
+
+        fields: which of the model's fields, in its order; the other side has all others. with_bias: True for requests,
+        False for items. Scoring K candidates of R requests then costs R + N of these instead of R·K. None where a model
+        cannot.
         """
         return None
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         """logits [R, K] from the parts of requests [R, parts] and items [N, parts]; candidates [R, K] are rows of items."""
         raise TypeError(f"{type(self).__name__} has no partial sums")
+
+
+def in_passes(score: Callable[[slice], Tensor], candidates: Tensor) -> Tensor:
+    """score(rows), [rows, K], for all rows of candidates [R, K], some thousand candidates at a time: [R, K].
+
+    So the memory that scoring takes depends on neither the number of requests nor that of candidates.
+    """
+    n, k = candidates.shape
+    logits = torch.empty(n, k, device=candidates.device)
+    step = max(1, ROWS_AT_ONCE // max(1, k))
+    for at in range(0, n, step):
+        rows = slice(at, at + step)
+        logits[rows] = score(rows)
+    return logits
 
 
 class _WideAndVectors(torch.autograd.Function):

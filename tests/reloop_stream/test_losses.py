@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 
 from reloop_stream import losses
 from reloop_stream.config import LossConfig
+from reloop_stream.learners.base import groups_of, last_predictions
+from tests.batches import examples
 
 CASES = json.loads((Path(__file__).parent / "loss_vectors.json").read_text())
 probability = st.floats(0.001, 0.999)
@@ -79,3 +81,99 @@ def test_the_worked_values(row: dict[str, float]) -> None:
     }
     for name, value in found.items():
         assert value == pytest.approx(row[name], abs=1e-9), name
+
+
+def test_an_item_s_error_is_forgiven_where_its_list_errs_no_more_than_before() -> None:
+    p, p_last, y = np.array([0.3, 0.2, 0.6, 0.1]), np.array([0.4, 0.4, 0.5, 0.1]), np.array([1, 0, 0, 0])
+    known, alpha = np.ones(4, dtype=bool), 0.5
+    # err .7 .2 .6 .1, err_last .6 .4 .5 .1. The first list errs .45 on average and erred .5: nothing to correct, though
+    # its first item errs more. The second errs .35 and erred .3: both its items are corrected, the tied one too.
+    config = LossConfig(name="reloop", alpha=alpha, level="list")
+    _, by_list = losses.target_and_weight(config, p, p_last, y, known, np.array([0, 0, 1, 1]))
+    assert by_list == pytest.approx([0.5, 0.5, 0.5 + 0.5 * 0.4, 0.5 + 0.5 * 0.9])
+    _, by_item = losses.target_and_weight(LossConfig(name="reloop", alpha=alpha), p, p_last, y, known)
+    assert by_item == pytest.approx([0.5 + 0.5 * 0.3, 0.5, 0.5 + 0.5 * 0.4, 0.5])
+
+
+def value_by_group(p: np.ndarray, p_last: np.ndarray, y: np.ndarray, group: np.ndarray, alpha: float) -> float:
+    """alpha · the sum over groups of |g| · max(mean err - mean err_last, 0), plus (1 - alpha) · cross-entropy."""
+    correction = 0.0
+    for g in set(group.tolist()):
+        rows = group == g
+        more = np.abs(p - y)[rows].mean() - np.abs(p_last - y)[rows].mean()
+        correction += rows.sum() * max(more, 0.0)
+    return float(alpha * correction + (1 - alpha) * -np.log(np.where(y == 1, p, 1 - p)).sum())
+
+
+@pytest.mark.parametrize("level", ["list", "session"])
+@given(seed=st.integers(0, 10_000), alpha=st.floats(0, 1))
+def test_a_group_s_weights_are_the_gradient_of_its_loss(level: str, seed: int, alpha: float) -> None:
+    rng = np.random.default_rng(seed)
+    shown = examples(12, seed, user_id=rng.integers(0, 3, 12))
+    config = LossConfig(name="reloop", alpha=alpha, level=level, session_minutes=5)  # type: ignore[arg-type]
+    group = groups_of(config, shown)
+    assert group is not None
+    logit, p_last = rng.normal(-1, 1, 12), rng.uniform(0.05, 0.6, 12)
+    y = rng.integers(0, 2, 12)
+
+    def value(z: np.ndarray) -> float:
+        return value_by_group(1 / (1 + np.exp(-z)), p_last, y, group, alpha)
+
+    p, step = 1 / (1 + np.exp(-logit)), 1e-6
+    numeric = [(value(logit + step * unit) - value(logit - step * unit)) / (2 * step) for unit in np.eye(12)]
+    target, weight = losses.target_and_weight(config, p, p_last, y, np.ones(12, dtype=bool), group)
+    assert weight * (p - target) == pytest.approx(numeric, abs=1e-5)
+
+
+def test_rows_without_a_last_prediction_do_not_count_in_their_group() -> None:
+    p, p_last, y = np.array([0.5, 0.9]), np.array([0.4, 0.1]), np.zeros(2)
+    config = LossConfig(name="reloop", alpha=0.5, level="list")
+    _, weight = losses.target_and_weight(config, p, p_last, y, np.array([True, False]), np.zeros(2, dtype=int))
+    assert weight == pytest.approx([0.5 + 0.5 * 0.5, 1.0])
+
+
+def test_a_session_ends_where_a_user_was_away_for_longer() -> None:
+    minute = 60_000
+    shown = examples(
+        6,
+        user_id=np.array([7, 7, 8, 7, 7, 8]),
+        event_time_ms=np.array([0, 30, 31, 61, 91, 62]) * minute,
+        request_id=np.array(["a", "a", "b", "c", "d", "e"], dtype=object),
+    )
+    groups = groups_of(LossConfig(name="reloop", level="session", session_minutes=30), shown)
+    # user 7: 0 and 30 are half an hour apart, 30 and 61 more, 61 and 91 half an hour again; user 8: 31 and 62.
+    assert groups is not None and groups.tolist() == [0, 0, 2, 1, 1, 3]
+    lists = groups_of(LossConfig(name="reloop", level="list"), shown)
+    assert lists is not None and lists.tolist() == [0, 0, 1, 2, 3, 4]
+    assert groups_of(LossConfig(name="reloop"), shown) is None
+
+
+def test_fnw_s_worked_weights() -> None:
+    p, y = np.array([0.2, 0.2, 0.5]), np.array([1, 0, 0])
+    config = LossConfig(name="fnw", scale=0.5)
+    target, weight = losses.target_and_weight(config, p, p, y, np.zeros(3, dtype=bool))
+    assert target.tolist() == [1, 0, 0] and weight == pytest.approx([0.6, 0.48, 0.375])
+
+
+def optimum(loss: str, labels: np.ndarray) -> float:
+    """Where plain gradient steps on the whole stream of one item's labels come to rest."""
+    logit, config = 0.0, LossConfig(name=loss)
+    for _ in range(2000):
+        p = np.full(len(labels), 1 / (1 + np.exp(-logit)))
+        target, weight = losses.target_and_weight(config, p, p, labels, np.zeros(len(labels), dtype=bool))
+        logit -= float((weight * (p - target)).mean())
+    return float(1 / (1 + np.exp(-logit)))
+
+
+@pytest.mark.parametrize("clicks", [4, 20, 45])
+def test_the_optimum_of_a_stream_in_which_clicks_are_negatives_first(clicks: int) -> None:
+    labels = np.concatenate((np.zeros(100), np.ones(clicks)))  # a hundred exposures, each a negative at serving
+    q = clicks / 100
+    assert optimum("bce", labels) == pytest.approx(q / (1 + q), abs=1e-3)
+    assert optimum("fnw", labels) == pytest.approx(q, abs=1e-3)
+    assert optimum("fnc", labels) == pytest.approx(q / (1 + q), abs=1e-3)  # corrected when it is served
+
+
+@pytest.mark.parametrize("name, compares", [("bce", 0), ("fnw", 0), ("fnc", 0), ("distillation", 9), ("reloop", 9)])
+def test_which_losses_have_a_last_prediction(name: str, compares: int) -> None:
+    assert last_predictions(LossConfig(name=name), examples(9), None, None).known.sum() == compares

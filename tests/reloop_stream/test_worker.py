@@ -131,9 +131,27 @@ def test_a_click_on_an_unknown_exposure_is_a_dead_letter_with_its_original_bytes
     assert letter.value == stray.value and b"424242" in letter.headers["dead-letter.reason"]
 
 
-@pytest.mark.parametrize("updating", [{"batch_size": 16}, {"mode": "window", "days": 0.1, "every_hours": 3}])
-def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, updating: dict[str, Any]) -> None:
-    settings = config(updating=updating, loss={"name": "reloop", "alpha": 0.4})
+WINDOW = {"mode": "window", "days": 0.1, "every_hours": 3}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"updating": {"batch_size": 16}},
+        {"updating": WINDOW},
+        {"updating": {"mode": "none"}},
+        {"updating": {"mode": "fine_tune", "every_hours": 3}},
+        {"updating": {"mode": "replay", "batch_size": 16, "capacity": 50, "replayed": 9}},
+        {"updating": WINDOW, "loss": {"name": "reloop", "level": "session"}},
+        {"updating": {"mode": "none"}, "memory": {}},
+        {"updating": {"batch_size": 16}, "memory": {"base_every_hours": 3}},
+        {"updating": WINDOW, "memory": {}},
+        {"updating": {"batch_size": 16}, "loss": {"name": "fnc"}, "memory": {}},
+    ],
+    ids=str,
+)
+def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, settings: dict[str, Any]) -> None:
+    settings = config(**{"loss": {"name": "reloop", "alpha": 0.4}, **settings})
     for tick in range(9):
         write_tick(stream, tick)
     whole = worker(stream, settings)

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream import config
+from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
 from reloop_stream.events import EventError, ListColumn
 from reloop_stream.features import Encoder
 from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.sparse_updates import TableUpdates
-from reloop_stream.snapshot import SnapshotError
-from tests.batches import examples
+from reloop_stream.models import MODELS
+from reloop_stream.snapshot import SnapshotError, unpack
+from reloop_stream.updating import make_updater
+from tests.batches import HOUR_MS, examples
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=50),
@@ -37,8 +40,7 @@ def batch(n: int = 64, seed: int = 0, **columns: Any) -> Any:
 
 
 def learner(kind: str = "torch", model: str = "fm", seed: int = 1, **settings: Any) -> Any:
-    config = config_of(kind, model, **settings)
-    return make_learner(config, FIELDS, name="x", seed=seed, base_rate=0.2)
+    return make_learner(config_of(kind, model, **settings), FIELDS, name="x", seed=seed, base_rate=0.2)
 
 
 def config_of(kind: str, model: str, **settings: Any) -> LearnerConfig:
@@ -46,9 +48,9 @@ def config_of(kind: str, model: str, **settings: Any) -> LearnerConfig:
     return LearnerConfig.model_validate(raw | settings)
 
 
-TORCH = [("torch", model) for model in ("lr", "fm", "deepfm", "dcn")]
+TORCH = [("torch", model) for model in MODELS]
 ALL = [*TORCH, ("river", "lr"), ("river", "fm")]
-LOSSES = [{"name": "bce"}, {"name": "distillation", "alpha": 0.5}, {"name": "reloop", "alpha": 0.5}]
+LOSSES = [{"name": name, "alpha": 0.5} for name in config.LOSSES]
 
 
 @pytest.mark.parametrize("kind, model", ALL)
@@ -81,9 +83,31 @@ def test_losses_lead_to_different_weights_and_equal_seeds_to_equal_ones(kind: st
         return digest(one.snapshot())
 
     digests = [trained(loss) for loss in LOSSES]
-    assert len(set(digests)) == 3 and digests == [trained(loss) for loss in LOSSES]
+    assert len(set(digests)) == len(LOSSES) and digests == [trained(loss) for loss in LOSSES]
     assert trained({"name": "reloop", "alpha": 0.5}) != trained({"name": "reloop", "alpha": 0.1})
     assert trained({"name": "bce", "scale": 0.5}) != trained({"name": "bce"})
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("loss", LOSSES, ids=config.LOSSES)
+@pytest.mark.parametrize(
+    "updating",
+    [
+        {"mode": "incremental", "batch_size": 1},
+        {"mode": "window", "days": 1, "every_hours": 1, "passes": 2, "batch_size": 20},
+    ],
+    ids=["batches of one", "window"],
+)
+def test_every_model_trains_through_every_loss(model: str, loss: dict[str, Any], updating: dict[str, Any]) -> None:
+    one = learner("torch", model, loss=loss, updating=updating)
+    fresh = {name: array.copy() for name, array in unpack(one.snapshot())[1].items() if name.startswith("weights.")}
+    updater = make_updater(config_of("torch", model, loss=loss, updating=updating), one)
+    updater.end_tick(0, 0)
+    updater.learn(batch(50), None)
+    updater.end_tick(1, 2 * HOUR_MS)
+    weights = unpack(one.snapshot())[1]
+    still = [name for name, array in fresh.items() if np.array_equal(array, weights[name])]
+    assert still == [] and all(np.isfinite(weights[name]).all() for name in fresh)
 
 
 @pytest.mark.parametrize("kind, model", ALL)
@@ -103,9 +127,12 @@ def test_a_learner_learns(kind: str, model: str) -> None:
 
 
 @pytest.mark.parametrize("kind, model", ALL)
-def test_candidates_score_as_their_rows_do(kind: str, model: str) -> None:
-    one = learner(kind, model)
+@pytest.mark.parametrize("settings", [{}, {"memory": {"bits": 3}}, {"loss": {"name": "fnc"}}], ids=str)
+def test_candidates_score_as_their_rows_do(kind: str, model: str, settings: dict[str, Any]) -> None:
+    one = learner(kind, model, **settings)
     one.learn(batch(seed=1))
+    one.publish()
+    one.remember(batch(seed=3))
     frozen, rows = one.publish(), batch(30, seed=2).exposures.features
     request = {"user": rows["user"][:5], "tags": ListColumn(np.arange(5), np.arange(6))}
     items = {"item": rows["item"][:8], "price": rows["price"][:8]}
@@ -151,6 +178,37 @@ def test_another_model_s_snapshot_is_refused(kind: str, model: str) -> None:
         learner(kind, model).restore(b"nothing of the kind")
 
 
+def test_the_rate_multiplies_every_learning_rate_and_is_kept() -> None:
+    def trained(lr: float, rate: float, stop: bool = False) -> Any:
+        one = learner("torch", "deepfm", optimizer={"name": "adagrad", "lr": lr, "embedding_lr": 2 * lr})
+        one.rate = rate
+        one.learn(batch(seed=1))
+        if stop:
+            snapshot, one = one.snapshot(), learner("torch", "deepfm", optimizer=one._config.optimizer.model_dump())
+            one.restore(snapshot)
+        one.learn(batch(seed=2))
+        return one
+
+    assert digest(trained(0.01, 4.0).snapshot()) == digest(trained(0.04, 1.0).snapshot())
+    assert digest(trained(0.01, 4.0, stop=True).snapshot()) == digest(trained(0.04, 1.0).snapshot())
+    assert trained(0.01, 4.0, stop=True).rate == 4.0
+    with pytest.raises(ValueError, match=r"rate: got 0\.0, must be above 0"):
+        trained(0.01, 0.0)
+
+
+@pytest.mark.parametrize("model", ["lr", "deepfm"])
+def test_a_torch_model_represents_a_row_by_its_fields_weights(model: str) -> None:
+    one = learner("torch", model)
+    one.learn(batch(seed=1))
+    frozen, features = one.publish(), batch(7, seed=2).exposures.features
+    rows = frozen.represent(features)
+    assert rows.shape == (7, 4 if model == "lr" else 16) and rows.dtype == np.float32
+    if model == "lr":
+        weights = unpack(frozen.to_bytes())[1]
+        logit = weights["weights.model.bias"] + rows.sum(1)
+        np.testing.assert_allclose(frozen.predict(features), 1 / (1 + np.exp(-logit)), rtol=1e-5)
+
+
 def test_a_cold_start_forgets() -> None:
     one = learner("torch", "deepfm")
     fresh = digest(one.snapshot())
@@ -183,10 +241,8 @@ def test_foreign_rows_take_the_last_version_for_p_last() -> None:
 
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam"])
 def test_sparse_updates_equal_torch_s_own(name: str) -> None:
-    from reloop_stream.config import OptimizerConfig
-
     torch.manual_seed(0)
-    config = OptimizerConfig(name=name, lr=0.1, initial_accumulator=1.0)  # type: ignore[arg-type]
+    optimizer = OptimizerConfig(name=name, lr=0.1, initial_accumulator=1.0)  # type: ignore[arg-type]
     start = torch.randn(20, 3)
     table, by_torch = start.clone(), torch.nn.Parameter(start.clone())
     make: Any = {
@@ -194,9 +250,9 @@ def test_sparse_updates_equal_torch_s_own(name: str) -> None:
         "adagrad": lambda p: torch.optim.Adagrad(p, lr=0.1, initial_accumulator_value=1.0),
         "adam": lambda p: torch.optim.SparseAdam(p, lr=0.1),
     }[name]
-    reference, updates = make([by_torch]), TableUpdates(config, table, config.lr)
+    reference, updates = make([by_torch]), TableUpdates(optimizer, table, optimizer.lr)
     in_torch_ops = start.clone()
-    other = TableUpdates(config, in_torch_ops, config.lr)
+    other = TableUpdates(optimizer, in_torch_ops, optimizer.lr)
     for _ in range(5):
         slots, gradient = torch.randint(0, 20, (30,)), torch.randn(30, 3)
         summed = torch.sparse_coo_tensor(slots[None], gradient, (20, 3), check_invariants=True).coalesce()

@@ -1,0 +1,273 @@
+"""ReLoop2's error memory: what the deployed model got wrong lately, on exposures alike, corrects what it predicts.
+
+Source: Zhu et al., "ReLoop2: Building Self-Adaptive Recommendation Models via Responsive Error Compensation Loop",
+KDD 2023, arXiv 2306.08808. The memory learns nothing by gradients: it is written at once when a label comes, and read
+with each prediction, both in time that does not depend on how much it holds.
+
+`arrays` hash arrays of 2^bits buckets; a row's bucket in each is given by the signs of `bits` random projections of the
+base model's representation of it, so that rows alike share buckets (signed random projections, Charikar 2002). A bucket
+sums up the examples that fell into it: their number, their labels y, the base model's predictions p_base. With the
+means ȳ and p̄ of a row's bucket, mean over those of its buckets that hold anything,
+
+    p = clamp(p_base + weight · mean(ȳ - γ·p_base - (1 - γ)·p̄), 0, 1)
+
+At γ = 1 that is (1 - weight)·p_base + weight·ȳ; at γ = 0 the mean error made in the bucket is made up for. A row all of
+whose buckets are empty keeps p_base. The paper's buckets also sum up the representations, to weigh buckets by how alike
+they are; here they count alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Self
+
+import numba
+import numpy as np
+
+from reloop_stream.config import MemoryConfig
+from reloop_stream.events import Column, ExampleBatch, take_column
+from reloop_stream.learners.base import REMEMBERING, FrozenModel, Learner, LearnerWrapper
+from reloop_stream.snapshot import SnapshotError, pack, unpack
+
+__all__ = ["ErrorMemory", "RememberingLearner", "RememberingModel"]
+
+HOUR_MS = 3_600_000
+MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's snapshot
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _bucket(left, right, first, bits):  # type: ignore[no-untyped-def]
+    """The bucket of a row whose projections are left + right, in the array of the projections from `first` on."""
+    code = 0
+    for bit in range(first, first + bits):
+        code = 2 * code + (left[bit] + right[bit] > 0.0)
+    return code
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _write(sums, projections, nothing, label, base, bits):  # type: ignore[no-untyped-def]
+    for i in range(len(projections)):
+        for array in range(sums.shape[0]):
+            bucket = sums[array, _bucket(projections[i], nothing, array * bits, bits)]
+            bucket[0] += 1.0
+            bucket[1] += label[i]
+            bucket[2] += base[i]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _correct(sums, lefts, rights, candidates, base, bits, weight, gamma, out):  # type: ignore[no-untyped-def]
+    """out [R, K]: base [R, K] corrected, for rows whose projections are lefts [R] plus those rights that candidates
+    [R, K] name."""
+    for r in range(candidates.shape[0]):
+        for k in range(candidates.shape[1]):
+            p = base[r, k]
+            error, found = 0.0, 0
+            for array in range(sums.shape[0]):
+                bucket = sums[array, _bucket(lefts[r], rights[candidates[r, k]], array * bits, bits)]
+                if bucket[0] > 0.0:
+                    found += 1
+                    error += (bucket[1] - (1.0 - gamma) * bucket[2]) / bucket[0] - gamma * p
+            if found:
+                p = min(max(p + weight * error / found, 0.0), 1.0)
+            out[r, k] = p
+
+
+class ErrorMemory:
+    """The buckets, float64 [arrays, 2^bits, 3]: sums of examples, labels and base predictions.
+
+    seed: of the projections, which are drawn anew from it for each width of a representation and so need no keeping.
+
+    >>> memory = ErrorMemory(MemoryConfig(arrays=1, bits=1, weight=0.5), seed=1)
+    >>> rows = np.array([[1.0, 2.0], [2.0, 4.0], [-1.0, -2.0]], dtype=np.float32)  # the first two point the same way
+    >>> memory.write(rows[:1], label=np.array([1]), base=np.array([0.1]))
+    >>> memory.correct(rows, base=np.array([0.1, 0.2, 0.2])).round(6).tolist()
+    [0.55, 0.6, 0.2]
+    """
+
+    def __init__(self, config: MemoryConfig, seed: int) -> None:
+        self.config = config
+        self.sums = np.zeros((config.arrays, 1 << config.bits, 3))
+        self.seed = seed
+        self._planes = np.zeros((0, config.arrays * config.bits))
+
+    def copy(self) -> ErrorMemory:
+        other = ErrorMemory(self.config, self.seed)
+        other.sums[:] = self.sums
+        return other
+
+    def clear(self) -> None:
+        self.sums[:] = 0.0
+
+    def _project(self, representation: np.ndarray) -> np.ndarray:
+        """float64 [n, arrays · bits]."""
+        width = representation.shape[1]
+        if len(self._planes) != width:
+            shape = (width, self.config.arrays * self.config.bits)
+            self._planes = np.random.default_rng((self.seed, width)).standard_normal(shape)
+        return np.asarray(representation.astype(np.float64) @ self._planes)
+
+    def write(self, representation: np.ndarray, label: np.ndarray, base: np.ndarray) -> None:
+        """Take in examples: representation float32 [n, r], label 0 or 1 [n], the base model's predictions [n]."""
+        projections = self._project(representation)
+        nothing = np.zeros(projections.shape[1])
+        _write(self.sums, projections, nothing, label.astype(np.float64), base, self.config.bits)
+
+    def correct(self, representation: np.ndarray, base: np.ndarray) -> np.ndarray:
+        """The base model's predictions of rows, corrected: float64 [n]."""
+        projections = self._project(representation)
+        alone = np.zeros((1, projections.shape[1]))
+        return self._corrected(projections, alone, np.zeros((len(base), 1), dtype=np.int64), base[:, None])[:, 0]
+
+    def correct_candidates(
+        self, requests: np.ndarray, items: np.ndarray, candidates: np.ndarray, base: np.ndarray
+    ) -> np.ndarray:
+        """The same for the candidates of requests, [R, K]: each request and each item is projected once.
+
+        A representation is a sum with one term a field, so that of request i with item j is that of (i, 0) plus that of
+        (0, j) less that of (0, 0). requests: [R, r], of (i, 0). items: [N, r], of (0, j).
+        """
+        projected = self._project(items)
+        return self._corrected(self._project(requests), projected - projected[0], candidates, base)
+
+    def _corrected(self, lefts: np.ndarray, rights: np.ndarray, candidates: np.ndarray, base: np.ndarray) -> np.ndarray:
+        out = np.empty(base.shape)
+        config = self.config
+        _correct(self.sums, lefts, rights, candidates, base, config.bits, config.weight, config.gamma, out)
+        return out
+
+
+class RememberingModel:
+    """A frozen version of a model, and the memory of its errors as it was when this was published."""
+
+    def __init__(self, base: FrozenModel, memory: ErrorMemory, version: int) -> None:
+        self.version = version
+        self._base = base
+        self._memory = memory
+
+    @property
+    def name(self) -> str:
+        return self._base.name
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        return self._memory.correct(self._base.represent(features), self._base.predict(features))
+
+    def represent(self, features: Mapping[str, Column]) -> np.ndarray:
+        return self._base.represent(features)
+
+    def score_candidates(
+        self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
+    ) -> np.ndarray:
+        scores = self._base.score_candidates(request_features, item_features, candidates)
+        if not candidates.size:
+            return scores
+        own = [name for name in item_features if name not in request_features]
+        first_item = np.zeros(len(candidates), dtype=np.int64)
+        requests = {**request_features, **{name: take_column(item_features[name], first_item) for name in own}}
+        first_request = np.zeros(len(item_features[own[0]]), dtype=np.int64)
+        items = {name: take_column(column, first_request) for name, column in request_features.items()}
+        items |= {name: item_features[name] for name in own}
+        represent = self._base.represent
+        return self._memory.correct_candidates(represent(requests), represent(items), candidates, scores)
+
+    def to_bytes(self) -> bytes:
+        meta = {"kind": REMEMBERING, "name": self.name, "version": self.version}
+        meta |= {"config": self._memory.config.model_dump(), "seed": self._memory.seed}
+        return pack(meta, {"sums": self._memory.sums, "base": np.frombuffer(self._base.to_bytes(), dtype=np.uint8)})
+
+    @classmethod
+    def from_snapshot(
+        cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], thaw: Callable[[bytes], FrozenModel]
+    ) -> Self:
+        """thaw: reads the base model. Raises SnapshotError where this is no memory's snapshot."""
+        try:
+            memory = ErrorMemory(MemoryConfig.model_validate(meta["config"]), meta["seed"])
+            memory.sums[:] = arrays["sums"]
+            return cls(thaw(arrays["base"].tobytes()), memory, meta["version"])
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(f"snapshot: holds no error memory ({error})") from None
+
+
+class RememberingLearner(LearnerWrapper):
+    """A learner whose predictions are those of a base, corrected by the memory of the base's errors.
+
+    base: the version of the inner learner that is deployed. Until the first is published there is none, and so nothing
+    to remember. It moves on with a publication: after a retraining, or else when `every_hours` of label time have gone
+    by. The memory is then emptied ("reset when the model updates"). Between two such moments the inner learner may learn;
+    what is published is the base with a copy of the memory, under the next version.
+
+    The inner learner's `last_version` is the base, without the memory.
+
+    A snapshot is the inner learner's with the memory added to it. The snapshot of a learner without a memory, or with one
+    of another shape, is restored too: the memory begins empty with the next publication. So an arm with a memory can
+    fork from a control without one, and the other way round.
+    """
+
+    def __init__(
+        self,
+        inner: Learner,
+        config: MemoryConfig,
+        seed: int,
+        every_hours: float | None,
+        thaw: Callable[[bytes], FrozenModel],
+    ) -> None:
+        super().__init__(inner)
+        self._memory = ErrorMemory(config, seed)
+        self._every_ms = None if every_hours is None else round(every_hours * HOUR_MS)
+        self._thaw = thaw
+        self._base: FrozenModel | None = None
+        self._based_ms = 0  # label time when the base was taken
+        self._seen_ms = 0  # newest label time
+        self._retrained = False  # since the base was taken
+
+    def predict(self, features: Mapping[str, Column]) -> np.ndarray:
+        if self._base is None:
+            return self.inner.predict(features)
+        return self._memory.correct(self._base.represent(features), self._base.predict(features))
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        if self._base is None:
+            return self.inner.learn(examples, foreign)
+        pctr = self.predict(examples.exposures.features)
+        self.inner.learn(examples, foreign)
+        return pctr
+
+    def remember(self, examples: ExampleBatch) -> None:
+        self._seen_ms = max(self._seen_ms, int(examples.label_time_ms.max()))
+        if self._base is not None:
+            features = examples.exposures.features
+            self._memory.write(self._base.represent(features), examples.label, self._base.predict(features))
+
+    def retrained(self) -> None:
+        self._retrained = True
+
+    def publish(self) -> FrozenModel:
+        if self._base is None or self._retrained or self._is_old():
+            self._base = self.inner.publish()
+            self._memory.clear()
+            self._based_ms, self._retrained = self._seen_ms, False
+        else:
+            self.version += 1
+        return RememberingModel(self._base, self._memory.copy(), self.version)
+
+    def _is_old(self) -> bool:
+        return self._every_ms is not None and self._seen_ms - self._based_ms >= self._every_ms
+
+    def snapshot(self) -> bytes:
+        meta, arrays = unpack(self.inner.snapshot())
+        times = {"based_ms": self._based_ms, "seen_ms": self._seen_ms, "retrained": self._retrained}
+        if self._base is not None:
+            arrays[MEMORY + "sums"] = self._memory.sums
+            arrays[MEMORY + "base"] = np.frombuffer(self._base.to_bytes(), dtype=np.uint8)
+        return pack({**meta, REMEMBERING: times}, arrays)
+
+    def restore(self, data: bytes) -> None:
+        meta, arrays = unpack(data)
+        times = meta.pop(REMEMBERING, {"based_ms": 0, "seen_ms": 0, "retrained": False})
+        sums, base = arrays.pop(MEMORY + "sums", None), arrays.pop(MEMORY + "base", None)
+        self.inner.restore(pack(meta, arrays))
+        self._based_ms, self._seen_ms, self._retrained = times["based_ms"], times["seen_ms"], times["retrained"]
+        self._base = None
+        self._memory.clear()
+        if sums is not None and base is not None and sums.shape == self._memory.sums.shape:
+            self._base = self._thaw(base.tobytes())
+            self._memory.sums[:] = sums

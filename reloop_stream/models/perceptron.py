@@ -1,0 +1,60 @@
+"""The multi-layer perceptron of the deep backbones."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from reloop_stream.config import ModelConfig
+
+__all__ = ["Perceptron"]
+
+
+class Perceptron(nn.ModuleList):
+    """The linear maps into each hidden layer, rectifiers and dropout between them, and one output without bias.
+
+    output: False leaves the output away; what comes out are then the last hidden layer's values before activation.
+    """
+
+    def __init__(self, n_inputs: int, config: ModelConfig, *, output: bool = True) -> None:
+        widths = [n_inputs, *config.hidden]
+        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        if output:
+            layers.append(nn.Linear(widths[-1], 1, bias=False))
+        super().__init__(layers)
+        self._dropout = config.dropout
+
+    @property
+    def first(self) -> nn.Linear:
+        """The first layer."""
+        layer = self[0]
+        assert isinstance(layer, nn.Linear)
+        return layer
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
+        return self.after_first(self.first(inputs))
+
+    def after_first(self, hidden: Tensor) -> Tensor:
+        """The same from the first layer's values before activation, [..., units], which are overwritten."""
+        for layer in itertools.islice(self, 1, None):
+            hidden = layer(self.activate(hidden))
+        return hidden
+
+    def activate(self, hidden: Tensor) -> Tensor:
+        """Rectifier, in place, and dropout."""
+        hidden = torch.relu_(hidden)
+        return nn.functional.dropout(hidden, self._dropout) if self.training and self._dropout else hidden
+
+    def first_layer(self, vectors: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
+        """The share of some fields in the first layer's values, which are linear in the fields' embeddings: [m, units].
+
+        vectors: [m, len(fields), d], where the perceptron's inputs are the vectors of all fields side by side.
+        """
+        d = vectors.shape[2]
+        columns = torch.tensor([f * d + j for f in fields for j in range(d)], device=vectors.device)
+        bias = self.first.bias if with_bias else None
+        return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)

@@ -1,0 +1,51 @@
+"""Wide & Deep."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from reloop_stream.config import ModelConfig
+from reloop_stream.models.base import CtrModel, fm_combine, in_passes
+from reloop_stream.models.perceptron import Perceptron
+
+__all__ = ["WideDeep"]
+
+
+class WideDeep(CtrModel):
+    """First-order weights and a deep network, added (Cheng et al. 2016, "Wide & deep learning", Eq. 3).
+
+    The paper's wide part takes cross-product features too: log those that matter as fields of their own. The first layer
+    is linear in the fields' embeddings, so each side's share of it can be computed once.
+    """
+
+    def __init__(self, config: ModelConfig, n_fields: int, base_rate: float) -> None:
+        super().__init__(config, n_fields, base_rate)
+        self.layers = Perceptron(n_fields * config.embedding, config)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.first_order(x) + self.layers(x[:, :, :-1].flatten(1)).squeeze(1)
+
+    def wide_parts(self, x: Tensor) -> Tensor:
+        """What `fm_combine` adds up, without the bias: [m, 1 + d]; here without pairs, d = 0."""
+        return self.first_order(x, with_bias=False)[:, None]
+
+    def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
+        parts = self.wide_parts(x)
+        if with_bias:
+            parts[:, 0] += self.bias
+        return torch.cat((parts, self.layers.first_layer(x[:, :, :-1], fields, with_bias)), 1)
+
+    def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+        split = items.shape[1] - self.layers.first.out_features
+        wide, hidden = items[:, :split].contiguous(), items[:, split:].contiguous()
+
+        def score(some: slice) -> Tensor:
+            shown = candidates[some]
+            first = nn.functional.embedding(shown, hidden).add_(requests[some, None, split:])
+            crossed = fm_combine(requests[some, :split], nn.functional.embedding(shown, wide))
+            return crossed + self.layers.after_first(first).squeeze(2)
+
+        return in_passes(score, candidates)
