@@ -108,7 +108,7 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
 
 
 def _same_state(scenario: Scenario, arm: int) -> bool:
-    """Whether the arm's learner can go on from the control's weights, optimiser and window.
+    """Whether the arm's learner can go on from the control's weights, optimiser, window and rates.
 
     Losses differ in no state; an error memory begins empty where the control has none.
     """
