@@ -291,8 +291,8 @@ def _alarms(run: Run) -> list[Alarm] | None:
     for row in run.monitor.to_pylist():
         if row["alarm"]:
             since = [24 * (row["time"] - day) for day in sudden_drifts(run) if day <= row["time"]]
-            numbers = (row[name] for name in ("time", "logloss", "calibration", "rate"))
-            found.append(Alarm(row["learner"], row["arm"], *numbers, round(since[-1], 4) if since else None))
+            read = {name: row[name] for name in Alarm._fields if name in row}
+            found.append(Alarm(**read, hours_after_drift=round(since[-1], 4) if since else None))
     return sorted(found, key=lambda alarm: alarm.time)
 
 

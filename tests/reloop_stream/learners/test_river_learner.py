@@ -33,11 +33,10 @@ def learner(model: str = "fm", fields: list[FieldConfig] = FIELDS, **settings: A
 
 def batch(n: int = 40, seed: int = 0, **columns: Any) -> Any:
     rng = np.random.default_rng(seed)
-    offsets = np.concatenate(([0], np.cumsum(rng.integers(0, 3, n))))
     features = {
         "user": rng.integers(0, 60, n),
         "item": rng.integers(0, 60, n),
-        "tags": ListColumn(rng.integers(0, 9, int(offsets[-1])), offsets),
+        "tags": ListColumn(rng.integers(0, 9, 2 * n), np.arange(0, 2 * n + 1, 2)),
         "price": rng.uniform(0, 1, n),
     }
     return examples(n, seed, **{"features": features, **columns})
