@@ -171,7 +171,8 @@ def errs_more_by_group(p: Values, p_last: Values, y: Values, has_last: np.ndarra
     group: int [n] from 0. Rows without a last prediction do not count. With a group a row this is the item's own error.
     A group that the end of a batch cuts counts by its parts.
 
-    >>> errs_more_by_group(np.array([0.3, 0.3]), np.array([0.4, 0.1]), np.array([1, 0]), np.array([True, True]), np.zeros(2, int))
+    >>> p, p_last, y = np.array([0.3, 0.3]), np.array([0.4, 0.1]), np.array([1, 0])  # err .7 .3, err_last .6 .1
+    >>> errs_more_by_group(p, p_last, y, np.array([True, True]), group=np.array([0, 0]))
     array([ True,  True])
     """
     gap = np.where(has_last, np.abs(p - y) - np.abs(p_last - y), 0.0)

@@ -40,6 +40,7 @@ __all__ = [
     "WindowUpdater",
     "crosses",
     "make_updater",
+    "publish_every_ms",
 ]
 
 HOUR_MS = 3_600_000
@@ -63,6 +64,16 @@ def crosses(previous_ms: int, watermark_ms: int, every_ms: int) -> bool:
     (True, False)
     """
     return watermark_ms // every_ms > previous_ms // every_ms
+
+
+def publish_every_ms(config: LearnerConfig) -> int:
+    """How often a learner publishes: as told; else after each retraining where that alone changes it; else hourly."""
+    updating, hours = config.updating, 1.0
+    if config.publish_every_hours is not None:
+        hours = config.publish_every_hours
+    elif isinstance(updating, WindowConfig | FineTuneConfig) and config.memory is None:
+        hours = updating.every_hours
+    return round(hours * HOUR_MS)
 
 
 class Updater(Protocol):
@@ -104,7 +115,8 @@ def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater
         return WindowUpdater(updating, learner, seed, columns)
     if isinstance(updating, FineTuneConfig):
         same = {"every_hours", "passes", "batch_size", "shuffle"}
-        window = WindowConfig(mode="window", days=updating.every_hours / 24, **updating.model_dump(include=same))
+        days = 2 * updating.every_hours / 24  # the first interval is longer than the others by up to a tick
+        window = WindowConfig(mode="window", days=days, **updating.model_dump(include=same))
         return WindowUpdater(window, learner, seed, columns, once=True)
     if isinstance(updating, ReplayConfig):
         return ReplayUpdater(updating, learner, seed, columns)
@@ -240,7 +252,8 @@ class WindowUpdater:
     A retraining at watermark w sees the labels of (w - days, w]. Between two of them the learner stays as it is.
 
     columns: of the exposures, those that the loss groups rows by.
-    once: warm fine-tuning. A retraining sees only what came after the last one: the rows that it learnt are forgotten.
+    once: warm fine-tuning. A retraining sees all that came after the last one, and forgets what it has learnt; `days` is
+        then how far back at most that lies.
     """
 
     def __init__(
@@ -272,7 +285,8 @@ class WindowUpdater:
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
         previous_ms, self._watermark_ms = self._watermark_ms, watermark_ms
-        self._forget(watermark_ms - self.memory_ms)
+        if not self._once:
+            self._forget(watermark_ms - self.memory_ms)
         if previous_ms is None or not crosses(previous_ms, watermark_ms, self._every_ms):
             return False
         self.retrain()

@@ -12,10 +12,11 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import FieldConfig, FineTuneConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import FieldConfig
 from reloop_stream.join import Join
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.monitor import MonitoredUpdater, Reading
+from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
@@ -25,7 +26,7 @@ from simulator.scenario import Scenario, ScenarioError, parse_scenario
 from simulator.slates import is_random_request
 from simulator.tally import DayOfArm, Tally
 
-__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server", "publish_every_ms"]
+__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server"]
 
 HOUR_MS = 3_600_000
 
@@ -67,16 +68,6 @@ class Place:
 
     def checkpoint(self, stage: str, kind: str, name: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
-
-
-def publish_every_ms(config: LearnerConfig) -> int:
-    """How often a learner publishes: as told; else after each retraining where that alone changes it; else hourly."""
-    updating, hours = config.updating, 1.0
-    if config.publish_every_hours is not None:
-        hours = config.publish_every_hours
-    elif isinstance(updating, WindowConfig | FineTuneConfig) and config.memory is None:
-        hours = updating.every_hours
-    return round(hours * HOUR_MS)
 
 
 class Lab:
@@ -180,7 +171,6 @@ class Lab:
     def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
         """The role's worker, at its beginning."""
         from reloop_stream.learners import make_learner
-        from reloop_stream.updating import make_updater
 
         arms = self.scenario.arms
         loss, updating = arms[role.loss_of].learner.loss, arms[role.updating_of].learner.updating

@@ -36,39 +36,61 @@ MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's snap
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _bucket(left, right, first, bits):  # type: ignore[no-untyped-def]
-    """The bucket of a row whose projections are left + right, in the array of the projections from `first` on."""
+def _project(representation, planes, out):  # type: ignore[no-untyped-def]
+    """out [n, arrays · bits] = representation [n, r] · planes. By hand: BLAS may use threads, and sum a row in another
+    order when it stands among others."""
+    out[:] = 0.0
+    for i in range(len(representation)):
+        for j in range(len(planes)):
+            value = representation[i, j]
+            for k in range(planes.shape[1]):
+                out[i, k] += value * planes[j, k]
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _sign(left, right, signs):  # type: ignore[no-untyped-def]
+    """Into signs [arrays · bits]: 1 where left + right is above 0, else 0. A loop of its own, which vectorises."""
+    for i in range(len(signs)):
+        signs[i] = 1 if left[i] + right[i] > 0.0 else 0
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _bucket(signs, array, bits):  # type: ignore[no-untyped-def]
     code = 0
-    for bit in range(first, first + bits):
-        code = 2 * code + (left[bit] + right[bit] > 0.0)
+    for i in range(array * bits, (array + 1) * bits):
+        code = 2 * code + signs[i]
     return code
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _write(sums, projections, nothing, label, base, bits):  # type: ignore[no-untyped-def]
+def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[no-untyped-def]
+    nothing, signs = np.zeros(projections.shape[1]), np.empty(projections.shape[1], dtype=np.int64)
     for i in range(len(projections)):
+        _sign(projections[i], nothing, signs)
         for array in range(sums.shape[0]):
-            bucket = sums[array, _bucket(projections[i], nothing, array * bits, bits)]
-            bucket[0] += 1.0
-            bucket[1] += label[i]
-            bucket[2] += base[i]
+            bucket = _bucket(signs, array, bits)
+            count, labels, bases = sums[array, bucket]
+            count, labels, bases = count + 1.0, labels + label[i], bases + base[i]
+            sums[array, bucket, 0], sums[array, bucket, 1], sums[array, bucket, 2] = count, labels, bases
+            means[array, bucket] = (labels - (1.0 - gamma) * bases) / count
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _correct(sums, lefts, rights, candidates, base, bits, weight, gamma, out):  # type: ignore[no-untyped-def]
+def _correct(means, lefts, rights, candidates, base, bits, weight, gamma, out):  # type: ignore[no-untyped-def]
     """out [R, K]: base [R, K] corrected, for rows whose projections are lefts [R] plus those rights that candidates
     [R, K] name."""
+    signs = np.empty(lefts.shape[1], dtype=np.int64)
     for r in range(candidates.shape[0]):
         for k in range(candidates.shape[1]):
-            p = base[r, k]
-            error, found = 0.0, 0
-            for array in range(sums.shape[0]):
-                bucket = sums[array, _bucket(lefts[r], rights[candidates[r, k]], array * bits, bits)]
-                if bucket[0] > 0.0:
+            _sign(lefts[r], rights[candidates[r, k]], signs)
+            p, total, found = base[r, k], 0.0, 0
+            for array in range(means.shape[0]):
+                mean = means[array, _bucket(signs, array, bits)]
+                if mean == mean:
+                    total += mean
                     found += 1
-                    error += (bucket[1] - (1.0 - gamma) * bucket[2]) / bucket[0] - gamma * p
             if found:
-                p = min(max(p + weight * error / found, 0.0), 1.0)
+                p = min(max(p + weight * (total / found - gamma * p), 0.0), 1.0)
             out[r, k] = p
 
 
@@ -87,16 +109,24 @@ class ErrorMemory:
     def __init__(self, config: MemoryConfig, seed: int) -> None:
         self.config = config
         self.sums = np.zeros((config.arrays, 1 << config.bits, 3))
+        self._means = np.full((config.arrays, 1 << config.bits), np.nan)  # ȳ - (1 - γ)·p̄ of each bucket, NaN if empty
         self.seed = seed
         self._planes = np.zeros((0, config.arrays * config.bits))
 
     def copy(self) -> ErrorMemory:
         other = ErrorMemory(self.config, self.seed)
-        other.sums[:] = self.sums
+        other.sums[:], other._means[:] = self.sums, self._means
         return other
 
+    def fill(self, sums: np.ndarray) -> None:
+        """Hold these sums. Raises ValueError where they are of another shape."""
+        self.sums[:] = sums
+        count, label, base = np.moveaxis(sums, 2, 0)
+        self._means[:] = np.nan
+        np.divide(label - (1.0 - self.config.gamma) * base, count, out=self._means, where=count > 0)
+
     def clear(self) -> None:
-        self.sums[:] = 0.0
+        self.sums[:], self._means[:] = 0.0, np.nan
 
     def _project(self, representation: np.ndarray) -> np.ndarray:
         """float64 [n, arrays · bits]."""
@@ -104,13 +134,15 @@ class ErrorMemory:
         if len(self._planes) != width:
             shape = (width, self.config.arrays * self.config.bits)
             self._planes = np.random.default_rng((self.seed, width)).standard_normal(shape)
-        return np.asarray(representation.astype(np.float64) @ self._planes)
+        out = np.empty((len(representation), self._planes.shape[1]))
+        _project(representation, self._planes, out)
+        return out
 
     def write(self, representation: np.ndarray, label: np.ndarray, base: np.ndarray) -> None:
         """Take in examples: representation float32 [n, r], label 0 or 1 [n], the base model's predictions [n]."""
         projections = self._project(representation)
-        nothing = np.zeros(projections.shape[1])
-        _write(self.sums, projections, nothing, label.astype(np.float64), base, self.config.bits)
+        y = label.astype(np.float64)
+        _write(self.sums, self._means, projections, y, base, self.config.bits, self.config.gamma)
 
     def correct(self, representation: np.ndarray, base: np.ndarray) -> np.ndarray:
         """The base model's predictions of rows, corrected: float64 [n]."""
@@ -132,7 +164,7 @@ class ErrorMemory:
     def _corrected(self, lefts: np.ndarray, rights: np.ndarray, candidates: np.ndarray, base: np.ndarray) -> np.ndarray:
         out = np.empty(base.shape)
         config = self.config
-        _correct(self.sums, lefts, rights, candidates, base, config.bits, config.weight, config.gamma, out)
+        _correct(self._means, lefts, rights, candidates, base, config.bits, config.weight, config.gamma, out)
         return out
 
 
@@ -163,7 +195,7 @@ class RememberingModel:
         own = [name for name in item_features if name not in request_features]
         first_item = np.zeros(len(candidates), dtype=np.int64)
         requests = {**request_features, **{name: take_column(item_features[name], first_item) for name in own}}
-        first_request = np.zeros(len(item_features[own[0]]), dtype=np.int64)
+        first_request = np.zeros(len(next(iter(item_features.values()))), dtype=np.int64)
         items = {name: take_column(column, first_request) for name, column in request_features.items()}
         items |= {name: item_features[name] for name in own}
         represent = self._base.represent
@@ -181,7 +213,7 @@ class RememberingModel:
         """thaw: reads the base model. Raises SnapshotError where this is no memory's snapshot."""
         try:
             memory = ErrorMemory(MemoryConfig.model_validate(meta["config"]), meta["seed"])
-            memory.sums[:] = arrays["sums"]
+            memory.fill(arrays["sums"])
             return cls(thaw(arrays["base"].tobytes()), memory, meta["version"])
         except (KeyError, ValueError) as error:
             raise SnapshotError(f"snapshot: holds no error memory ({error})") from None
@@ -270,4 +302,4 @@ class RememberingLearner(LearnerWrapper):
         self._memory.clear()
         if sums is not None and base is not None and sums.shape == self._memory.sums.shape:
             self._base = self._thaw(base.tobytes())
-            self._memory.sums[:] = sums
+            self._memory.fill(sums)

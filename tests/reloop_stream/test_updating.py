@@ -12,7 +12,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.learners.base import WithoutMemory
-from reloop_stream.updating import Updater, WindowUpdater, make_updater
+from reloop_stream.updating import Updater, WindowUpdater, make_updater, publish_every_ms
 from tests.batches import HOUR_MS, examples
 
 DAY_MS = 24 * HOUR_MS
@@ -90,6 +90,29 @@ def test_fine_tuning_learns_what_came_since_the_last_time_and_nothing_twice() ->
     assert one.end_tick(2, 2 * DAY_MS)
     assert diary.learnt == [[1, 2], [3], [1, 2], [3], [4], [4]]
     assert diary.told == [[1, 2], [3], "retrained", [4], "retrained"]  # never "reset": from the last weights
+
+
+@pytest.mark.parametrize("every_hours", [1, 5, 7.5, 24])
+@pytest.mark.parametrize("stopped_at", [None, 3, 8])
+def test_fine_tuning_learns_each_row_once_though_ticks_do_not_divide_its_interval(
+    every_hours: float, stopped_at: int | None
+) -> None:
+    one, diary = updater({"mode": "fine_tune", "every_hours": every_hours})
+    log = [rows(tick, label_ms=2 * tick * HOUR_MS) for tick in range(24)]
+    learnt: list[int] = []
+    for tick, row in enumerate(log):
+        one.learn(row, None)
+        one.end_tick(tick, 2 * (tick + 1) * HOUR_MS)
+        if tick == stopped_at:
+            learnt = [number for batch in diary.learnt for number in batch]
+            state = one.state()
+            one, diary = updater({"mode": "fine_tune", "every_hours": every_hours})
+            one.restore(*state)
+            for old in log[: tick + 1]:
+                if old.label_time_ms[0] >= 2 * (tick + 1) * HOUR_MS - one.memory_ms:
+                    one.refill(old, None)
+    learnt += [number for batch in diary.learnt for number in batch]
+    assert learnt == list(range(len(learnt))) and len(learnt) > 15
 
 
 def test_an_alarm_may_retrain_between_two_intervals() -> None:
@@ -185,6 +208,22 @@ def test_what_is_kept_of_old_rows_is_what_the_loss_looks_at(
     was, now = whole.exposures, diary.columns.exposures
     found = {name for name in names if np.array_equal(getattr(was, name), getattr(now, name))}
     assert found == kept | {"pctr", "model_version"}
+
+
+@pytest.mark.parametrize(
+    "settings, hours",
+    [
+        ({}, 1),
+        ({"updating": {"mode": "none"}}, 1),
+        ({"updating": {"mode": "window", "every_hours": 6}}, 6),
+        ({"updating": {"mode": "fine_tune"}}, 24),
+        ({"updating": {"mode": "fine_tune"}, "memory": {}}, 1),  # what is remembered changes it in between
+        ({"updating": {"mode": "window"}, "publish_every_hours": 2}, 2),
+    ],
+    ids=str,
+)
+def test_versions_come_as_often_as_a_learner_changes(settings: dict[str, Any], hours: float) -> None:
+    assert publish_every_ms(LearnerConfig.model_validate(settings)) == hours * HOUR_MS
 
 
 def sigmoid(z: float) -> float:

@@ -24,6 +24,9 @@ MONITOR = (
     "learner.monitor={detector: page_hinkley, block: 20, delta: 0.001, threshold: 0.05, rolling: 100, "
     "action: raise_rate, raise_by: 2, raise_hours: 4}"
 )
+REPLAY = "learner.updating={mode: replay, batch_size: 64, capacity: 300, replayed: 30}"
+RELOOP_BY_SESSION = "arms.1.learner.loss={name: reloop, level: session}"
+MEMORY = "learner.memory={bits: 4}"
 DISTILL = "arms.1.learner.loss={name: distillation}"
 
 # knob → (settings of the base run, the change).
@@ -123,6 +126,8 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "learner.loss.alpha": ([], "arms.1.learner.loss.alpha=0.9"),
     "learner.loss.p_last": ([], "arms.1.learner.loss.p_last=last_version"),
     "learner.loss.scale": ([], "arms.1.learner.loss.scale=0.3"),
+    "learner.loss.level": ([], "arms.1.learner.loss.level=list"),
+    "learner.loss.session_minutes": ([RELOOP_BY_SESSION], "arms.1.learner.loss.session_minutes=1200"),
     "learner.updating.mode": ([], WINDOW),
     "learner.updating.batch_size": ([], "learner.updating.batch_size=30"),
     "learner.updating.days": ([WINDOW], "learner.updating.days=0.3"),
@@ -138,6 +143,13 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "learner.monitor.action": ([MONITOR], "learner.monitor.action=none"),
     "learner.monitor.raise_by": ([MONITOR], "learner.monitor.raise_by=5"),
     "learner.monitor.raise_hours": ([MONITOR], "learner.monitor.raise_hours=8"),
+    "learner.updating.capacity": ([REPLAY], "learner.updating.capacity=100"),
+    "learner.updating.replayed": ([REPLAY], "learner.updating.replayed=60"),
+    "learner.memory.arrays": ([MEMORY], "learner.memory.arrays=1"),
+    "learner.memory.bits": ([MEMORY], "learner.memory.bits=2"),
+    "learner.memory.weight": ([MEMORY], "learner.memory.weight=0.9"),
+    "learner.memory.gamma": ([MEMORY], "learner.memory.gamma=0"),
+    "learner.memory.base_every_hours": ([MEMORY], "learner.memory.base_every_hours=8"),
     "learner.publish_every_hours": ([], "learner.publish_every_hours=12"),
     "arms.name": ([], "arms.1.name=other"),
     "arms.share": (
@@ -149,6 +161,8 @@ KNOBS: dict[str, tuple[list[str], str]] = {
 ELSEWHERE = {
     "name": "names the run folder, and is part of the assignment's hash: test_the_name_is_part_of_the_assignment",
     "checkpoint_every_hours": "must not change a result: test_kill_9_and_resume_equals_the_uninterrupted_run",
+    "plugins": "test_a_loss_of_one_s_own_is_an_arm",
+    "learner.loss.options": "test_a_loss_of_one_s_own_is_an_arm",
     "log.url": "must not change a result: test_kafka_and_the_embedded_log_give_the_same_run",
     "log.encoding": "test_the_log_s_knobs_change_what_is_written",
     "log.retention": "test_the_log_s_knobs_change_what_is_written",

@@ -81,3 +81,17 @@ def test_unequal_shares_on_own_data_and_a_missing_a_a_period_are_warned_of() -> 
     changes = ["arms.0.share=0.8", "arms.1.share=0.2", "phases.aa_days=0"]
     warnings = parse_scenario(apply_overrides(BASE, changes)).warnings()
     assert "confounded with its method" in warnings[0] and "no A/A period" in warnings[1]
+
+
+def test_what_late_labels_make_misleading_is_warned_of() -> None:
+    def warnings(*changes: str) -> str:
+        return "\n".join(parse_scenario(apply_overrides(BASE, changes)).warnings())
+
+    late = "join.emit=at_once"
+    for name in ("fnw", "fnc"):
+        corrected = f"arms.1.learner.loss={{name: {name}}}"
+        assert f"arm reloop: loss {name} corrects for clicks that are shown twice" in warnings(corrected)
+        assert warnings(corrected, late) == ""
+    assert "holds each click as a negative too" in warnings("arms.1.learner.memory={}", late)
+    assert warnings("arms.1.learner.memory={}") == ""
+    assert "the control control never learns" in warnings("arms.0.learner.updating={mode: none}")

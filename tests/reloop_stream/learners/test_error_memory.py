@@ -152,7 +152,8 @@ def test_without_learning_the_base_stays_and_with_a_window_each_retraining_moves
 
 @pytest.mark.parametrize("published", [0, 1, 2])
 def test_a_restored_memory_goes_on_as_if_it_had_never_stopped(published: int) -> None:
-    one = learner({**MEMORY, "base_every_hours": 3})
+    settings = {**MEMORY, "gamma": 0.3, "base_every_hours": 3}
+    one = learner(settings)
     hours = itertools.count()
     for number in range(3):
         data = at_hour(batch(seed=number), next(hours))
@@ -162,7 +163,7 @@ def test_a_restored_memory_goes_on_as_if_it_had_never_stopped(published: int) ->
             one.publish()
     if published == 2:
         one.retrained()
-    other = learner({**MEMORY, "base_every_hours": 3})
+    other = learner(settings)
     other.restore(one.snapshot())
     features = batch(20, seed=30).exposures.features
     for number in range(4, 9):

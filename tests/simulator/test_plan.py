@@ -1,0 +1,55 @@
+"""Which learners a run has: who forks from the control, and whose own learner trains beside it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from simulator.experiment import Calendar
+from simulator.plan import CONTROL, Learning, plan_stages
+from simulator.scenario import parse_scenario
+from tests.conftest import TINY
+
+HOUR_MS = 3_600_000
+
+
+def learners(treatment: dict[str, Any]) -> tuple[list[Learning], Learning]:
+    """The learners of A/A, and the treatment's in A/B."""
+    raw = yaml.safe_load(TINY)
+    raw["arms"][1]["learner"] = treatment
+    calendar = Calendar.regular(
+        start_ms=0, tick_ms=HOUR_MS, day_ms=24 * HOUR_MS, days={"warmup": 1, "aa": 1, "ab": 1}, attribution_ms=0
+    )
+    before, after = plan_stages(parse_scenario(raw), calendar)
+    return list(before.learning), after.learning[1]
+
+
+@pytest.mark.parametrize(
+    "treatment",
+    [
+        {"updating": {"mode": "none"}},
+        {"updating": {"mode": "none"}, "memory": {}},
+        {"memory": {"bits": 4}},
+        {"loss": {"name": "fnc"}},
+        {"loss": {"name": "reloop", "level": "session"}},
+    ],
+    ids=str,
+)
+def test_an_arm_that_needs_no_more_than_the_control_s_weights_forks_from_it(treatment: dict[str, Any]) -> None:
+    before, own = learners(treatment)
+    assert [role.name for role in before] == [CONTROL] and own.fork_of == CONTROL
+
+
+@pytest.mark.parametrize("updating", [{"mode": "window"}, {"mode": "fine_tune"}, {"mode": "replay"}], ids=str)
+def test_another_way_of_updating_trains_beside_the_control_by_its_own_way(updating: dict[str, Any]) -> None:
+    before, own = learners({"updating": updating})
+    assert own.fork_of == own.name == before[1].name
+    assert (before[1].config_of, before[1].loss_of, before[1].updating_of) == (1, 0, 1)
+
+
+def test_another_model_that_never_learns_is_trained_by_the_control_s_way_until_a_b() -> None:
+    before, own = learners({"model": {"name": "lr"}, "updating": {"mode": "none"}})
+    assert (before[1].name, before[1].updating_of) == (own.name, 0)
+    assert (own.fork_of, own.updating_of) == (own.name, 1)
