@@ -216,8 +216,9 @@ class Lab:
         calendar, day = self.calendar, self.calendar.day_of_tick(reading.tick)
         begins, ends = calendar.day_bounds_ms[day : day + 2].tolist()
         place = {"learner": role.name, "arm": self.names[role.config_of], "day": day}
-        place["time"] = day + (reading.watermark_ms - begins) / (ends - begins)
-        row = {**place, **reading._asdict(), "alarm": int(reading.alarm)}
+        # Closing ticks, which may take long in a replay, count as the end of the last day.
+        time = day + min(1.0, (reading.watermark_ms - begins) / (ends - begins))
+        row = {**place, "time": time, **reading._asdict(), "alarm": int(reading.alarm)}
         self._readings.setdefault(role.name, []).append(row)
 
     def write_readings(self, learner: str) -> None:

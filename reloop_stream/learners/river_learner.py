@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -23,6 +22,8 @@ from reloop_stream.snapshot import SnapshotError, pack, unpack
 __all__ = ["RiverLearner", "RiverModel"]
 
 WEIGHTS = "weights."
+VOCABULARY = "vocabulary."
+LAST = "last."
 NUMBER = -1  # numbers are keyed by -1 - their place, categories by their row of the encoder
 
 
@@ -103,7 +104,7 @@ class _Weights:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        get = {name.removeprefix(WEIGHTS): array for name, array in arrays.items() if name.startswith(WEIGHTS)}
+        get = _part(WEIGHTS, arrays)
         try:
             first = dict(zip(get["keys"].tolist(), get["first"].tolist(), strict=True))
             vectors = dict(zip(get["vector_keys"].tolist(), get["vectors"].copy(), strict=True))
@@ -153,17 +154,22 @@ class RiverModel:
         all_numbers = [field.name for field in self._encoder.numbers]
         present = [i for i, name in enumerate(all_numbers) if name in names]
         rows = _rows(self._encoder, self._encoder.encode_some(features, list(names)))
-        if present != list(
-            range(len(present))
-        ):  # the encoder numbers what it was given: give back the model's own keys
+        if present != list(range(len(present))):
+            # The encoder numbers what it was given: give back the model's own keys.
             rows = [
                 {NUMBER - present[NUMBER - key] if key < 0 else key: value for key, value in row.items()}
                 for row in rows
             ]
         return self._weights.parts(rows)
 
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """What `from_snapshot` takes."""
+        vocabulary, values = self._encoder.state()
+        meta = {"kind": "river", "name": self.name, "version": self.version, "vocabulary": vocabulary}
+        return meta, self._weights.arrays() | {VOCABULARY + name: array for name, array in values.items()}
+
     def to_bytes(self) -> bytes:
-        return pack({"kind": "river", "name": self.name, "version": self.version}, self._weights.arrays())
+        return pack(*self.state())
 
     @classmethod
     def from_snapshot(
@@ -176,11 +182,20 @@ class RiverModel:
         """Raises SnapshotError where the snapshot is another model's."""
         if meta.get("kind") != "river":
             raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a river model")
-        return cls(meta["name"], meta["version"], Encoder(fields), _Weights.from_arrays(arrays))
+        encoder = Encoder(fields)
+        encoder.restore(meta["vocabulary"], _part(VOCABULARY, arrays))
+        return cls(meta["name"], meta["version"], encoder, _Weights.from_arrays(arrays))
+
+
+def _part(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 class RiverLearner(WithoutMemory):
-    """river's LogisticRegression (lr) or FMClassifier (fm), one example after the other."""
+    """river's logistic regression (lr) or factorization machine (fm), one example after the other.
+
+    The estimators are those of `reloop_stream.river`. They are given the target and weight of any loss, not p_last.
+    """
 
     def __init__(
         self, config: LearnerConfig, fields: Sequence[FieldConfig], *, name: str, seed: int, base_rate: float
@@ -188,6 +203,7 @@ class RiverLearner(WithoutMemory):
         self.name = name
         self.version = 0
         self.encoder = Encoder(fields)
+        self._fields = list(fields)
         self._config = config
         self._seed = seed
         self._bias = math.log(base_rate / (1 - base_rate))
@@ -229,11 +245,15 @@ class RiverLearner(WithoutMemory):
         vectors = {int(k): np.array(v, dtype=np.float64) for k, v in model.latents.items()}
         return _Weights(float(model.intercept), first, vectors, self._config.model.embedding)
 
+    def _now(self) -> RiverModel:
+        return RiverModel(self.name, self.version, self.encoder.frozen(), self._weights())
+
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
-        return RiverModel(self.name, self.version, self.encoder, self._weights()).predict(features)
+        return self._now().predict(features)
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
         loss, features = self._config.loss, examples.exposures.features
+        self.encoder.learn_values(features)
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         group = groups_of(loss, examples)
         rows = _rows(self.encoder, self.encoder.encode(features))
@@ -253,7 +273,7 @@ class RiverLearner(WithoutMemory):
 
     def publish(self) -> RiverModel:
         self.version += 1
-        self._last = RiverModel(self.name, self.version, self.encoder, self._weights())
+        self._last = self._now()
         return self._last
 
     def reset(self) -> None:
@@ -272,16 +292,17 @@ class RiverLearner(WithoutMemory):
         return self._model.optimizer if self._config.model.name == "lr" else self._model.weight_optimizer
 
     def snapshot(self) -> bytes:
-        arrays = self._weights().arrays()
+        meta, arrays = self._now().state()
         for name, state in self._optimizer_states().items():
             keys = sorted(state)
             arrays[f"optimizer.{name}.keys"] = np.array(keys, dtype=np.int64)
             arrays[f"optimizer.{name}.values"] = np.array([state[key] for key in keys], dtype=np.float64)
         if self._last is not None:
-            arrays |= {f"last.{name}": array for name, array in self._last._weights.arrays().items()}
+            meta["last"], last = self._last.state()
+            arrays |= {LAST + name: array for name, array in last.items()}
         calls = getattr(getattr(self._model, "latent_initializer", None), "calls", 0)
-        meta = {"kind": "river-learner", "model": self._config.model.name, "name": self.name, "version": self.version}
-        return pack({**meta, "calls": calls, "rate": self.rate}, arrays)
+        meta |= {"kind": "river-learner", "model": self._config.model.name, "calls": calls, "rate": self.rate}
+        return pack(meta, arrays)
 
     def restore(self, data: bytes) -> None:
         meta, arrays = unpack(data)
@@ -298,11 +319,11 @@ class RiverLearner(WithoutMemory):
             for key, vector in weights.vectors.items():
                 model.latents[key] = vector.copy()
         self._restore_optimizer(arrays)
+        self.encoder.restore(meta["vocabulary"], _part(VOCABULARY, arrays))
         self.version, self.rate = meta["version"], meta["rate"]
         self._last = None
-        last = {name.removeprefix("last."): array for name, array in arrays.items() if name.startswith("last.")}
-        if last:
-            self._last = RiverModel(self.name, self.version, self.encoder, copy.deepcopy(_Weights.from_arrays(last)))
+        if "last" in meta:
+            self._last = RiverModel.from_snapshot(meta["last"], _part(LAST, arrays), self._fields, self._config)
 
     def _restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
         optimizer = self._optimizer_of_weights()

@@ -29,6 +29,7 @@ DAILY = (
     "calibration",
 )
 USERS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
+MONITOR = ("learner", "arm", "tick", "day", "time", "auc", "logloss", "calibration", "estimate", "alarm", "rate")
 
 
 class ReadoutError(ValueError):
@@ -37,7 +38,8 @@ class ReadoutError(ValueError):
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet."""
+    """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
+    monitor: a row a learner and tick; None where no learner had a monitor."""
 
     path: Path
     config: dict[str, Any]
@@ -45,6 +47,7 @@ class Run:
     daily: pa.Table
     users: pa.Table | None
     truth: list[dict[str, Any]]
+    monitor: pa.Table | None = None
 
     @property
     def arms(self) -> list[str]:
@@ -76,7 +79,14 @@ def read_run(path: Path) -> Run:
     daily = _with_columns(daily_path, pq.read_table(daily_path), DAILY)
     users = _with_columns(users_path, pq.read_table(users_path), USERS) if users_path.exists() else None
     truth = pyarrow.csv.read_csv(truth_path).to_pylist() if truth_path.exists() else []
-    return Run(path, config, manifest, daily, users, truth)
+    monitor_path = path / "monitor.csv"
+    monitor = _with_columns(monitor_path, _read_monitor(monitor_path), MONITOR) if monitor_path.exists() else None
+    return Run(path, config, manifest, daily, users, truth, monitor)
+
+
+def _read_monitor(path: Path) -> pa.Table:
+    names = {"learner": pa.string(), "arm": pa.string()}  # an arm may be named 1
+    return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=names))
 
 
 def _text(path: Path) -> str:

@@ -19,6 +19,7 @@ CAPTIONS = {
     "uplift": "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period.",
     "estimators": "The same uplift by three estimators, beside the truth where the simulator knows it.",
     "quality": "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.",
+    "monitor": "Over the newest examples of each learner, tick by tick. Triangles are alarms, dotted lines sudden drifts.",
     "difference": "How much better or worse the treatment predicts than the control, on the same kind of users.",
 }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from simulator.readout import statistics
 from simulator.readout.folder import Run
 from simulator.readout.statistics import CONFIDENCE, Estimate
 
-__all__ = ["Day", "Results", "compute"]
+__all__ = ["Alarm", "Day", "Results", "compute"]
 
 ESTIMATORS = ("raw", "ab_minus_aa", "cuped")
 QUALITY = ("auc", "logloss", "ne", "calibration")
@@ -35,9 +35,29 @@ class Day:
     corrected: Estimate | None = None
 
 
+class Alarm(NamedTuple):
+    """A rise of a learner's log loss that its monitor found. time: in days since the beginning, at the end of the tick.
+    hours_after_drift: since the last sudden drift of the world; None before there was one. rate: of learning, after it."""
+
+    learner: str
+    arm: str
+    time: float
+    logloss: float | None
+    calibration: float | None
+    rate: float
+    hours_after_drift: float | None
+
+    @property
+    def moment(self) -> str:
+        """As day and time of day, days counted from 1."""
+        minutes = round(self.time * 24 * 60)
+        return f"day {minutes // 1440 + 1}, {minutes // 60 % 24}:{minutes % 60:02}"
+
+
 @dataclass(frozen=True)
 class Results:
-    """What a run says. uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift."""
+    """What a run says. uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift.
+    alarms: of drift, in order; None where no learner had a monitor."""
 
     run: Run
     days: list[Day]
@@ -47,6 +67,7 @@ class Results:
     quality: dict[str, dict[str, float]]
     ctr: dict[str, dict[str, float]]
     differences: dict[str, dict[str, Estimate]]  # of a replay: treatment → auc, logloss
+    alarms: list[Alarm] | None = None
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -69,6 +90,7 @@ class Results:
             "srm_p": self.srm_p,
             "quality": self.quality,
             "difference_of_quality": differences,
+            "alarms": None if self.alarms is None else [alarm._asdict() for alarm in self.alarms],
             "confidence_level": CONFIDENCE,
             "notes": self.notes,
         }
@@ -90,6 +112,9 @@ class Results:
             for kind, value in self.truth[arm].items():
                 if value is not None:
                     lines.append(f"  {'truth':<10} {value:+.2%} ({kind})")
+        for alarm in self.alarms or []:
+            drift = "" if alarm.hours_after_drift is None else f", {alarm.hours_after_drift:.4g} h after a sudden drift"
+            lines.append(f"drift alarm of {alarm.learner}: {alarm.moment}{drift}")
         lines += [f"note: {note}" for note in self.notes]
         lines += ["", f"report: {self.run.path / 'report.html'}"]
         return "\n".join(lines)
@@ -158,6 +183,7 @@ def compute(run: Run) -> Results:
         quality=_quality(run, rows),
         ctr=_ctr(run, rows),
         differences=_differences(run, rows) if run.is_replay else {},
+        alarms=_alarms(run),
         notes=_notes(run, rows, srm_p, uplift),
     )
 
@@ -250,6 +276,24 @@ def _differences(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, Es
             pair = [np.array([_number(of[day][name]) for day in days]) for of in (control, mine)]
             found[arm][name] = statistics.paired_days(*pair)
     return found
+
+
+def sudden_drifts(run: Run) -> list[float]:
+    """When the world changes at once, in days since the beginning."""
+    drifts = (run.config.get("world") or {}).get("drift") or []
+    return sorted({float(drift["day"]) for drift in drifts if drift["kind"] == "sudden"})
+
+
+def _alarms(run: Run) -> list[Alarm] | None:
+    if run.monitor is None:
+        return None
+    found = []
+    for row in run.monitor.to_pylist():
+        if row["alarm"]:
+            since = [24 * (row["time"] - day) for day in sudden_drifts(run) if day <= row["time"]]
+            read = {name: row[name] for name in Alarm._fields if name in row}
+            found.append(Alarm(**read, hours_after_drift=round(since[-1], 4) if since else None))
+    return sorted(found, key=lambda alarm: alarm.time)
 
 
 def _number(value: float | None) -> float:

@@ -131,6 +131,7 @@ def test_a_click_on_an_unknown_exposure_is_a_dead_letter_with_its_original_bytes
     assert letter.value == stray.value and b"424242" in letter.headers["dead-letter.reason"]
 
 
+ALARMED = {"detector": "page_hinkley", "block": 2, "delta": 0.001, "threshold": 0.05, "rolling": 50}
 WINDOW = {"mode": "window", "days": 0.1, "every_hours": 3}
 
 
@@ -147,6 +148,8 @@ WINDOW = {"mode": "window", "days": 0.1, "every_hours": 3}
         {"updating": {"batch_size": 16}, "memory": {"base_every_hours": 3}},
         {"updating": WINDOW, "memory": {}},
         {"updating": {"batch_size": 16}, "loss": {"name": "fnc"}, "memory": {}},
+        {"updating": {"batch_size": 16}, "monitor": ALARMED | {"action": "raise_rate", "raise_hours": 2}},
+        {"updating": WINDOW, "monitor": ALARMED | {"action": "retrain"}},
     ],
     ids=str,
 )
@@ -189,6 +192,24 @@ def test_versions_are_announced_when_they_are_due(stream: EventLog) -> None:
     assert [(s["version"], s["tick"], s["watermark_ms"]) for s in said] == [
         (1, 1, 2 * HOUR_MS), (2, 3, 4 * HOUR_MS), (3, 5, 6 * HOUR_MS),
     ]  # fmt: skip
+
+
+def test_a_monitor_s_newest_reading_is_told_with_the_metrics(stream: EventLog) -> None:
+    for tick in range(6):
+        write_tick(stream, tick)
+    plain, watched = worker(stream), worker(stream, config(monitor=ALARMED))
+    readings: list[Any] = []
+    watched.updater.on_reading = readings.append  # type: ignore[attr-defined]
+    for one in (plain, watched):
+        one.advance(5)
+        one.close()
+    told = [json.loads(record.value) for record in stream.reader({Partition("metrics", 0): 0}).poll(0.5)]
+    without, with_monitor = told[:3], told[3:]
+    assert [set(one) - set(without[0]) for one in with_monitor] == [
+        {"rolling_auc", "rolling_logloss", "rolling_calibration", "drift_estimate", "alarms", "rate"}
+    ] * 3
+    assert [one["rolling_logloss"] for one in with_monitor] == [readings[tick].logloss for tick in (1, 3, 5)]
+    assert with_monitor[-1]["alarms"] == sum(reading.alarm for reading in readings) > 0
 
 
 def rows_of(seed: int, at_ms: int) -> ExampleBatch:

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from simulator.folder import RunFolder
+from simulator.folder import MONITOR_COLUMNS, RunFolder
 from simulator.scenario import parse_scenario
 from simulator.tally import DAILY_COLUMNS
 from tests.conftest import TINY
@@ -60,3 +60,29 @@ def test_days_that_only_their_files_tell_of_are_in_the_daily_table(tmp_path: Pat
 def test_before_the_first_day_there_is_no_daily_table(tmp_path: Path) -> None:
     folder_with(tmp_path / "new", [], []).write_daily(ARMS)
     assert not (tmp_path / "new" / "daily.csv").exists()
+
+
+def readings(learner: str, ticks: range) -> list[dict[str, Any]]:
+    same = dict.fromkeys(MONITOR_COLUMNS, 0.5)
+    return [same | {"learner": learner, "arm": "control", "tick": tick, "auc": math.nan} for tick in ticks]
+
+
+def test_readings_are_in_the_monitor_s_table_once_whatever_was_worked_through_again(tmp_path: Path) -> None:
+    whole, killed = (folder_with(tmp_path / name, [], []) for name in ("whole", "killed"))
+    for learner in ("control-learner", "control"):
+        first = 0 if learner == "control-learner" else 9
+        whole.write_readings(readings(learner, range(first, first + 9)))
+        for ticks in (range(first, first + 4), range(first + 4, first + 7), range(first + 4, first + 9)):
+            killed.write_readings(readings(learner, ticks))
+    for folder in (whole, killed):
+        folder.write_monitor(ARMS)
+    table = (tmp_path / "whole" / "monitor.csv").read_text()
+    assert table == (tmp_path / "killed" / "monitor.csv").read_text()
+    found = pd.read_csv(tmp_path / "whole" / "monitor.csv")
+    assert found["tick"].tolist() == list(range(18)) and found["auc"].isna().all()
+    assert found["learner"].tolist() == ["control-learner"] * 9 + ["control"] * 9
+
+
+def test_without_readings_there_is_no_monitor_s_table(tmp_path: Path) -> None:
+    folder_with(tmp_path / "new", [], []).write_monitor(ARMS)
+    assert not (tmp_path / "new" / "monitor.csv").exists()

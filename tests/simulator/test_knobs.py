@@ -21,6 +21,10 @@ CASCADE = "world.choice.looking={examination: cascade}"
 SUDDEN = "{kind: sudden, target: taste, magnitude: 0.9, day: 1}"
 SOFTMAX = "serving.policy={name: softmax}"
 FTRL = ["learner.kind=linear", "learner.model.name=lr", "learner.optimizer={name: ftrl}"]
+MONITOR = (
+    "learner.monitor={detector: page_hinkley, block: 20, delta: 0.001, threshold: 0.05, rolling: 100, "
+    "action: raise_rate, raise_by: 2, raise_hours: 4}"
+)
 REPLAY = "learner.updating={mode: replay, batch_size: 64, capacity: 300, replayed: 30}"
 RELOOP_BY_SESSION = "arms.1.learner.loss={name: reloop, level: session}"
 MEMORY = "learner.memory={bits: 4}"
@@ -145,6 +149,14 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "learner.updating.passes": ([WINDOW], "learner.updating.passes=3"),
     "learner.updating.start": ([WINDOW], "learner.updating.start=cold"),
     "learner.updating.shuffle": ([WINDOW], "learner.updating.shuffle=true"),
+    "learner.monitor.rolling": ([MONITOR], "learner.monitor.rolling=50"),
+    "learner.monitor.detector": ([MONITOR], "learner.monitor.detector=adwin"),
+    "learner.monitor.block": ([MONITOR], "learner.monitor.block=30"),
+    "learner.monitor.delta": ([MONITOR], "learner.monitor.delta=0.2"),
+    "learner.monitor.threshold": ([MONITOR], "learner.monitor.threshold=3"),
+    "learner.monitor.action": ([MONITOR], "learner.monitor.action=none"),
+    "learner.monitor.raise_by": ([MONITOR], "learner.monitor.raise_by=5"),
+    "learner.monitor.raise_hours": ([MONITOR], "learner.monitor.raise_hours=8"),
     "learner.updating.capacity": ([REPLAY], "learner.updating.capacity=100"),
     "learner.updating.replayed": ([REPLAY], "learner.updating.replayed=60"),
     "learner.memory.arrays": ([MEMORY], "learner.memory.arrays=1"),
@@ -177,13 +189,14 @@ ELSEWHERE = {
 
 
 def fingerprint(folder: Path, *settings: str) -> str:
-    """What a run gave: its days, models and truth."""
+    """What a run gave: its days, models, truth, and what its monitors read."""
     logging.getLogger().handlers.clear()
     scenario = parse_scenario(apply_overrides(yaml.safe_load(TINY), settings))
     start_run(scenario, folder, command="test", workers=1, quiet=True)
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["counts"]["by_learner"]
     whole = [(folder / "daily.csv").read_text(), (folder / "truth.csv").read_text(), manifest["digests"], counts]
+    whole += [path.read_text() for path in folder.glob("monitor.csv")]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -85,7 +85,10 @@ def test_kill_9_and_resume_equals_the_uninterrupted_run(tiny: Path, tmp_path: Pa
         "incremental": "{mode: incremental, batch_size: 100}",
         "window": "{mode: window, days: 0.8, every_hours: 6}",
     }
-    settings = ("--set", f"learner.updating={updating[mode]}")
+    # Alarms without end, so that what they do is going on when the process dies.
+    action = {"incremental": "raise_rate", "window": "retrain"}[mode]
+    monitor = f"{{detector: page_hinkley, block: 20, delta: 0.001, threshold: 0.05, rolling: 100, action: {action}}}"
+    settings = ("--set", f"learner.updating={updating[mode]}", "--set", f"learner.monitor={monitor}")
     whole = run(tiny, tmp_path / "whole", *settings)
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "simulator", "run", tiny, "--out", out, "--workers", workers, "--quiet", *settings]
@@ -104,6 +107,8 @@ def test_kill_9_and_resume_equals_the_uninterrupted_run(tiny: Path, tmp_path: Pa
         process = subprocess.Popen([*map(str, command)], env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     assert process.wait(timeout=120) == 0
     assert outcome(out) == whole
+    readings = (tmp_path / "whole" / "monitor.csv").read_text()
+    assert (out / "monitor.csv").read_text() == readings and readings.count("\n") > 3 * 12
 
 
 def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(tiny: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from simulator.readout import ReadoutError, read_out
+from simulator.readout.results import Alarm
 from simulator.run import start_run
 from simulator.scenario import apply_overrides, parse_scenario
 from tests.conftest import TINY
@@ -116,3 +117,35 @@ def test_one_arm_has_no_uplift_and_still_a_report(tmp_path: Path) -> None:
     start_run(parse_scenario(raw), out, command="", workers=1, quiet=True)
     results = read_out(out)
     assert results.uplift == {} and (out / "report.html").exists() and "CTR by day and arm" in results.render()
+
+
+def test_alarms_are_in_results_plot_and_report(tmp_path: Path) -> None:
+    raw: dict[str, Any] = yaml.safe_load(TINY)
+    raw["world"]["drift"] = [{"kind": "sudden", "target": "base_rate", "magnitude": 3, "day": 2.5}]
+    raw["learner"]["monitor"] = {"detector": "page_hinkley", "block": 20, "delta": 0.02, "threshold": 1, "rolling": 200}
+    raw["arms"][0]["name"] = "1"  # a name that looks like a number stays a name
+    out = tmp_path / "run"
+    start_run(parse_scenario(raw), out, command="test", workers=1, quiet=True)
+    results = read_out(out)
+    found = json.loads((out / "results.json").read_text())["alarms"]
+    after = [alarm for alarm in found if alarm["hours_after_drift"] is not None]
+    assert {alarm["learner"] for alarm in after} == {"1", "reloop"} == {alarm["arm"] for alarm in after}
+    for alarm in after:
+        assert alarm["hours_after_drift"] == pytest.approx(24 * (alarm["time"] - 2.5)) and alarm["time"] > 2.5
+    assert (out / "plots" / "monitor.png").read_bytes()[:4] == b"\x89PNG"
+    page, said = (out / "report.html").read_text(), results.render()
+    assert "Alarms of drift" in page and f"{after[0]['hours_after_drift']:.1f} h" in page
+    assert "drift alarm of reloop: day 3, " in said and "h after a sudden drift" in said
+
+
+def test_a_run_without_monitors_says_nothing_of_alarms(finished: Path, tmp_path: Path) -> None:
+    out = copy_of(finished, tmp_path / "run")
+    read_out(out)
+    assert json.loads((out / "results.json").read_text())["alarms"] is None
+    assert "Alarms of drift" not in (out / "report.html").read_text()
+    assert not (out / "monitor.csv").exists() and not (out / "plots" / "monitor.svg").exists()
+
+
+def test_the_moment_of_an_alarm_is_a_day_and_a_time_of_day() -> None:
+    alarm = Alarm("x", "x", 6 + 13.5 / 24, None, None, 1.0, None)
+    assert alarm.moment == "day 7, 13:30"

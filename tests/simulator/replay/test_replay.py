@@ -187,9 +187,11 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
     outcomes = []
     for workers in (1, 2):
         out = tmp_path / f"run{workers}"
-        start_run(scenario(data), out, command="", workers=workers, quiet=True)
+        watched = {"updating": {"batch_size": 32}, "monitor": {"block": 10}}
+        start_run(scenario(data, learner=watched), out, command="", workers=workers, quiet=True)
         manifest = json.loads((out / "manifest.json").read_text())
-        outcomes.append(((out / "daily.csv").read_text(), manifest["digests"]))
+        readings = (out / "monitor.csv").read_text()
+        outcomes.append(((out / "daily.csv").read_text(), readings, manifest["digests"]))
     assert outcomes[0] == outcomes[1]
     daily = pd.read_csv(out / "daily.csv")
     assert daily["exposures"].sum() == N and daily["clicks"].sum() == log_of()["bought"].sum()
@@ -199,6 +201,8 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
     assert found["uplift"]["reloop"]["cuped"] is None and found["truth"]["reloop"]["experiment"] is None
     assert found["difference_of_quality"]["reloop"]["logloss"]["relative"] is not None
     assert any("no uplift in CTR" in note for note in results.notes)
+    times = pd.read_csv(out / "monitor.csv")["time"]
+    assert times.min() > 0 and times.max() == 4 and (out / "plots" / "monitor.svg").exists()
 
 
 def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
