@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
 from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.codec import Decoded, Kind, Select, decode
+from reloop_stream.log.codec import Decoded, Kind, OnDead, Select, decode
 from reloop_stream.log.topics import Topics
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "SourcedClicks",
     "TickEvents",
     "both_topics",
+    "decode_both",
 ]
 
 POLL_S = 0.2  # how long one poll may wait: the longest that a stop request goes unheard
@@ -103,6 +104,13 @@ def both_topics(topics: Topics, numbers: Sequence[int]) -> list[Partition]:
     return [Partition(topic, number) for topic in (topics.exposures, topics.clicks) for number in numbers]
 
 
+def decode_both(records: Sequence[Record], topics: Topics, on_dead: OnDead, select: Select | None) -> Iterator[Decoded]:
+    """The events of a poll, exposures first, each partition's in order. select: see `reloop_stream.log.codec.decode`."""
+    kinds: tuple[tuple[str, Kind], ...] = ((topics.exposures, "exposure"), (topics.clicks, "click"))
+    for topic, kind in kinds:
+        yield from decode([record for record in records if record.partition.topic == topic], kind, on_dead, select)
+
+
 @dataclass(slots=True)
 class _Queue:
     """What has been read of one partition and not yet handed on."""
@@ -132,7 +140,7 @@ class MarkFeed:
     ) -> None:
         self.numbers = list(numbers)
         self._log = log
-        self._kinds: dict[str, Kind] = {topics.exposures: "exposure", topics.clicks: "click"}
+        self._topics = topics
         self._select = select
         self._should_stop = should_stop
         self._partitions = both_topics(topics, numbers)
@@ -165,15 +173,13 @@ class MarkFeed:
         return self._hand_on(tick)
 
     def _read(self, records: Sequence[Record]) -> None:
-        for topic, kind in self._kinds.items():
-            batch = [record for record in records if record.partition.topic == topic]
-            for item in decode(batch, kind, self._bury, self._select):
-                queue = self._queues[item.partition]
-                if isinstance(item.batch, Mark):
-                    if item.batch.tick <= self._last_tick or (queue.marks and item.batch.tick <= queue.marks[-1]):
-                        continue
-                    queue.marks.append(item.batch.tick)
-                queue.decoded.append(item)
+        for item in decode_both(records, self._topics, self._bury, self._select):
+            queue = self._queues[item.partition]
+            if isinstance(item.batch, Mark):
+                if item.batch.tick <= self._last_tick or (queue.marks and item.batch.tick <= queue.marks[-1]):
+                    continue
+                queue.marks.append(item.batch.tick)
+            queue.decoded.append(item)
 
     def _bury(self, record: Record, reason: str) -> None:
         self._queues[record.partition].dead.append(Dead(record, reason))

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from reloop_stream.events import Batch, ExampleBatch, Mark
-from reloop_stream.feed import MAX_RECORDS, POLL_S, FeedStopped, PartitionEvents
+from reloop_stream.feed import MAX_RECORDS, POLL_S, FeedStopped, PartitionEvents, decode_both
 from reloop_stream.joined import JoinSettings, PartitionJoins
 from reloop_stream.log import EventLog, Partition, Reader
-from reloop_stream.log.codec import Decoded, Kind, Select, decode
+from reloop_stream.log.codec import Decoded, Select
 from reloop_stream.log.topics import Topics
 
 __all__ = ["Past", "TickEnd", "replay"]
@@ -100,7 +100,7 @@ class _Again:
         should_stop: Callable[[], bool],
     ) -> None:
         self._reader: Reader = log.reader(start)
-        self._kinds: dict[str, Kind] = {topics.exposures: "exposure", topics.clicks: "click"}
+        self._topics = topics
         self._queues: dict[Partition, deque[Decoded]] = {partition: deque() for partition in start}
         self._select = select
         self._should_stop = should_stop
@@ -111,11 +111,9 @@ class _Again:
             if self._should_stop():
                 raise FeedStopped
             records = self._reader.poll(POLL_S, MAX_RECORDS)
-            for topic, kind in self._kinds.items():
-                batch = [record for record in records if record.partition.topic == topic]
-                for item in decode(batch, kind, lambda record, reason: None, self._select):
-                    if not isinstance(item.batch, Mark):
-                        self._queues[item.partition].append(item)
+            for item in decode_both(records, self._topics, lambda record, reason: None, self._select):
+                if not isinstance(item.batch, Mark):
+                    self._queues[item.partition].append(item)
         queue = self._queues[partition]
         while queue and queue[0].offsets[0] < offset:
             item = queue.popleft()

@@ -76,7 +76,9 @@ def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
     for value in (b"\xff", b"[]", b'{"learner": "x", "tick": "../5"}', b'{"learner": "x", "version": 1, "tick": 5}'):
         producer.append(Partition("snapshots", 0), value)
     producer.close()
-    source = AnnouncedVersions(log, Topics.of(""), "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    source = AnnouncedVersions(
+        log, Topics.of(""), "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig())
+    )
     (published,) = source.poll(1.0)
     assert (published.version, published.tick, published.model.name) == (1, 5, "kept")
     assert caplog.text.count("is no announcement of a version") == 3 and "snapshots[0] offset 1" in caplog.text
