@@ -32,6 +32,7 @@ class Published(NamedTuple):
     learner: str
     version: int
     tick: int  # the last tick whose examples it may have learnt from
+    watermark_ms: int  # where that tick ended, in event time
     model: FrozenModel
 
 
@@ -153,7 +154,7 @@ class Worker:
 
     def _publish(self) -> None:
         model = self.updater.learner.publish()
-        published = Published(self.name, model.version, self.tick, model)
+        published = Published(self.name, model.version, self.tick, self.watermark_ms, model)
         self.on_publish(published)
         announcement = {
             "learner": self.name,

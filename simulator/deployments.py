@@ -161,7 +161,8 @@ class AnnouncedVersions:
             path = self._folder.path(self._learner, said.tick)
             # A version whose file is gone is one that no server needs any more.
             if path.exists():
-                versions.append(Published(self._learner, said.version, said.tick, self._thaw(path.read_bytes())))
+                model = self._thaw(path.read_bytes())
+                versions.append(Published(self._learner, said.version, said.tick, said.watermark_ms, model))
         return versions
 
 
@@ -169,6 +170,7 @@ class _Announcement(msgspec.Struct):
     learner: str
     version: int
     tick: int
+    watermark_ms: int
 
 
 def _read_announcement(record: Record) -> _Announcement | None:
