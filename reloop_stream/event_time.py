@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -132,7 +133,7 @@ class _Queue:
         clocks = np.maximum(np.maximum.accumulate(times), self.clock_ms)
         of_tick = clocks // ticks.tick_ms
         cuts = [0, *(np.flatnonzero(np.diff(of_tick)) + 1).tolist(), len(times)]
-        for start, stop in zip(cuts[:-1], cuts[1:], strict=True):
+        for start, stop in pairwise(cuts):
             rows = slice(start, stop)
             self.clock_ms = int(clocks[stop - 1])
             offsets = item.offsets[rows]
@@ -161,7 +162,7 @@ class EventTimeFeed:
     """A feed whose ticks are stretches of event time.
 
     numbers: the partitions to read, from their beginning where `restore` does not say otherwise.
-    select: checks the features of exposures and keeps those that are wanted; what it refuses is dead.
+    select: what is let in; what it refuses is dead. See `reloop_stream.log.codec.decode`.
     ends: offsets to read up to. A partition that has got there is waited for no longer, and when all have, the ticks that
         are left end too and `next_tick` raises FeedEnded.
 
@@ -184,7 +185,7 @@ class EventTimeFeed:
         self._log = log
         self._topics = topics
         self._ticks = ticks
-        self._select = select
+        self.select = select
         self._ends = ends
         self._should_stop = should_stop
         self._partitions = both_topics(topics, numbers)
@@ -222,7 +223,7 @@ class EventTimeFeed:
         self.waited(time.monotonic() - started)
         for partition in {*full, *(record.partition for record in records)}:
             self._queues[partition].quiet_s = 0.0
-        for item in decode_both(records, self._topics, self._bury, self._select):
+        for item in decode_both(records, self._topics, self._bury, self.select):
             self._queues[item.partition].add(item, self._ticks)
         return bool(records)
 

@@ -90,6 +90,10 @@ class Feed(Protocol):
     def numbers(self) -> list[int]:
         """The partition numbers that are read, the same in both topics."""
 
+    @property
+    def select(self) -> Select | None:
+        """What is let in."""
+
     def next_tick(self) -> TickEvents:
         """Wait for the end of the next tick. Raises FeedStopped, LogUnavailable, OffsetOutOfRange."""
 
@@ -124,7 +128,7 @@ class MarkFeed:
     """A feed whose ticks end with a mark. A tick is there once its mark has come in every partition.
 
     numbers: the partitions to read, from their beginning where `restore` does not say otherwise.
-    select: checks the features of exposures and keeps those that are wanted; what it refuses is dead.
+    select: what is let in; what it refuses is dead. See `reloop_stream.log.codec.decode`.
 
     Marks must rise within a partition; the copy of a mark (a writer that went on after a crash) is passed over.
     """
@@ -141,7 +145,7 @@ class MarkFeed:
         self.numbers = list(numbers)
         self._log = log
         self._topics = topics
-        self._select = select
+        self.select = select
         self._should_stop = should_stop
         self._partitions = both_topics(topics, numbers)
         begin = log.begin_offsets(self._partitions)
@@ -173,7 +177,7 @@ class MarkFeed:
         return self._hand_on(tick)
 
     def _read(self, records: Sequence[Record]) -> None:
-        for item in decode_both(records, self._topics, self._bury, self._select):
+        for item in decode_both(records, self._topics, self._bury, self.select):
             queue = self._queues[item.partition]
             if isinstance(item.batch, Mark):
                 if item.batch.tick <= self._last_tick or (queue.marks and item.batch.tick <= queue.marks[-1]):

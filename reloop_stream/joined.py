@@ -14,9 +14,10 @@ import numpy as np
 
 from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import Dead, Feed, PartitionEvents, Place, TickEvents
+from reloop_stream.feed import Dead, Feed, PartitionEvents, Place
 from reloop_stream.join import Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
 from reloop_stream.log import Partition
+from reloop_stream.log.codec import Select
 from reloop_stream.log.topics import Topics
 
 __all__ = ["JoinSettings", "Joined", "JoinedFeed", "JoinedTick", "PartitionJoins", "PartitionState", "Source", "merge"]
@@ -109,11 +110,18 @@ class Source(Protocol):
     def settings(self) -> JoinSettings: ...
 
     @property
+    def select(self) -> Select | None:
+        """What is let in; see `reloop_stream.log.codec.decode`."""
+
+    @property
     def numbers(self) -> list[int]:
         """The partition numbers that it reads, the same in both topics."""
 
-    def next_tick(self) -> JoinedTick:
-        """Wait for the next tick. Raises FeedStopped, LogUnavailable, OffsetOutOfRange."""
+    def next_tick(self, *, rest: bool = False) -> JoinedTick:
+        """Wait for the next tick. Raises FeedStopped, FeedEnded, LogUnavailable, OffsetOutOfRange.
+
+        rest: begin nothing beyond this tick, for `states` will be asked for after it.
+        """
 
     def states(self) -> dict[int, PartitionState]:
         """Each partition's state after the last tick handed on."""
@@ -192,10 +200,12 @@ class JoinedFeed:
     def numbers(self) -> list[int]:
         return self._feed.numbers
 
-    def next_tick(self) -> JoinedTick:
-        return self._join(self._feed.next_tick())
+    @property
+    def select(self) -> Select | None:
+        return self._feed.select
 
-    def _join(self, events: TickEvents) -> JoinedTick:
+    def next_tick(self, *, rest: bool = False) -> JoinedTick:
+        events = self._feed.next_tick()
         joined = self._joins.release(events.partitions, events.watermark_ms)
         self._places = events.places
         next_offsets = {partition: place.next_offset for partition, place in events.places.items()}

@@ -55,6 +55,9 @@ class Observer(Protocol):
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Called once a tick, after its examples."""
 
+    def metrics(self) -> Mapping[str, Any]:
+        """What the topic `metrics` is told beside the counts."""
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None: ...
@@ -74,7 +77,8 @@ class Worker:
     publish_every_ms: simulated time between published versions.
     writes_to: the partition of the other topics that this worker appends to; one writer a partition.
     rows: which examples to train on.
-    on_publish (an attribute to set): called with each version, before its announcement goes to the topic `snapshots`.
+    announces: whether the topic `snapshots` is told of each version; where `on_publish` puts them there itself, it is not.
+    on_publish (an attribute to set): called with each version, before it is announced.
     """
 
     def __init__(
@@ -91,6 +95,7 @@ class Worker:
         rows: Callable[[ExampleBatch], Rows] = every_row,
         observer: Observer | None = None,
         write_examples: bool = False,
+        announces: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
@@ -107,6 +112,7 @@ class Worker:
         self.on_publish: Callable[[Published], None] = lambda published: None
         self._publish_every_ms = publish_every_ms
         self._write_examples = write_examples
+        self._announces = announces
         self._should_stop = should_stop
         self._outbox = Outbox(log, topics, writes_to, name)
         begin = log.begin_offsets(both_topics(topics, source.numbers))
@@ -137,7 +143,7 @@ class Worker:
         if self._observer is not None:
             self._observer.end_tick(joined.tick, joined.watermark_ms)
         if crosses(previous_ms, joined.watermark_ms, self._publish_every_ms):
-            self._publish()
+            self._publish(joined.watermark_ms)
 
     def _learn(self, examples: ExampleBatch) -> None:
         if self._write_examples:
@@ -152,18 +158,23 @@ class Worker:
         if self._observer is not None and trained.examples is not None:
             self._observer.trained(trained)
 
-    def _publish(self) -> None:
+    def _publish(self, watermark_ms: int) -> None:
         model = self.updater.learner.publish()
-        published = Published(self.name, model.version, self.tick, self.watermark_ms, model)
+        published = Published(self.name, model.version, self.tick, watermark_ms, model)
         self.on_publish(published)
-        announcement = {
-            "learner": self.name,
-            "version": model.version,
-            "tick": self.tick,
-            "watermark_ms": self.watermark_ms,
-        }
-        self._outbox.tell(self._topics.snapshots, {**announcement, "model": model.name})
-        self._outbox.tell(self._topics.metrics, {**announcement, **self.counts.as_dict(), "dead": self.dead})
+        if self._announces:
+            self._outbox.tell(self._topics.snapshots, {**self._where(), "model": model.name})
+        self.tell_metrics()
+
+    def tell_metrics(self) -> None:
+        """Append to the topic `metrics` what has been counted and measured so far."""
+        measured = {} if self._observer is None else self._observer.metrics()
+        counted = {**self.counts.as_dict(), "dead": self.dead}
+        self._outbox.tell(self._topics.metrics, {**self._where(), **counted, **measured})
+
+    def _where(self) -> dict[str, Any]:
+        version = self.updater.learner.version
+        return {"learner": self.name, "version": version, "tick": self.tick, "watermark_ms": self.watermark_ms}
 
     @property
     def next_offsets(self) -> dict[Partition, int]:
@@ -249,8 +260,8 @@ class Worker:
         if not memory_ms:
             return
         since_ms = past.last.watermark_ms - memory_ms
-        select = self.updater.learner.encoder.select
-        for examples in replay(log, topics, past, self._source.settings, select, self._should_stop):
+        source = self._source
+        for examples in replay(log, topics, past, source.settings, source.select, self._should_stop):
             train, foreign = self._rows(examples)
             recent = examples.label_time_ms >= since_ms
             kept = recent if train is None else recent & train

@@ -14,6 +14,7 @@ import pyarrow as pa
 from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
 from reloop_stream.feed import MarkFeed
+from reloop_stream.intake import Intake
 from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import Topics
@@ -204,7 +205,7 @@ class Lab:
             None if self.scenario.is_replay else self._is_random,
         )
         topics = self.place.topics
-        feed = MarkFeed(self.log, topics, role.partitions, select=learner.encoder.select, should_stop=should_stop)
+        feed = MarkFeed(self.log, topics, role.partitions, select=Intake(learner.encoder), should_stop=should_stop)
         return Worker(
             role.name,
             self.log,

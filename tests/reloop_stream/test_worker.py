@@ -14,6 +14,7 @@ from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ClickBatch, ExampleBatch, Mark
 from reloop_stream.feed import MarkFeed
+from reloop_stream.intake import Intake
 from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
@@ -38,7 +39,9 @@ def worker(log: EventLog, settings: LearnerConfig | None = None, attribution_ms:
     settings = settings or config()
     learner = make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1)
     updater = make_updater(settings, learner)
-    source = JoinedFeed(MarkFeed(log, TOPICS, [0], select=learner.encoder.select), TOPICS, JoinSettings(attribution_ms))
+    source = JoinedFeed(
+        MarkFeed(log, TOPICS, [0], select=Intake(learner.encoder)), TOPICS, JoinSettings(attribution_ms)
+    )
     return Worker("x", log, TOPICS, source, updater, start_ms=0, publish_every_ms=2 * HOUR_MS)
 
 
