@@ -72,7 +72,12 @@ def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
     log.create_topics({"snapshots": 1})
     folder.write(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     producer = log.producer()
-    for value in (b"\xff", b"[]", b'{"learner": "x", "tick": "../5"}', b'{"learner": "x", "version": 1, "tick": 5, "watermark_ms": 0}'):
+    for value in (
+        b"\xff",
+        b"[]",
+        b'{"learner": "x", "tick": "../5"}',
+        b'{"learner": "x", "version": 1, "tick": 5, "watermark_ms": 0}',
+    ):
         producer.append(Partition("snapshots", 0), value)
     producer.close()
     source = AnnouncedVersions(log, "", "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig()))
