@@ -69,7 +69,8 @@ class Place:
     def open(self, scenario: Scenario) -> EventLog:
         if self.log_url == "embedded":
             return open_log(self.folder / "events")
-        return open_log(self.log_url, unavailable_after_s=scenario.log.unavailable_after_s)
+        settings = scenario.log
+        return open_log(self.log_url, unavailable_after_s=settings.unavailable_after_s, settings=settings.kafka)
 
     def checkpoint(self, stage: str, kind: str, name: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"

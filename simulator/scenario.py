@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.log.settings import check_settings, plain_secrets
 from simulator.mistakes import ScenarioError, apply_overrides, explain
 from simulator.replay.config import DataConfig
 from simulator.world.config import WorldConfig
@@ -126,6 +127,19 @@ class LogConfig(_Section):
     unavailable_after_s: float = Field(
         60.0, gt=0, description="Wall-clock seconds to wait for a broker that is gone before giving up (resumable)."
     )
+    kafka: dict[str, bool | int | str] = Field(
+        {},
+        description="Settings of Kafka's clients, under kafka-python's names: security_protocol, ssl_*, sasl_* and the like. "
+        "A secret is given as env:NAME or file:PATH.",
+    )
+
+    @field_validator("kafka")
+    @classmethod
+    def _known_settings(cls, kafka: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
+        check_settings(kafka)
+        for name in plain_secrets(kafka):
+            raise ValueError(f"{name}: is a secret, which the run folder would keep; give it as env:NAME or file:PATH")
+        return kafka
 
     @model_validator(mode="after")
     def _known_url(self) -> LogConfig:

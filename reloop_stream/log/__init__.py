@@ -15,6 +15,7 @@ from reloop_stream.log.base import (
     Record,
     UnknownTopic,
 )
+from reloop_stream.log.settings import Settings, SettingsError
 
 __all__ = [
     "EventLog",
@@ -25,6 +26,8 @@ __all__ = [
     "Producer",
     "Reader",
     "Record",
+    "Settings",
+    "SettingsError",
     "UnknownTopic",
     "open_log",
 ]
@@ -32,10 +35,11 @@ __all__ = [
 KAFKA = "kafka://"
 
 
-def open_log(place: str | Path, *, unavailable_after_s: float = 60.0) -> EventLog:
+def open_log(place: str | Path, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> EventLog:
     """The log at a place: a folder (a Path) or `kafka://HOST:PORT[,HOST:PORT]`.
 
-    unavailable_after_s: wall-clock seconds to wait for a broker that is gone. Raises ValueError on any other place.
+    unavailable_after_s: wall-clock seconds to wait for a broker that is gone. settings: of Kafka's clients, for security
+    above all; see `reloop_stream.log.settings`. Raises ValueError on any other place, SettingsError.
     """
     if isinstance(place, Path):
         from reloop_stream.log.embedded import EmbeddedLog
@@ -44,5 +48,5 @@ def open_log(place: str | Path, *, unavailable_after_s: float = 60.0) -> EventLo
     if place.startswith(KAFKA) and len(place) > len(KAFKA):
         from reloop_stream.log.kafka import KafkaLog
 
-        return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s)
+        return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s, settings=settings)
     raise ValueError(f"log: got {place!r}, must be a Path or kafka://HOST:PORT[,HOST:PORT]")
