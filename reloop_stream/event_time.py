@@ -217,7 +217,9 @@ class EventTimeFeed:
         if self._reader is None:
             self._reader = self._log.reader(self._offsets)
         full = [partition for partition, queue in self._queues.items() if queue.is_full]
-        self._reader.pause(full)
+        position = self._reader.position()
+        ended = [partition for partition, end in (self._ends or {}).items() if position.get(partition, 0) >= end]
+        self._reader.pause({*full, *ended} & self._queues.keys())
         started = time.monotonic()
         records = self._reader.poll(timeout_s, MAX_RECORDS)
         self.waited(time.monotonic() - started)
@@ -235,9 +237,12 @@ class EventTimeFeed:
     def _bury(self, record: Record, reason: str) -> None:
         self._queues[record.partition].dead.append(Dead(record, reason))
 
+    def _position(self) -> Mapping[Partition, int]:
+        return self._offsets if self._reader is None else self._reader.position()
+
     def horizon(self) -> Horizon:
         """How far this feed's partitions have been read."""
-        position = self._reader.position() if self._reader is not None else self._offsets
+        position = self._position()
         head, reached, bound, ended = NEVER, -NEVER, NEVER, self._ends is not None
         for partition, queue in self._queues.items():
             is_silent = queue.quiet_s >= self._ticks.idle_s
@@ -253,9 +258,8 @@ class EventTimeFeed:
 
     def take(self, tick: int) -> TickEvents:
         """Hand on everything that waits, up to and including the tick."""
-        assert self._reader is not None
         self._last_tick = tick
-        position = self._reader.position()
+        position = self._position()
         events = {number: PartitionEvents() for number in self.numbers}
         dead: list[Dead] = []
         places: dict[Partition, Place] = {}

@@ -14,7 +14,7 @@ import numpy as np
 
 from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import Dead, Feed, PartitionEvents, Place
+from reloop_stream.feed import Dead, Feed, PartitionEvents, Place, TickEvents
 from reloop_stream.join import Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
 from reloop_stream.log import Partition
 from reloop_stream.log.codec import Select
@@ -42,8 +42,7 @@ class Joined(NamedTuple):
     counts: JoinCounts  # since the beginning
 
 
-@dataclass(frozen=True, slots=True)
-class JoinedTick:
+class JoinedTick(NamedTuple):
     """What one tick gave: labelled examples in the order (label_time_ms, exposure_id), and what was set aside.
 
     examples, outcomes, unknown: see `reloop_stream.join.Released`. counts: since the beginning, over all partitions.
@@ -205,7 +204,10 @@ class JoinedFeed:
         return self._feed.select
 
     def next_tick(self, *, rest: bool = False) -> JoinedTick:
-        events = self._feed.next_tick()
+        return self.join(self._feed.next_tick())
+
+    def join(self, events: TickEvents) -> JoinedTick:
+        """Join a tick's events: the other half of `next_tick`, for whoever reads the feed itself."""
         joined = self._joins.release(events.partitions, events.watermark_ms)
         self._places = events.places
         next_offsets = {partition: place.next_offset for partition, place in events.places.items()}

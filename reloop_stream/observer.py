@@ -64,11 +64,11 @@ class StreamObserver:
         return merged
 
     def metrics(self) -> dict[str, Any]:
-        """The figures as nested mappings: learner and served, since_start and of_late."""
+        """measured: the figures of learner and served, since_start and of_late; and what is extra."""
         figures: dict[str, Any] = {}
         for whose, total in self._since_start.items():
             figures[whose] = {"since_start": _figures(total), "of_late": _figures(self.of_late(whose))}
-        return figures | self.extra
+        return {"measured": figures, **self.extra}
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {

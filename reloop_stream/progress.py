@@ -26,7 +26,6 @@ class StreamProgress:
         self._is_live = console.is_terminal and not quiet
         self._lines = not quiet and not self._is_live
         self._live = Live(Text("starting"), console=console, transient=True, auto_refresh=False)
-        self._lag = 0
 
     def __enter__(self) -> Self:
         if self._is_live:
@@ -47,12 +46,10 @@ class StreamProgress:
 
     def show(self, status: Status) -> None:
         """Show how it is doing."""
-        if status.lag is not None:
-            self._lag = status.lag
         at = datetime.fromtimestamp(status.watermark_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
         counts = status.counts
         text = (
-            f"{at}  {status.learnt:,} learnt  {status.rate:,.0f}/s  lag {self._lag:,}  version {status.version}  "
+            f"{at}  {status.learnt:,} learnt  {status.rate:,.0f}/s  lag {status.lag:,}  version {status.version}  "
             f"AUC {status.auc:.4f}  log loss {status.logloss:.4f}"
         )
         odd = {

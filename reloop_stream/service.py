@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -12,17 +13,19 @@ import numpy as np
 
 from reloop_stream.checkpoint import Sections
 from reloop_stream.config import WindowConfig
-from reloop_stream.event_time import EventTimeFeed, FeedEnded, Ticks
+from reloop_stream.event_time import FeedEnded, Ticks
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import FeedStopped, both_topics
 from reloop_stream.join import JoinCounts
-from reloop_stream.joined import JoinedFeed, Source
+from reloop_stream.joined import Source
 from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, OffsetOutOfRange
+from reloop_stream.mistakes import ConfigError
 from reloop_stream.observer import StreamObserver
 from reloop_stream.past import Past
 from reloop_stream.published import SnapshotPublisher
+from reloop_stream.sharing import LogPlace, Reading, SharedSource
 from reloop_stream.stream_config import StreamConfig
 from reloop_stream.updating import make_updater
 from reloop_stream.worker import Rows, Worker, every_row
@@ -30,6 +33,7 @@ from reloop_stream.worker import Rows, Worker, every_row
 __all__ = ["NoLongerRetained", "Service", "Status", "Stop"]
 
 HOUR_MS = 3_600_000
+RATE_S = 10.0  # the rate is that of the last seconds
 STATUS_S = 0.5  # wall clock between two looks at the status
 
 
@@ -40,12 +44,11 @@ class NoLongerRetained(Exception):
 class Status(NamedTuple):
     """How the learner is doing, for whoever watches."""
 
-    tick: int
     watermark_ms: int
     version: int
     learnt: int
-    rate: float  # exposures a second of wall clock since the last status
-    lag: int | None  # records behind the topics' ends; None between two looks
+    rate: float  # exposures a second of wall clock
+    lag: float  # records behind the topics' ends, at the last checkpoint
     counts: JoinCounts
     dead: int
     auc: float  # of late
@@ -79,23 +82,35 @@ def rows_of_arm(arm: str | None) -> Callable[[ExampleBatch], Rows]:
 
 
 def open_source(
-    config: StreamConfig, log: EventLog, idle_s: float, until_end: bool, should_stop: Callable[[], bool]
+    config: StreamConfig,
+    place: LogPlace,
+    log: EventLog,
+    *,
+    idle_s: float,
+    until_end: bool,
+    workers: int,
+    should_stop: Callable[[], bool],
 ) -> Source:
-    """The stream's examples, read in this process."""
+    """The stream's examples: read in this process, or by `workers` processes where they are several.
+
+    log: the place's log as this process has opened it. Raises ConfigError, UnknownTopic.
+    """
     topics = config.topic_names
     numbers = partition_numbers(config, log)
     ends = log.end_offsets(both_topics(topics, numbers)) if until_end else None
     ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s)
-    feed = EventTimeFeed(log, topics, numbers, ticks, select=config.intake(), ends=ends, should_stop=should_stop)
-    return JoinedFeed(feed, topics, config.join)
+    reading = Reading(topics, ticks, config.join, config.intake(), ends)
+    if workers > 1:
+        return SharedSource(place, reading, numbers, workers, should_stop)
+    return reading.source(log, numbers, should_stop)
 
 
 def partition_numbers(config: StreamConfig, log: EventLog) -> list[int]:
-    """The partitions of the two topics. Raises ValueError where they are not the same, UnknownTopic."""
+    """The partitions of the two topics. Raises ConfigError where they are not the same, UnknownTopic."""
     topics = config.topic_names
     exposures, clicks = ([p.number for p in log.partitions(topic)] for topic in (topics.exposures, topics.clicks))
     if exposures != clicks:
-        raise ValueError(
+        raise ConfigError(
             f"{topics.exposures} has {len(exposures)} partitions and {topics.clicks} {len(clicks)}; an exposure and its "
             "clicks must be in the same partition number of both, so both need as many"
         )
@@ -153,12 +168,18 @@ class Service:
             should_stop=stop,
         )
         self.worker.on_publish = publisher.publish
-        self._looked_at = time.monotonic()
-        self._seen = 0
+        self._is_unsaved = False
+        self._recent: deque[tuple[float, int]] = deque()  # moments, and the exposures seen by then
 
     def restore(self, sections: Sections) -> None:
-        """Go on from the folder's checkpoint. Raises NoLongerRetained, SnapshotError, FeedStopped."""
+        """Go on from the folder's checkpoint. Raises ConfigError, NoLongerRetained, SnapshotError, FeedStopped."""
         meta, _ = sections.get("worker")
+        if meta["partitions"] != self._source.numbers:
+            raise ConfigError(
+                f"{self._config.topics.exposures}: has {len(self._source.numbers)} partitions, the checkpoint is of "
+                f"{len(meta['partitions'])}; where an id's partition changes, its clicks no longer find it: start anew "
+                "with another --checkpoint DIR"
+            )
         needed = dict(Past.from_state(meta["past"]).first.offsets)
         begin, end = self._log.begin_offsets(list(needed)), self._log.end_offsets(list(needed))
         for partition, offset in needed.items():
@@ -169,7 +190,6 @@ class Service:
                     "retention, and start anew with another --checkpoint DIR"
                 )
         self.worker.restore(sections)
-        self._seen = self.worker.counts.exposures
 
     def run(self, count: int | None = None) -> None:
         """Learn until a stop is asked for, the source ends, or `count` examples have been learnt since the first start.
@@ -179,6 +199,7 @@ class Service:
         next start, to the same result.
         """
         saved = told = time.monotonic()
+        self._recent.append((saved, self.worker.counts.exposures))
         while True:
             is_due = time.monotonic() - saved >= self._checkpoint_s
             try:
@@ -188,6 +209,7 @@ class Service:
             except OffsetOutOfRange as error:
                 raise NoLongerRetained(f"{error}; start anew with another --checkpoint DIR") from None
             self.worker.work(joined)
+            self._is_unsaved = True
             if is_due:
                 self.save()
                 saved = time.monotonic()
@@ -196,16 +218,18 @@ class Service:
                 self._tell(is_due)
             if count is not None and self.observer.learnt >= count:
                 break
-        self.save()
-        self._tell(saved=True)
+        if self._is_unsaved:
+            self.save()
+            self._tell(is_saved=True)
 
     def save(self) -> None:
         """Steps 2 and 3 of the commit order. Raises OSError naming the file; the checkpoint before is then still there."""
-        self.observer.extra = {"lag_records": self.lag()}
+        self.observer.extra = {"lag_records": self.lag(), "exposures_per_s": self.rate()}
         self.worker.tell_metrics()
         self.worker.flush()
         self._folder.write(self.worker.checkpoint())  # (2)
         self._log.commit(self._group, self.worker.next_offsets)  # (3)
+        self._is_unsaved = False
 
     def lag(self) -> int:
         """Records between the last tick and the ends of both topics."""
@@ -213,19 +237,31 @@ class Service:
         end = self._log.end_offsets(list(offsets))
         return sum(end[partition] - offset for partition, offset in offsets.items())
 
-    def _tell(self, saved: bool) -> None:
-        now, worker, late = time.monotonic(), self.worker, self.observer.of_late("learner")
-        rate = (worker.counts.exposures - self._seen) / max(now - self._looked_at, 1e-9)
-        self._looked_at, self._seen = now, worker.counts.exposures
-        version = worker.updater.learner.version
-        watermark_ms = worker.watermark_ms or 0
-        lag = int(self.observer.extra["lag_records"]) if saved else None
+    def rate(self) -> float:
+        """Exposures a second of wall clock, over the last seconds."""
+        now, seen = time.monotonic(), self.worker.counts.exposures
+        self._recent.append((now, seen))
+        while len(self._recent) > 2 and self._recent[1][0] < now - RATE_S:
+            self._recent.popleft()
+        since, before = self._recent[0]
+        return (seen - before) / max(now - since, 1e-9)
+
+    def _tell(self, is_saved: bool) -> None:
+        worker, late = self.worker, self.observer.of_late("learner")
         self._watch(
             Status(
-                worker.tick, watermark_ms, version, self.observer.learnt, rate, lag, worker.counts, worker.dead, late.auc,
-                late.logloss, saved,
+                watermark_ms=worker.watermark_ms or 0,
+                version=worker.updater.learner.version,
+                learnt=self.observer.learnt,
+                rate=self.rate(),
+                lag=self.observer.extra.get("lag_records", 0),
+                counts=worker.counts,
+                dead=worker.dead,
+                auc=late.auc,
+                logloss=late.logloss,
+                is_saved=is_saved,
             )
-        )  # fmt: skip
+        )
 
     def close(self) -> None:
         self.worker.close()

@@ -18,11 +18,12 @@ from reloop_stream.feed import FeedStopped
 from reloop_stream.inference import first_exposures, infer
 from reloop_stream.join import Emit
 from reloop_stream.learner_folder import LearnerFolder
-from reloop_stream.log import EventLog, LogError, UnknownTopic, open_log
+from reloop_stream.log import EventLog, LogError, UnknownTopic
 from reloop_stream.log.settings import check_settings, parse_setting, read_settings
 from reloop_stream.log.topics import Topics
 from reloop_stream.mistakes import ConfigError, apply_overrides
 from reloop_stream.progress import StreamProgress
+from reloop_stream.sharing import LogPlace, ReaderDied
 from reloop_stream.stream_config import (
     StreamConfig,
     differences,
@@ -229,19 +230,22 @@ def run(chosen: argparse.Namespace) -> int:
 
     stop = Stop(deadline=math.inf if chosen.timeout is None else time.monotonic() + chosen.timeout)
     plugins.load(chosen.plugin)
-    with _signals(stop) as was_interrupted, _open_log(chosen) as log, LearnerFolder(chosen.checkpoint) as folder:
+    place = _place(chosen)
+    with _signals(stop) as was_interrupted, place.open() as log, LearnerFolder(chosen.checkpoint) as folder:
         try:
             config = _settle(chosen, log, folder, stop)
-            _learn(chosen, config, log, folder, stop)
+            _learn(chosen, config, place, log, folder, stop)
         except FeedStopped:
             pass
-        except NoLongerRetained as error:
+        except (NoLongerRetained, ReaderDied) as error:
             print(f"error: {error}", file=sys.stderr)
             return FAILED
         return INTERRUPTED if was_interrupted() else OK
 
 
-def _learn(chosen: argparse.Namespace, config: StreamConfig, log: EventLog, folder: LearnerFolder, stop: Any) -> None:
+def _learn(
+    chosen: argparse.Namespace, config: StreamConfig, place: LogPlace, log: EventLog, folder: LearnerFolder, stop: Any
+) -> None:
     from reloop_stream.published import SnapshotPublisher
     from reloop_stream.service import Service, open_source
 
@@ -254,7 +258,15 @@ def _learn(chosen: argparse.Namespace, config: StreamConfig, log: EventLog, fold
         topic=config.topics.snapshots,
         keep=chosen.keep,
     )
-    source = open_source(config, log, chosen.idle_seconds, chosen.until_end, stop)
+    source = open_source(
+        config,
+        place,
+        log,
+        idle_s=chosen.idle_seconds,
+        until_end=chosen.until_end,
+        workers=chosen.workers,
+        should_stop=stop,
+    )
     with StreamProgress(quiet=chosen.quiet) as progress:
         service = Service(
             config,
@@ -297,7 +309,8 @@ def _signals(stop: Any) -> Iterator[Any]:
             signal.signal(number, handler)
 
 
-def _open_log(chosen: argparse.Namespace) -> EventLog:
+def _place(chosen: argparse.Namespace) -> LogPlace:
+    """Where the log is. Raises ConfigError, SettingsError."""
     settings: dict[str, Any] = {} if chosen.kafka_config is None else dict(read_settings(chosen.kafka_config))
     settings |= dict(parse_setting(text) for text in chosen.kafka)
     if chosen.log is not None:
@@ -305,9 +318,9 @@ def _open_log(chosen: argparse.Namespace) -> EventLog:
             raise ConfigError("--kafka: is for --bootstrap; an embedded log has no such settings")
         if not chosen.log.is_dir():
             raise ConfigError(f"--log {chosen.log}: no such folder")
-        return open_log(chosen.log)
+        return LogPlace(chosen.log)
     check_settings(settings)
-    return open_log(f"kafka://{chosen.bootstrap}", unavailable_after_s=chosen.unavailable_seconds, settings=settings)
+    return LogPlace(f"kafka://{chosen.bootstrap}", chosen.unavailable_seconds, settings)
 
 
 def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Any) -> StreamConfig:
