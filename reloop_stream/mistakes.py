@@ -91,10 +91,13 @@ def explain(item: Any, raw: Any, schema: Mapping[str, Any]) -> str:
 def _is_union_tag(part: Any, location: tuple[Any, ...], raw: Any) -> bool:
     """Pydantic puts the tag of a discriminated union in the path; users do not write it there."""
     place = raw
-    for step in location:
+    for depth, step in enumerate(location):
+        # What is not there and yet has something below it is a tag, of a section that left its tag to the default.
+        is_inside = depth < len(location) - 1
+        is_tag = isinstance(place, Mapping) and step not in place and (is_inside or step in {*map(str, _tags(place))})
         if step is part:
-            return isinstance(place, Mapping) and part not in place and part in {*map(str, _tags(place))}
-        if isinstance(place, Mapping) and step not in place and step in {*map(str, _tags(place))}:
+            return is_tag
+        if is_tag:
             continue
         try:
             place = place[step]
