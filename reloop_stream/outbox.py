@@ -12,7 +12,7 @@ from reloop_stream.feed import Dead
 from reloop_stream.join import LoggedClicks
 from reloop_stream.log import EventLog, OffsetOutOfRange, Partition, Producer, Record
 from reloop_stream.log.codec import Payload, dead_letter, encode
-from reloop_stream.log.topics import topic_name
+from reloop_stream.log.topics import Topics
 
 __all__ = ["Outbox"]
 
@@ -22,30 +22,30 @@ READ_AGAIN_S = 5.0  # to fetch a record that was read before
 class Outbox:
     """Appends to one partition of the topics that a worker writes; `name` is the key of what it tells."""
 
-    def __init__(self, log: EventLog, prefix: str, partition: int, name: str) -> None:
+    def __init__(self, log: EventLog, topics: Topics, partition: int, name: str) -> None:
         self._log = log
-        self._prefix = prefix
+        self._topics = topics
         self._partition = partition
         self._name = name
         self._producer: Producer | None = None
 
     def examples(self, batch: ExampleBatch) -> None:
         for payload in encode(batch, "arrow"):
-            self._append("examples", payload)
+            self._append(self._topics.examples, payload)
 
     def tell(self, topic: str, values: Mapping[str, Any]) -> None:
-        """A JSON object; numbers that are not finite become null."""
+        """Append a JSON object; numbers that are not finite become null."""
         clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
         self._append(topic, Payload(self._name.encode(), json.dumps(clean).encode(), {"encoding": b"json"}))
 
     def bury(self, dead: Sequence[Dead]) -> None:
         """Records that could not be read, with their reasons."""
         for record, reason in dead:
-            self._append("dead-letters", dead_letter(record, reason))
+            self._append(self._topics.dead_letters, dead_letter(record, reason))
 
     def bury_clicks(self, unknown: LoggedClicks) -> None:
         """Clicks whose exposure never came: a letter each, with the original bytes of the record that held it."""
-        topic = topic_name(self._prefix, "clicks")
+        topic = self._topics.clicks
         records: dict[Partition, dict[int, Record]] = {}
         places = zip(unknown.partition.tolist(), unknown.offset.tolist(), unknown.exposure_id.tolist(), strict=True)
         for number, offset, exposure_id in places:
@@ -53,7 +53,7 @@ class Outbox:
             if offset not in known:
                 known[offset] = self._read_again(Partition(topic, number), offset)
             reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
-            self._append("dead-letters", dead_letter(known[offset], reason))
+            self._append(self._topics.dead_letters, dead_letter(known[offset], reason))
 
     def _read_again(self, partition: Partition, offset: int) -> Record:
         """The record at an offset, with no bytes where they are no longer retained."""
@@ -71,7 +71,7 @@ class Outbox:
     def _append(self, topic: str, payload: Payload) -> None:
         if self._producer is None:
             self._producer = self._log.producer()
-        place = Partition(topic_name(self._prefix, topic), self._partition)
+        place = Partition(topic, self._partition)
         self._producer.append(place, payload.value, key=payload.key, headers=payload.headers)
 
     def flush(self) -> None:

@@ -14,7 +14,7 @@ from reloop_stream.checkpoint import Sections, write_atomic
 from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.topics import topic_name
+from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 
@@ -140,10 +140,10 @@ class AnnouncedVersions:
     """Versions as their learner announces them on the topic `snapshots`; the weights come from the snapshot folder."""
 
     def __init__(
-        self, log: EventLog, prefix: str, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
+        self, log: EventLog, topics: Topics, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
     ) -> None:
         self._log = log
-        self._topic = topic_name(prefix, "snapshots")
+        self._topic = topics.snapshots
         self._learner = learner
         self._folder = folder
         self._thaw = thaw

@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
-from reloop_stream.join import Join
+from reloop_stream.feed import MarkFeed
+from reloop_stream.intake import Intake
+from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.log import EventLog, open_log
+from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
@@ -58,6 +61,10 @@ class Place:
     log_url: str
     prefix: str
     origin: Place | None = None
+
+    @property
+    def topics(self) -> Topics:
+        return Topics.of(self.prefix)
 
     def open(self, scenario: Scenario) -> EventLog:
         if self.log_url == "embedded":
@@ -198,13 +205,14 @@ class Lab:
             lambda day: self._close_day(day, report),
             None if self.scenario.is_replay else self._is_random,
         )
+        topics = self.place.topics
+        feed = MarkFeed(self.log, topics, role.partitions, select=Intake(learner.encoder), should_stop=should_stop)
         return Worker(
             role.name,
             self.log,
-            self.place.prefix,
-            role.partitions,
+            topics,
+            JoinedFeed(feed, topics, JoinSettings(self.scenario.attribution_ms, self.scenario.join.emit)),
             make_updater(config, learner, self.scenario.seed.model),
-            Join(self.scenario.attribution_ms, self.scenario.join.emit),
             start_ms=int(calendar.bounds_ms[0]),
             publish_every_ms=publish_every_ms(config),
             writes_to=role.config_of,
@@ -241,13 +249,13 @@ class Lab:
         source = None
         if remote:
             source = AnnouncedVersions(
-                self.log, self.place.prefix, role.learner, self.snapshots, self.thaw(learner_role.config_of)
+                self.log, self.place.topics, role.learner, self.snapshots, self.thaw(learner_role.config_of)
             )
         base = BaseRate(self.base_rate)
         deployments = Deployments(
             self.calendar, self._publish_ticks(learner_role), self.delay_ms, base, source, should_stop
         )
-        writer = EventWriter(self.log, self.place.prefix, role.arms, self.scenario.log.encoding)
+        writer = EventWriter(self.log, self.place.topics, role.arms, self.scenario.log.encoding)
         if self.scenario.is_replay:
             from simulator.replay.server import ReplayServer
 

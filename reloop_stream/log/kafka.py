@@ -11,7 +11,7 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -414,6 +414,11 @@ class _Reader:
                 raise self._log.unavailable(error) from None
         else:
             self._silent_since = None
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        wanted, paused = {_tp(partition) for partition in partitions}, self._client.paused()
+        self._client.pause(*(wanted - paused))
+        self._client.resume(*(paused - wanted))
 
     def position(self) -> dict[Partition, int]:
         return dict(self._position)

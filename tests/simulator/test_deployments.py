@@ -11,6 +11,7 @@ from reloop_stream.checkpoint import Sections
 from reloop_stream.config import LearnerConfig
 from reloop_stream.learners import BaseRate, freeze_from_bytes
 from reloop_stream.log import Partition, open_log
+from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Published
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Calendar
@@ -80,7 +81,9 @@ def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
     ):
         producer.append(Partition("snapshots", 0), value)
     producer.close()
-    source = AnnouncedVersions(log, "", "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    source = AnnouncedVersions(
+        log, Topics.of(""), "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig())
+    )
     (published,) = source.poll(1.0)
     assert (published.version, published.tick, published.model.name) == (1, 5, "kept")
     assert caplog.text.count("is no announcement of a version") == 3 and "snapshots[0] offset 1" in caplog.text
