@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+import msgspec
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import Dead
@@ -35,8 +35,7 @@ class Outbox:
 
     def tell(self, topic: str, values: Mapping[str, Any]) -> None:
         """Append a JSON object; numbers that are not finite become null."""
-        clean = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}
-        self._append(topic, Payload(self._name.encode(), json.dumps(clean).encode(), {"encoding": b"json"}))
+        self._append(topic, Payload(self._name.encode(), msgspec.json.encode(values), {"encoding": b"json"}))
 
     def bury(self, dead: Sequence[Dead]) -> None:
         """Records that could not be read, with their reasons."""

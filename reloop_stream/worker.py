@@ -137,7 +137,8 @@ class Worker:
             self._learn(joined.examples)
         previous_ms = joined.watermark_ms if self.watermark_ms is None else self.watermark_ms
         self.watermark_ms, self.tick = joined.watermark_ms, joined.tick
-        memory_ms = self.updater.memory_ms + self._source.settings.attribution_ms
+        # A window is read again from where its oldest labels' exposures lie; without one nothing is.
+        memory_ms = self.updater.memory_ms and self.updater.memory_ms + self._source.settings.attribution_ms
         self._past.remember(TickEnd(joined.watermark_ms, joined.next_offsets), memory_ms)
         self.updater.end_tick(joined.tick, joined.watermark_ms)
         if self._observer is not None:

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from reloop_stream import plugins
+from reloop_stream import mistakes, plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.log.settings import check_settings, plain_secrets
-from simulator.mistakes import ScenarioError, apply_overrides, explain
+from reloop_stream.mistakes import ConfigError, explain
 from simulator.replay.config import DataConfig
 from simulator.world.config import WorldConfig
 
@@ -34,6 +34,10 @@ __all__ = [
 ]
 
 SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three thirds need a little room
+
+
+class ScenarioError(ConfigError):
+    """A mistake in a scenario: one line a mistake, each with its path, value and rule."""
 
 
 class _Section(BaseModel):
@@ -271,6 +275,14 @@ class Scenario(_Section):
         if self.phases.aa_days == 0 and self.phases.ab_days > 0:
             found.append("there is no A/A period (phases.aa_days: 0): CUPED and A/B - A/A cannot be computed")
         return found
+
+
+def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """See `reloop_stream.mistakes.apply_overrides`. Raises ScenarioError."""
+    try:
+        return mistakes.apply_overrides(raw, overrides)
+    except ConfigError as error:
+        raise ScenarioError(str(error)) from None
 
 
 def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
