@@ -40,6 +40,7 @@ __all__ = [
     "read_snapshot",
     "snapshot_bytes",
     "snapshot_file",
+    "snapshot_versions",
 ]
 
 logger = logging.getLogger(__name__)
@@ -164,7 +165,7 @@ def snapshot_file(folder: Path, learner: str, version: int) -> Path:
     return folder / f"{learner}-{version:08d}{SUFFIX}"
 
 
-def _versions_in(folder: Path) -> Iterator[tuple[str, int, Path]]:
+def snapshot_versions(folder: Path) -> Iterator[tuple[str, int, Path]]:
     """Learner, version and path of every snapshot in the folder, newest first."""
     found = []
     for path in folder.glob(f"*{SUFFIX}"):
@@ -214,7 +215,7 @@ class SnapshotPublisher:
             self._append(self._log, Partition(self._topic, 0), published, data)
 
     def _forget_old(self, folder: Path, published: Published) -> None:
-        older = [p for learner, version, p in _versions_in(folder)
+        older = [p for learner, version, p in snapshot_versions(folder)
                  if learner == published.learner and version <= published.version]  # fmt: skip
         for path in older[self._keep :]:
             path.unlink(missing_ok=True)
@@ -285,7 +286,7 @@ class FolderOfSnapshots:
         self._passed_over: set[tuple[Path, int]] = set()  # with the time of writing: it may be written anew
 
     def newest(self, after: int) -> tuple[Snapshot, FrozenModel] | None:
-        found = list(_versions_in(self._folder))
+        found = list(snapshot_versions(self._folder))
         learner = _the_one(self._learner, {name for name, _, _ in found}, str(self._folder))
         for name, version, path in found:
             if name != learner or version <= after:
