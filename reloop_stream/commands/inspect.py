@@ -86,7 +86,8 @@ def show(found: Mapping[str, Any], console: Console) -> None:
     if (checkpoint := found.get("checkpoint")) is not None:
         _show_pairs(console, "checkpoint", _facts(checkpoint))
         waiting = {f"{what} waiting": n for what, n in checkpoint["waiting"].items()}
-        _show_pairs(console, "seen", {**checkpoint["seen"], **waiting}.items())
+        seen = {what.replace("_", " "): n for what, n in checkpoint["seen"].items()}
+        _show_pairs(console, "seen", {**seen, **waiting}.items())
         _show_partitions(console, checkpoint["partitions"])
         _show_metrics(console, checkpoint["metrics"])
         _show_tensors(console, checkpoint)
@@ -143,7 +144,7 @@ def _show_tensors(console: Console, of: Mapping[str, Any]) -> None:
 
 
 def _show_pairs(console: Console, title: str, pairs: Iterable[tuple[str, Any]]) -> None:
-    _show_table(console, title, ("", ""), [[key.replace("_", " "), value] for key, value in pairs])
+    _show_table(console, title, ("", ""), pairs)
 
 
 def _show_table(console: Console, title: str, headers: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
