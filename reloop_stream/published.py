@@ -223,9 +223,9 @@ class SnapshotPublisher:
     def _append(self, log: EventLog, place: Partition, published: Published, data: bytes) -> None:
         if self._producer is None:
             self._producer = log.producer()
-        parts = range(0, len(data), PART_BYTES)
-        for number, at in enumerate(parts):
-            part = _Part(published.learner, published.version, number, len(parts), hashlib.sha256(data).hexdigest())
+        starts, sha256 = range(0, len(data), PART_BYTES), hashlib.sha256(data).hexdigest()
+        for number, at in enumerate(starts):
+            part = _Part(published.learner, published.version, number, len(starts), sha256)
             self._producer.append(
                 place, data[at : at + PART_BYTES], key=published.learner.encode(), headers=part.headers()
             )
