@@ -93,7 +93,9 @@ def append(
     for done, second in enumerate(seconds):
         if pace is not None:
             time.sleep(max(0.0, began + done / pace - time.monotonic()))
-        for topic, batch in zip((exposures, clicks), load.second(second), strict=True):
+        shown, clicked = load.second(second)
+        pairs: tuple[tuple[str, ExposureBatch | ClickBatch], ...] = ((exposures, shown), (clicks, clicked))
+        for topic, batch in pairs:
             for number in range(n):
                 rows = np.flatnonzero(batch.exposure_id % n == number)
                 for payload in encode(batch.take(rows), encoding) if len(rows) else ():

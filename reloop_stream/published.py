@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reloop_stream.checkpoint import write_atomic
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.events import Column, ListColumn
 from reloop_stream.learners import freeze_from_bytes
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, OffsetOutOfRange, Partition, Producer, Reader, Record
@@ -39,6 +40,7 @@ __all__ = [
     "read_snapshot",
     "snapshot_bytes",
     "snapshot_file",
+    "snapshot_versions",
 ]
 
 logger = logging.getLogger(__name__)
@@ -85,14 +87,26 @@ class Snapshot:
     arrays: Mapping[str, np.ndarray]
 
     def model(self) -> FrozenModel:
-        """Build the model. Raises SnapshotError where the tensors are not those of the settings."""
+        """Build the model and try it on blank rows, so that what it compiles on its first call is compiled.
+
+        Raises SnapshotError where the tensors are not those of the settings, or not finite.
+        """
+        if broken := [name for name, a in self.arrays.items() if a.dtype.kind == "f" and not np.isfinite(a).all()]:
+            raise SnapshotError(f"its tensor {broken[0]} holds numbers that are not finite: its learner has diverged")
         try:
             model = freeze_from_bytes(pack(self.meta, self.arrays), self.fields, self.config)
-        except (SnapshotError, ValueError, KeyError, TypeError, RuntimeError) as error:
-            raise SnapshotError(f"its model cannot be built: {error}") from None
+            model.predict(_blank_rows(self.fields))
+        except Exception as error:  # a plugin's model may raise anything
+            raise SnapshotError(f"its model cannot be built: {type(error).__name__}: {error}") from error
         if model.version != self.version:
             raise SnapshotError(f"is of version {self.version}, its model says {model.version}")
         return model
+
+
+def _blank_rows(fields: Sequence[FieldConfig]) -> dict[str, Column]:
+    """Two rows that any model on these fields can score."""
+    zeros = np.zeros(2, dtype=np.int64)
+    return {field.name: ListColumn(zeros, np.arange(3)) if field.kind == "list" else zeros for field in fields}
 
 
 def snapshot_bytes(published: Published, config: LearnerConfig, fields: Sequence[FieldConfig]) -> bytes:
@@ -151,7 +165,7 @@ def snapshot_file(folder: Path, learner: str, version: int) -> Path:
     return folder / f"{learner}-{version:08d}{SUFFIX}"
 
 
-def _versions_in(folder: Path) -> Iterator[tuple[str, int, Path]]:
+def snapshot_versions(folder: Path) -> Iterator[tuple[str, int, Path]]:
     """Learner, version and path of every snapshot in the folder, newest first."""
     found = []
     for path in folder.glob(f"*{SUFFIX}"):
@@ -201,7 +215,7 @@ class SnapshotPublisher:
             self._append(self._log, Partition(self._topic, 0), published, data)
 
     def _forget_old(self, folder: Path, published: Published) -> None:
-        older = [p for learner, version, p in _versions_in(folder)
+        older = [p for learner, version, p in snapshot_versions(folder)
                  if learner == published.learner and version <= published.version]  # fmt: skip
         for path in older[self._keep :]:
             path.unlink(missing_ok=True)
@@ -209,9 +223,9 @@ class SnapshotPublisher:
     def _append(self, log: EventLog, place: Partition, published: Published, data: bytes) -> None:
         if self._producer is None:
             self._producer = log.producer()
-        parts = range(0, len(data), PART_BYTES)
-        for number, at in enumerate(parts):
-            part = _Part(published.learner, published.version, number, len(parts), hashlib.sha256(data).hexdigest())
+        starts, sha256 = range(0, len(data), PART_BYTES), hashlib.sha256(data).hexdigest()
+        for number, at in enumerate(starts):
+            part = _Part(published.learner, published.version, number, len(starts), sha256)
             self._producer.append(
                 place, data[at : at + PART_BYTES], key=published.learner.encode(), headers=part.headers()
             )
@@ -269,21 +283,24 @@ class FolderOfSnapshots:
     def __init__(self, folder: Path, learner: str | None = None) -> None:
         self._folder = folder
         self._learner = learner
-        self._passed_over: set[Path] = set()
+        self._passed_over: set[tuple[Path, int]] = set()  # with the time of writing: it may be written anew
 
     def newest(self, after: int) -> tuple[Snapshot, FrozenModel] | None:
-        found = list(_versions_in(self._folder))
+        found = list(snapshot_versions(self._folder))
         learner = _the_one(self._learner, {name for name, _, _ in found}, str(self._folder))
         for name, version, path in found:
-            if name != learner or version <= after or path in self._passed_over:
+            if name != learner or version <= after:
                 continue
             try:
+                written = path.stat().st_mtime_ns
+                if (path, written) in self._passed_over:
+                    continue
                 snapshot = load_snapshot(path)
                 return snapshot, snapshot.model()
             except FileNotFoundError:  # an old one, removed meanwhile
                 continue
             except SnapshotError as error:
-                self._passed_over.add(path)
+                self._passed_over.add((path, written))
                 logger.warning("%s: %s; passed over", path, str(error).removeprefix(f"{path}: "))
         return None
 

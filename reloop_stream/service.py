@@ -20,12 +20,12 @@ from reloop_stream.join import JoinCounts
 from reloop_stream.joined import Source
 from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import make_learner
-from reloop_stream.log import EventLog, OffsetOutOfRange
+from reloop_stream.log import EventLog, LogPlace, OffsetOutOfRange
 from reloop_stream.mistakes import ConfigError
 from reloop_stream.observer import StreamObserver
 from reloop_stream.past import Past
 from reloop_stream.published import SnapshotPublisher
-from reloop_stream.sharing import LogPlace, Reading, SharedSource
+from reloop_stream.sharing import Reading, SharedSource
 from reloop_stream.stream_config import StreamConfig
 from reloop_stream.updating import make_updater
 from reloop_stream.worker import Rows, Worker, every_row

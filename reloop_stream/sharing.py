@@ -17,7 +17,6 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
@@ -25,13 +24,12 @@ from reloop_stream.event_time import EventTimeFeed, FeedEnded, Horizon, Ticks, n
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import POLL_S, FeedStopped
 from reloop_stream.joined import Joined, JoinedFeed, JoinedTick, JoinSettings, PartitionState, merge
-from reloop_stream.log import EventLog, Partition, open_log
+from reloop_stream.log import EventLog, LogPlace, Partition
 from reloop_stream.log.codec import Select
-from reloop_stream.log.settings import Settings
 from reloop_stream.log.topics import Topics
 from reloop_stream.processes import die_with
 
-__all__ = ["LogPlace", "Reading", "ReaderDied", "SharedSource"]
+__all__ = ["Reading", "ReaderDied", "SharedSource"]
 
 IDLE_S = 0.02  # how long a process with nothing to read waits for an order: an order ends the wait
 END_PATIENCE_S = 5.0
@@ -39,17 +37,6 @@ END_PATIENCE_S = 5.0
 
 class ReaderDied(RuntimeError):
     """A process that reads partitions ended without a word."""
-
-
-class LogPlace(NamedTuple):
-    """Where a log is, for processes that each open it; see `reloop_stream.log.open_log`."""
-
-    place: str | Path
-    unavailable_after_s: float = 60.0
-    settings: Settings | None = None
-
-    def open(self) -> EventLog:
-        return open_log(self.place, unavailable_after_s=self.unavailable_after_s, settings=self.settings)
 
 
 class Reading(NamedTuple):

@@ -13,17 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from reloop_stream import plugins
+from reloop_stream.commands.arguments import add_place, log_place, positive, whole
 from reloop_stream.config import LOSSES, MODELS
 from reloop_stream.feed import FeedStopped
 from reloop_stream.inference import first_exposures, infer
 from reloop_stream.join import Emit
 from reloop_stream.learner_folder import LearnerFolder
-from reloop_stream.log import EventLog, LogError, UnknownTopic
-from reloop_stream.log.settings import check_settings, parse_setting, read_settings
+from reloop_stream.log import EventLog, LogError, LogPlace, UnknownTopic
 from reloop_stream.log.topics import Topics
 from reloop_stream.mistakes import ConfigError, apply_overrides
 from reloop_stream.progress import StreamProgress
-from reloop_stream.sharing import LogPlace, ReaderDied
+from reloop_stream.sharing import ReaderDied
 from reloop_stream.stream_config import (
     StreamConfig,
     differences,
@@ -76,31 +76,14 @@ def add_parser(commands: Any) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     stream = parser.add_argument_group("the stream")
-    place = stream.add_mutually_exclusive_group(required=True)
-    place.add_argument("--bootstrap", metavar="HOST:PORT", help="Kafka's brokers, HOST:PORT[,HOST:PORT]")
-    place.add_argument("--log", type=Path, metavar="DIR", help="an embedded log's folder instead, for trying out")
     stream.add_argument("--exposures", required=True, metavar="TOPIC")
     stream.add_argument("--clicks", required=True, metavar="TOPIC")
-    stream.add_argument(
-        "--kafka",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="a setting of Kafka's clients, as security_protocol=SASL_SSL; secrets as env:NAME or file:PATH",
-    )
-    stream.add_argument("--kafka-config", type=Path, metavar="FILE", help="such settings, KEY=VALUE a line")
-    stream.add_argument(
-        "--unavailable-seconds",
-        type=_positive,
-        default=60.0,
-        metavar="S",
-        help="how long to wait for a broker that is gone (default: 60)",
-    )
+    add_place(stream, required=True)
 
     join = parser.add_argument_group("joining")
     join.add_argument(
         "--attribution-minutes",
-        type=_positive,
+        type=positive,
         default=60.0,
         metavar="M",
         help="a click counts up to so long after its exposure (default: 60)",
@@ -114,14 +97,14 @@ def add_parser(commands: Any) -> None:
     )
     join.add_argument(
         "--tick-seconds",
-        type=_positive,
+        type=positive,
         default=60.0,
         metavar="S",
         help="event time that is joined and learnt at once (default: 60)",
     )
     join.add_argument(
         "--idle-seconds",
-        type=_positive,
+        type=positive,
         default=30.0,
         metavar="S",
         help="a partition that has been silent for so long is not waited for (default: 30)",
@@ -173,7 +156,7 @@ def add_parser(commands: Any) -> None:
         "--snapshots", type=Path, metavar="DIR", help="folder for published versions (default: DIR/snapshots)"
     )
     out.add_argument(
-        "--keep", type=_whole, default=5, metavar="N", help="versions that stay in that folder (default: 5)"
+        "--keep", type=whole, default=5, metavar="N", help="versions that stay in that folder (default: 5)"
     )
     out.add_argument("--snapshots-topic", metavar="TOPIC", help="default: NAME.snapshots")
     out.add_argument("--metrics-topic", metavar="TOPIC", help="default: NAME.metrics")
@@ -184,7 +167,7 @@ def add_parser(commands: Any) -> None:
     out.add_argument("--group", metavar="NAME", help="consumer group whose offsets show the lag (default: NAME)")
     out.add_argument(
         "--checkpoint-seconds",
-        type=_positive,
+        type=positive,
         default=30.0,
         metavar="S",
         help="wall clock between checkpoints (default: 30)",
@@ -193,7 +176,7 @@ def add_parser(commands: Any) -> None:
     how = parser.add_argument_group("running")
     how.add_argument(
         "--workers",
-        type=_whole,
+        type=whole,
         default=1,
         metavar="N",
         help="processes that share reading and joining the partitions; one trains (default: 1, which does both)",
@@ -205,23 +188,10 @@ def add_parser(commands: Any) -> None:
         "belongs to the next one",
     )
     how.add_argument(
-        "--count", type=_whole, metavar="N", help="end once N examples have been learnt since the first start"
+        "--count", type=whole, metavar="N", help="end once N examples have been learnt since the first start"
     )
-    how.add_argument("--timeout", type=_positive, metavar="S", help="end after so many seconds")
+    how.add_argument("--timeout", type=positive, metavar="S", help="end after so many seconds")
     how.add_argument("--quiet", action="store_true", help="no progress on stderr")
-
-
-def _positive(text: str) -> float:
-    with contextlib.suppress(ValueError):
-        if (value := float(text)) > 0 and math.isfinite(value):
-            return value
-    raise argparse.ArgumentTypeError(f"got {text}, must be a number above 0")
-
-
-def _whole(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"got {text}, must be a whole number of at least 1")
-    return int(text)
 
 
 def run(chosen: argparse.Namespace) -> int:
@@ -230,7 +200,7 @@ def run(chosen: argparse.Namespace) -> int:
 
     stop = Stop(deadline=math.inf if chosen.timeout is None else time.monotonic() + chosen.timeout)
     plugins.load(chosen.plugin)
-    place = _place(chosen)
+    place = log_place(chosen)
     with _signals(stop) as was_interrupted, place.open() as log, LearnerFolder(chosen.checkpoint) as folder:
         try:
             config = _settle(chosen, log, folder, stop)
@@ -307,20 +277,6 @@ def _signals(stop: Any) -> Iterator[Any]:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-
-
-def _place(chosen: argparse.Namespace) -> LogPlace:
-    """Where the log is. Raises ConfigError, SettingsError."""
-    settings: dict[str, Any] = {} if chosen.kafka_config is None else dict(read_settings(chosen.kafka_config))
-    settings |= dict(parse_setting(text) for text in chosen.kafka)
-    if chosen.log is not None:
-        if settings:
-            raise ConfigError("--kafka: is for --bootstrap; an embedded log has no such settings")
-        if not chosen.log.is_dir():
-            raise ConfigError(f"--log {chosen.log}: no such folder")
-        return LogPlace(chosen.log)
-    check_settings(settings)
-    return LogPlace(f"kafka://{chosen.bootstrap}", chosen.unavailable_seconds, settings)
 
 
 def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Any) -> StreamConfig:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from reloop_stream.log.base import (
     EventLog,
@@ -20,6 +21,7 @@ from reloop_stream.log.settings import Settings, SettingsError
 __all__ = [
     "EventLog",
     "LogError",
+    "LogPlace",
     "LogUnavailable",
     "OffsetOutOfRange",
     "Partition",
@@ -33,6 +35,17 @@ __all__ = [
 ]
 
 KAFKA = "kafka://"
+
+
+class LogPlace(NamedTuple):
+    """Where a log is, for processes that each open it; see `open_log`."""
+
+    place: str | Path
+    unavailable_after_s: float = 60.0
+    settings: Settings | None = None
+
+    def open(self) -> EventLog:
+        return open_log(self.place, unavailable_after_s=self.unavailable_after_s, settings=self.settings)
 
 
 def open_log(place: str | Path, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> EventLog:

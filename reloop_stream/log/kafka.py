@@ -56,6 +56,10 @@ REFUSED = (
 )
 
 
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
+
+
 def _tp(partition: Partition) -> TopicPartition:
     return TopicPartition(partition.topic, partition.number)
 
@@ -74,7 +78,7 @@ class KafkaLog:
         self._settings = dict(settings or {})
         if has_secrets(self._settings):
             for name in WIRE_LOGGERS:
-                logging.getLogger(name).setLevel(logging.INFO)
+                logging.getLogger(name).addFilter(_above_debug)
         self._admitted = not settings
         self._admin: Any = None
         self._lookup: Any = None
@@ -92,7 +96,7 @@ class KafkaLog:
                 self._knock()
                 return action()
             except REFUSED as error:
-                raise self._refused(error) from None
+                raise self.refused(error) from None
             except AWAY as error:
                 self._drop_clients()
                 if time.monotonic() >= deadline:
@@ -145,7 +149,7 @@ class KafkaLog:
             return False
         return True
 
-    def _refused(self, error: errors.KafkaError) -> LogError:
+    def refused(self, error: errors.KafkaError) -> LogError:
         names = "sasl_mechanism, sasl_plain_username and sasl_plain_password"
         fix = "ask for the permission" if isinstance(error, errors.AuthorizationError) else f"check {names}"
         return LogError(f"{self.address}: refuses this client ({error}); {fix}")
@@ -337,6 +341,8 @@ class _Producer:
         self._bytes -= size
         try:
             future.get(timeout=self._log.unavailable_after_s)
+        except REFUSED as error:
+            raise self._log.refused(error) from None
         except errors.KafkaError as error:
             raise self._log.unavailable(error) from None
 
@@ -382,6 +388,8 @@ class _Reader:
             found = self._client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             raise OffsetOutOfRange(f"{error}; the broker deleted what was still to be read") from None
+        except REFUSED as error:
+            raise self._log.refused(error) from None
         except AWAY:
             found = {}
         records = [

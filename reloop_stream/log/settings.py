@@ -80,7 +80,8 @@ def parse_setting(text: str) -> tuple[str, str]:
     """
     name, equals, value = text.partition("=")
     if not equals or not name.strip():
-        raise SettingsError(f"got {name.strip()!r}, must be NAME=VALUE, as in security_protocol=SASL_SSL")
+        # What was given is not shown: it may be a password.
+        raise SettingsError("a setting of Kafka's clients must be NAME=VALUE, as in security_protocol=SASL_SSL")
     return name.strip(), value.strip()
 
 

@@ -6,6 +6,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from reloop_stream import plugins
@@ -101,6 +102,8 @@ def damaged(what: str) -> bytes:
         return pack({**meta, "config": {**meta["config"], "speed": 9}}, arrays)
     if what == "unknown model":
         return pack({**meta, "config": {**meta["config"], "model": {"name": "os.system"}}}, arrays)
+    if what == "not finite":
+        return pack(meta, {name: array * np.nan if array.ndim == 2 else array for name, array in arrays.items()})
     if what == "another version":
         return pack({**meta, "version": 7}, arrays)
     if what == "no name in the model":
@@ -119,20 +122,30 @@ def damaged(what: str) -> bytes:
         ("unknown setting", "config.speed: Extra inputs"),
         (
             "unknown model",
-            r"model 'os.system' is none of this package's models; load the file .* first \(--plugin FILE",
+            "model 'os.system' is none of this package's models; load the file that adds it first (--plugin",
         ),
-        ("another version", "is of version 7, its model says 1"),
-        ("no name in the model", "its model cannot be built: 'name'"),
-        ("tensor of another shape", "its model cannot be built: .*differ in shape or presence"),
     ],
 )
 def test_other_bytes_are_refused_with_a_reason_and_the_file_s_name(what: str, said: str, tmp_path: Path) -> None:
     path = snapshot_file(tmp_path, "mine", 1)
     path.write_bytes(damaged(what))
-    with pytest.raises(SnapshotError, match=said) as caught:
-        load_snapshot(path).model()
-    if "model" not in what and what not in ("another version", "tensor of another shape"):
-        assert str(caught.value).startswith(str(path))
+    with pytest.raises(SnapshotError) as caught:
+        load_snapshot(path)
+    assert str(caught.value).startswith(f"{path}: snapshot: ") and said in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "what, said",
+    [
+        ("another version", "is of version 7, its model says 1"),
+        ("no name in the model", "its model cannot be built: KeyError: 'name'"),
+        ("not finite", "its tensor weights.* holds numbers that are not finite: its learner has diverged"),
+        ("tensor of another shape", "its model cannot be built: .*differ in shape or presence"),
+    ],
+)
+def test_a_model_is_built_of_its_own_tensors_alone(what: str, said: str) -> None:
+    with pytest.raises(SnapshotError, match=said):
+        read_snapshot(damaged(what)).model()
 
 
 def test_a_plugin_s_model_is_read_once_the_plugin_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,7 +190,7 @@ def test_a_folder_gives_what_is_newer_and_passes_a_damaged_file_over_once(
     assert source.newest(2) is None
     assert caplog.text.count("00000003.safetensors") == 1
     publisher.publish(third)
-    assert version_and_scores(FolderOfSnapshots(tmp_path), after=2) == (3, third.model.predict(FEATURES).tolist())
+    assert version_and_scores(source, after=2) == (3, third.model.predict(FEATURES).tolist())
 
 
 def test_where_several_learners_publish_one_must_be_named(tmp_path: Path) -> None:

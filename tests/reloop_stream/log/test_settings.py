@@ -82,7 +82,7 @@ def test_settings_are_read_from_a_file_line_by_line(tmp_path: Path) -> None:
     path.write_text("# who we are\nsecurity_protocol = SASL_SSL\n\nsasl_plain_password=a=b#c\n")
     assert read_settings(path) == {"security_protocol": "SASL_SSL", "sasl_plain_password": "a=b#c"}
     path.write_text("security_protocol=SSL\nsecret words\n")
-    with pytest.raises(SettingsError, match=r"kafka.settings, line 2: got .*, must be NAME=VALUE"):
+    with pytest.raises(SettingsError, match=r"kafka.settings, line 2: .* must be NAME=VALUE"):
         read_settings(path)
     path.write_text("ssl.ca.location=/etc/ca.pem\n")
     with pytest.raises(SettingsError, match=r"line 1: ssl.ca.location: unknown setting"):
@@ -92,5 +92,6 @@ def test_settings_are_read_from_a_file_line_by_line(tmp_path: Path) -> None:
 
 
 def test_a_setting_without_a_value_is_refused() -> None:
-    with pytest.raises(SettingsError, match="got 'security_protocol', must be NAME=VALUE"):
-        parse_setting("security_protocol")
+    with pytest.raises(SettingsError, match="must be NAME=VALUE") as caught:
+        parse_setting("hunter2")
+    assert "hunter2" not in str(caught.value)
