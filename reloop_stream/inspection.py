@@ -128,7 +128,7 @@ def _metrics(sections: Sections) -> dict[str, Any]:
         observer.restore(*sections.get("observer"))
     except KeyError:  # the lab's, which counts days and users
         return {}
-    return observer.metrics()
+    return observer.figures()
 
 
 def add_lag(found: dict[str, Any], log: EventLog) -> None:

@@ -63,12 +63,16 @@ class StreamObserver:
         merged.merge(self._interval[whose])
         return merged
 
+    def figures(self) -> dict[str, dict[str, dict[str, float]]]:
+        """By learner and served, since_start and of_late."""
+        return {
+            whose: {"since_start": _figures(total), "of_late": _figures(self.of_late(whose))}
+            for whose, total in self._since_start.items()
+        }
+
     def metrics(self) -> dict[str, Any]:
-        """measured: the figures of learner and served, since_start and of_late; and what is extra."""
-        figures: dict[str, Any] = {}
-        for whose, total in self._since_start.items():
-            figures[whose] = {"since_start": _figures(total), "of_late": _figures(self.of_late(whose))}
-        return {"measured": figures, **self.extra}
+        """The figures under `measured`, and what is extra."""
+        return {"measured": self.figures(), **self.extra}
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         arrays = {
