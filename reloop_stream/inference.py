@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -40,6 +41,7 @@ def first_exposures(log: EventLog, topic: str, should_stop: Callable[[], bool] =
                 return found
         if should_stop():
             raise FeedStopped
+        time.sleep(POLL_S)
 
 
 def _beginning(log: EventLog, partition: Partition) -> list[ExposureBatch]:

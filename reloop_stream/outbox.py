@@ -6,17 +6,18 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
+import numpy as np
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import Dead
 from reloop_stream.join import LoggedClicks
-from reloop_stream.log import EventLog, OffsetOutOfRange, Partition, Producer, Record
+from reloop_stream.log import EventLog, Partition, Producer, Record
 from reloop_stream.log.codec import Payload, dead_letter, encode
 from reloop_stream.log.topics import Topics
 
 __all__ = ["Outbox"]
 
-READ_AGAIN_S = 5.0  # to fetch a record that was read before
+READ_AGAIN_S = 5.0  # to fetch records that were read before
 
 
 class Outbox:
@@ -44,28 +45,30 @@ class Outbox:
 
     def bury_clicks(self, unknown: LoggedClicks) -> None:
         """Clicks whose exposure never came: a letter each, with the original bytes of the record that held it."""
-        topic = self._topics.clicks
-        records: dict[Partition, dict[int, Record]] = {}
-        places = zip(unknown.partition.tolist(), unknown.offset.tolist(), unknown.exposure_id.tolist(), strict=True)
-        for number, offset, exposure_id in places:
-            known = records.setdefault(Partition(topic, number), {})
-            if offset not in known:
-                known[offset] = self._read_again(Partition(topic, number), offset)
-            reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
-            self._append(self._topics.dead_letters, dead_letter(known[offset], reason))
+        for number in np.unique(unknown.partition).tolist():
+            clicks = unknown.take(unknown.partition == number)
+            records = self._read_again(Partition(self._topics.clicks, number), clicks.offset)
+            for offset, exposure_id in zip(clicks.offset.tolist(), clicks.exposure_id.tolist(), strict=True):
+                reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
+                self._append(self._topics.dead_letters, dead_letter(records[offset], reason))
 
-    def _read_again(self, partition: Partition, offset: int) -> Record:
-        """The record at an offset, with no bytes where they are no longer retained."""
-        gone = Record(partition, offset, None, b"", {})
+    def _read_again(self, partition: Partition, offsets: np.ndarray) -> dict[int, Record]:
+        """The records at these offsets, without bytes where they are no longer retained."""
+        found = {offset: Record(partition, offset, None, b"", {}) for offset in offsets.tolist()}
+        at = max(int(offsets.min()), self._log.begin_offsets([partition])[partition])
+        last = int(offsets.max())
+        if at > last:
+            return found
+        reader = self._log.reader({partition: at})
         try:
-            reader = self._log.reader({partition: offset})
-        except OffsetOutOfRange:
-            return gone
-        try:
-            found = reader.poll(timeout_s=READ_AGAIN_S, max_records=1)
+            while reader.position()[partition] <= last:
+                records = reader.poll(timeout_s=READ_AGAIN_S)
+                if not records:
+                    break
+                found |= {record.offset: record for record in records if record.offset in found}
         finally:
             reader.close()
-        return found[0] if found else gone
+        return found
 
     def _append(self, topic: str, payload: Payload) -> None:
         if self._producer is None:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import WindowConfig
 from reloop_stream.event_time import FeedEnded, Ticks
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import FeedStopped, both_topics
@@ -27,12 +26,11 @@ from reloop_stream.past import Past
 from reloop_stream.published import SnapshotPublisher
 from reloop_stream.sharing import Reading, SharedSource
 from reloop_stream.stream_config import StreamConfig
-from reloop_stream.updating import make_updater
+from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row
 
 __all__ = ["NoLongerRetained", "Service", "Status", "Stop"]
 
-HOUR_MS = 3_600_000
 RATE_S = 10.0  # the rate is that of the last seconds
 STATUS_S = 0.5  # wall clock between two looks at the status
 
@@ -65,15 +63,6 @@ class Stop:
 
     def __call__(self) -> bool:
         return self.asked or time.monotonic() >= self.deadline
-
-
-def publish_every_ms(config: StreamConfig) -> int:
-    """How often versions are published: as told, else after each retraining of a window learner, else hourly."""
-    learner = config.learner
-    hours = learner.publish_every_hours
-    if hours is None:
-        hours = learner.updating.every_hours if isinstance(learner.updating, WindowConfig) else 1.0
-    return round(hours * HOUR_MS)
 
 
 def rows_of_arm(arm: str | None) -> Callable[[ExampleBatch], Rows]:
@@ -148,7 +137,7 @@ class Service:
         self._checkpoint_s = checkpoint_s
         self._stop = stop
         self._watch = watch
-        every_ms = publish_every_ms(config)
+        every_ms = publish_every_ms(config.learner)
         self.observer = StreamObserver(every_ms)
         learner = make_learner(
             config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate

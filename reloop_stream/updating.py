@@ -10,11 +10,11 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from reloop_stream.checkpoint import batch_from_bytes, batch_to_bytes
-from reloop_stream.config import IncrementalConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import FineTuneConfig, IncrementalConfig, LearnerConfig, WindowConfig
 from reloop_stream.events import ExampleBatch, constant
 from reloop_stream.learners.base import Learner
 
-__all__ = ["IncrementalUpdater", "Trained", "Updater", "WindowUpdater", "crosses", "make_updater"]
+__all__ = ["IncrementalUpdater", "Trained", "Updater", "WindowUpdater", "crosses", "make_updater", "publish_every_ms"]
 
 HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
@@ -37,6 +37,16 @@ def crosses(previous_ms: int, watermark_ms: int, every_ms: int) -> bool:
     (True, False)
     """
     return watermark_ms // every_ms > previous_ms // every_ms
+
+
+def publish_every_ms(config: LearnerConfig) -> int:
+    """How often a learner publishes: as told; else after each retraining where that alone changes it; else hourly."""
+    updating, hours = config.updating, 1.0
+    if config.publish_every_hours is not None:
+        hours = config.publish_every_hours
+    elif isinstance(updating, WindowConfig | FineTuneConfig) and config.memory is None:
+        hours = updating.every_hours
+    return round(hours * HOUR_MS)
 
 
 class Updater(Protocol):

@@ -12,12 +12,13 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import FieldConfig, LearnerConfig, WindowConfig
+from reloop_stream.config import FieldConfig
 from reloop_stream.feed import MarkFeed
 from reloop_stream.intake import Intake
 from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import Topics
+from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
@@ -27,7 +28,7 @@ from simulator.scenario import Scenario, ScenarioError, parse_scenario
 from simulator.slates import is_random_request
 from simulator.tally import DayOfArm, Tally
 
-__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server", "publish_every_ms"]
+__all__ = ["HOUR_MS", "Lab", "Place", "Report", "Server"]
 
 HOUR_MS = 3_600_000
 
@@ -74,14 +75,6 @@ class Place:
 
     def checkpoint(self, stage: str, kind: str, name: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
-
-
-def publish_every_ms(config: LearnerConfig) -> int:
-    """How often a learner publishes: as told, else after each retraining of a window learner, else hourly."""
-    hours = config.publish_every_hours
-    if hours is None:
-        hours = config.updating.every_hours if isinstance(config.updating, WindowConfig) else 1.0
-    return round(hours * HOUR_MS)
 
 
 class Lab:
@@ -184,7 +177,6 @@ class Lab:
     def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
         """The role's worker, at its beginning."""
         from reloop_stream.learners import make_learner
-        from reloop_stream.updating import make_updater
 
         config = self.scenario.arms[role.config_of].learner
         config = config.model_copy(update={"loss": self.scenario.arms[role.loss_of].learner.loss})
