@@ -36,10 +36,9 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 class Plan(NamedTuple):
-    """What is done. pace: event seconds in a second of wall clock; the load lasts seconds / pace."""
+    """What is done. pace: event seconds in a second of wall clock."""
 
     times: int = 50
-    seconds: int = 7200
     pace: float = 20.0
     per_second: int = 40
     partitions: int = 4
@@ -117,10 +116,11 @@ def measure(bootstrap: str, topics: tuple[str, str], folder: Path, plan: Plan) -
     load = subprocess.Popen(
         [
             *(sys.executable, "-m", "benchmarks.load", "--bootstrap", bootstrap, "--exposures", topics[0]),
-            *("--clicks", topics[1], "--partitions", str(plan.partitions), "--seconds", str(plan.seconds)),
+            *("--clicks", topics[1], "--partitions", str(plan.partitions), "--seconds", str(10**9)),
             *("--pace", str(plan.pace), "--per-second", str(plan.per_second), "--encoding", plan.encoding),
         ],
         env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
     )
     killed = Learner(bootstrap, topics, folder / "killed", plan)
     under_load = at_work = 0
@@ -146,15 +146,14 @@ def measure(bootstrap: str, topics: tuple[str, str], folder: Path, plan: Plan) -
             under_load += load.poll() is None
             at_work += first is not None
             back_s += [] if first is None else [first]
-        if load.wait(END_TIMEOUT_S):
-            raise RuntimeError("the load failed")
+        load.terminate()
+        produced = int(load.communicate(timeout=END_TIMEOUT_S)[0])
     finally:
         load.kill()
     killed.run_to_the_end()
     whole = Learner(bootstrap, topics, folder / "whole", plan)
     whole.run_to_the_end()
     one, other = Learnt.of(killed.saved()), Learnt.of(whole.saved())
-    produced = plan.seconds * plan.per_second
     accounted = one.learnt + one.waiting + one.open
     return {
         "kills": plan.times,
@@ -203,11 +202,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=usual.seed, help="of the moments (default: 1)")
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     chosen = parser.parse_args()
-    # The load lasts about as long as the kills take.
-    seconds = round(chosen.times * usual.longest_s * usual.pace)
-    plan = usual._replace(
-        times=chosen.times, seconds=seconds, encoding=chosen.encoding, workers=chosen.workers, seed=chosen.seed
-    )
+    plan = usual._replace(times=chosen.times, encoding=chosen.encoding, workers=chosen.workers, seed=chosen.seed)
     with tempfile.TemporaryDirectory(prefix="reloop-kill-") as folder, Broker(Path(folder) / "broker") as broker:
         figures = measure(broker.bootstrap, ("exposures", "clicks"), Path(folder), plan)
     if chosen.json:

@@ -2,12 +2,16 @@
 
     python -m benchmarks.load --bootstrap 127.0.0.1:9092 --seconds 3600 --pace 60
 
-What it appends is a function of its options alone. Topics are created where they are missing.
+What it appends is a function of its options alone. Topics are created where they are missing. SIGTERM ends it after a
+whole second of event time; the number of exposures that it has appended goes to stdout.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import signal
+import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable
@@ -85,8 +89,12 @@ def append(
     clicks: str = "clicks",
     encoding: Literal["json", "arrow"] = "json",
     pace: float | None = None,
-) -> None:
-    """Append the events of these seconds to the two topics. pace: event seconds in a second of wall clock."""
+) -> int:
+    """Append the events of these seconds to the two topics; the number of exposures.
+
+    pace: event seconds in a second of wall clock.
+    """
+    total = 0
     n = len(log.partitions(exposures))
     producer = log.producer()
     began = time.monotonic()
@@ -94,6 +102,7 @@ def append(
         if pace is not None:
             time.sleep(max(0.0, began + done / pace - time.monotonic()))
         shown, clicked = load.second(second)
+        total += len(shown)
         pairs: tuple[tuple[str, ExposureBatch | ClickBatch], ...] = ((exposures, shown), (clicks, clicked))
         for topic, batch in pairs:
             for number in range(n):
@@ -101,6 +110,7 @@ def append(
                 for payload in encode(batch.take(rows), encoding) if len(rows) else ():
                     producer.append(Partition(topic, number), payload.value, key=payload.key, headers=payload.headers)
     producer.close()
+    return total
 
 
 def create_topics(log: EventLog, topics: Iterable[str], partitions: int) -> None:
@@ -124,17 +134,21 @@ def main() -> None:
     parser.add_argument("--encoding", choices=["json", "arrow"], default="json")
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda number, frame: stop.set())
+    seconds = itertools.takewhile(lambda second: not stop.is_set(), range(chosen.seconds))
     with open_log(f"kafka://{chosen.bootstrap}") as log:
         create_topics(log, (chosen.exposures, chosen.clicks), chosen.partitions)
-        append(
+        total = append(
             log,
             Load(chosen.seed, chosen.per_second),
-            range(chosen.seconds),
+            seconds,
             exposures=chosen.exposures,
             clicks=chosen.clicks,
             encoding=chosen.encoding,
             pace=chosen.pace,
         )
+    print(total)
 
 
 if __name__ == "__main__":

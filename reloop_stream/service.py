@@ -139,9 +139,12 @@ class Service:
         self._watch = watch
         every_ms = publish_every_ms(config.learner)
         self.observer = StreamObserver(every_ms)
-        learner = make_learner(
-            config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate
-        )
+        try:
+            learner = make_learner(
+                config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate
+            )
+        except ValueError as error:  # a device that this machine lacks, heads that do not divide a layer
+            raise ConfigError(str(error)) from None
         self.worker = Worker(
             config.name,
             log,

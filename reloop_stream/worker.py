@@ -231,19 +231,16 @@ class Worker:
         if self._observer is not None and "observer" in sections:
             self._observer.restore(*sections.get("observer"))
         self._refill(past, past_log or self._log, past_topics or self._topics)
-        mine = both_topics(self._topics, self._source.numbers)
-        if past_log is None:
-            self._past = past
-        else:
-            states = self._moved(states)
-            own = TickEnd(past.last.watermark_ms, self._log.begin_offsets(mine))
-            self._past = Past([own])
+        if past_log is not None:
+            begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))
+            states = self._moved(states, begin)
+            past = Past([TickEnd(past.last.watermark_ms, begin)])
+        self._past = past
         self._source.restore(self.tick, states)
         self.counts = JoinCounts.total(states[number].join.counts for number in self._source.numbers)
 
-    def _moved(self, states: Mapping[int, PartitionState]) -> dict[int, PartitionState]:
-        """The states of another log's partitions as states of this log's."""
-        begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))
+    def _moved(self, states: Mapping[int, PartitionState], begin: Mapping[Partition, int]) -> dict[int, PartitionState]:
+        """The states of another log's partitions as states of this log's, at their beginning."""
         merged = JoinState.merged([state.join for state in states.values()])
         nothing = JoinState(None, np.zeros(0, dtype=bool), None, JoinCounts(), merged.watermark_ms)
         return {

@@ -8,7 +8,7 @@ import math
 import signal
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +17,15 @@ from reloop_stream.commands.arguments import add_place, log_place, positive, who
 from reloop_stream.config import LOSSES, MODELS
 from reloop_stream.feed import FeedStopped
 from reloop_stream.inference import first_exposures, infer
+from reloop_stream.intake import IDS
 from reloop_stream.join import Emit
 from reloop_stream.learner_folder import LearnerFolder
-from reloop_stream.log import EventLog, LogError, LogPlace, UnknownTopic
+from reloop_stream.log import EventLog, LogError, LogPlace, LogUnavailable, UnknownTopic
 from reloop_stream.log.topics import Topics
 from reloop_stream.mistakes import ConfigError, apply_overrides
 from reloop_stream.progress import StreamProgress
+from reloop_stream.published import SnapshotPublisher
+from reloop_stream.service import NoLongerRetained, Service, Stop, open_source
 from reloop_stream.sharing import ReaderDied
 from reloop_stream.stream_config import (
     StreamConfig,
@@ -196,8 +199,6 @@ def add_parser(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Learn until the stream's end, a limit or a signal. The exit code."""
-    from reloop_stream.service import NoLongerRetained, Stop
-
     stop = Stop(deadline=math.inf if chosen.timeout is None else time.monotonic() + chosen.timeout)
     plugins.load(chosen.plugin)
     place = log_place(chosen)
@@ -210,15 +211,15 @@ def run(chosen: argparse.Namespace) -> int:
         except (NoLongerRetained, ReaderDied) as error:
             print(f"error: {error}", file=sys.stderr)
             return FAILED
+        except LogUnavailable as error:
+            print(f"error: {error}; the same command then goes on where it stopped", file=sys.stderr)
+            return FAILED
         return INTERRUPTED if was_interrupted() else OK
 
 
 def _learn(
-    chosen: argparse.Namespace, config: StreamConfig, place: LogPlace, log: EventLog, folder: LearnerFolder, stop: Any
+    chosen: argparse.Namespace, config: StreamConfig, place: LogPlace, log: EventLog, folder: LearnerFolder, stop: Stop
 ) -> None:
-    from reloop_stream.published import SnapshotPublisher
-    from reloop_stream.service import Service, open_source
-
     _create_outputs(config, log)
     publisher = SnapshotPublisher(
         config.learner,
@@ -237,7 +238,7 @@ def _learn(
         workers=chosen.workers,
         should_stop=stop,
     )
-    with StreamProgress(quiet=chosen.quiet) as progress:
+    with contextlib.closing(source), StreamProgress(quiet=chosen.quiet) as progress:
         service = Service(
             config,
             log,
@@ -249,18 +250,16 @@ def _learn(
             stop=stop,
             watch=progress.show,
         )
-        try:
+        with contextlib.closing(service):
             saved = folder.read()
             if saved is not None:
                 service.restore(saved)
             progress.begin(folder.path, service.worker)
             service.run(chosen.count)
-        finally:
-            service.close()
 
 
 @contextlib.contextmanager
-def _signals(stop: Any) -> Iterator[Any]:
+def _signals(stop: Stop) -> Iterator[Callable[[], bool]]:
     """SIGTERM and Ctrl-C ask for a stop in order, a second one ends at once. Gives: whether it was Ctrl-C."""
     numbers: list[int] = []
 
@@ -279,7 +278,7 @@ def _signals(stop: Any) -> Iterator[Any]:
             signal.signal(number, handler)
 
 
-def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Any) -> StreamConfig:
+def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Stop) -> StreamConfig:
     """The settings: those given, completed by those of the first start, or by what the first exposures say.
 
     Raises ConfigError where they contradict the first start.
@@ -298,6 +297,9 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
             "base_rate": found.base_rate,
         }
     config = parse_config({**inferred, **raw}, "settings")
+    # A number may come as an integer; and what the model does not see may be of any type.
+    typed = {*IDS, *(f"features.{field.name}" for field in config.fields if field.kind != "number")}
+    config = config.model_copy(update={"types": {name: of for name, of in config.types.items() if name in typed}})
     if recorded is None:
         save_config(folder.settings, config)
     elif different := differences(recorded, config):
