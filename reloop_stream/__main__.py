@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from reloop_stream.learner_folder import FolderInUse
 from reloop_stream.log import LogError, SettingsError, UnknownTopic
+from reloop_stream.logs import log_to_stderr
 from reloop_stream.mistakes import ConfigError
 from reloop_stream.plugins import PluginError
 from reloop_stream.snapshot import SnapshotError
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog="start here: python -m reloop_stream learn --help",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    # What a command needs is imported when it is the one that was chosen: torch takes seconds.
+    # A command is imported when it is the one that was chosen.
     wanted = next((word for word in words if word in COMMANDS), None)
     for name, summary in COMMANDS.items():
         if name == wanted:
@@ -43,11 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             commands.add_parser(name, help=summary)
     chosen = parser.parse_args(words)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setLevel(logging.WARNING)
-    handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
-    handler.addFilter(lambda record: not record.name.startswith("kafka"))  # its client reports every lost connection
-    logging.getLogger().addHandler(handler)
+    handler = log_to_stderr()
     try:
         code: int = module.run(chosen)
         return code

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from reloop_stream.log import LogError, SettingsError
+from reloop_stream.logs import log_to_stderr
 from simulator.folder import RunFolderError
-from simulator.logs import log_to_stderr
 from simulator.replay.data import DataError
 from simulator.scenario import ScenarioError, json_schema, load_scenario, to_yaml
 

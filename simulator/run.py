@@ -15,9 +15,9 @@ from typing import Any
 
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import TOPICS
+from reloop_stream.logs import log_to_file
 from simulator.folder import RunFolder, git_revision, new_folder_name, versions
 from simulator.lab import Lab, Place
-from simulator.logs import log_to_file
 from simulator.loop import Stopped
 from simulator.plan import Stage, plan_stages, spread
 from simulator.processes import Crew, CrewError

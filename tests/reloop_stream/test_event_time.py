@@ -97,10 +97,12 @@ def stream(
     return log, shown, clicked
 
 
-def source(log: ListLog, numbers: Sequence[int], until_end: bool = True, **options: Any) -> JoinedFeed:
+def source(
+    log: ListLog, numbers: Sequence[int], until_end: bool = True, join: JoinSettings = JOIN, **options: Any
+) -> JoinedFeed:
     ends = log.ends() if until_end else None
     feed = EventTimeFeed(log, TOPICS, numbers, options.pop("ticks", TICKS), ends=ends, **options)  # type: ignore[arg-type]
-    return JoinedFeed(feed, TOPICS, options.pop("join", JOIN))
+    return JoinedFeed(feed, TOPICS, join)
 
 
 def read(source: JoinedFeed) -> list[JoinedTick]:
@@ -131,18 +133,26 @@ def equal(one: Sequence[JoinedTick], other: Sequence[JoinedTick]) -> bool:
     partitions=st.integers(1, 4),
     encoding=st.sampled_from(["json", "arrow"]),
     disorder_ms=st.sampled_from([0, 30_000, 5 * MINUTE_MS]),
+    emit=st.sampled_from(["at_close", "at_click", "at_once"]),
+    copies=st.booleans(),
     polls=st.integers(0, 1000),
     most=st.integers(2, 60),
 )
 def test_the_same_log_gives_the_same_ticks_whatever_the_polls(
-    seed: int, partitions: int, encoding: str, disorder_ms: int, polls: int, most: int
+    seed: int, partitions: int, encoding: str, disorder_ms: int, emit: Any, copies: bool, polls: int, most: int
 ) -> None:
     log, shown, _ = stream(seed, partitions, encoding, disorder_ms)
-    whole = read(source(ListLog(log, 0, 1000), range(partitions)))
-    choppy = read(source(ListLog(log, polls, most), range(partitions)))
+    if copies:  # a producer that sent everything again
+        log = {p: [Record(p, i, *r) for i, r in enumerate((r.key, r.value, r.headers) for r in rs * 2)]
+               for p, rs in log.items()}  # fmt: skip
+    join = JoinSettings(ATTRIBUTION_MS, emit)
+    whole = read(source(ListLog(log, 0, 1000), range(partitions), join=join))
+    choppy = read(source(ListLog(log, polls, most), range(partitions), join=join))
     assert equal(whole, choppy)
     assert [tick.tick for tick in whole] == sorted({tick.tick for tick in whole})
-    assert whole[-1].counts.exposures == len(shown)
+    counts = whole[-1].counts
+    assert counts.exposures == len(shown) * (1 + copies)
+    assert counts.duplicate_exposures + counts.stale >= len(shown) * copies
 
 
 @settings(max_examples=30, deadline=None)

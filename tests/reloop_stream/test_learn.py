@@ -148,6 +148,15 @@ def test_workers_change_nothing(place: Path, tmp_path: Path, whole: Any, workers
     assert outcome(tmp_path / "dir") == whole
 
 
+@pytest.mark.parametrize("emit", ["at_click", "at_once"])
+def test_labels_that_come_early_are_the_same_with_one_worker_and_with_two(
+    place: Path, tmp_path: Path, whole: Any, emit: str
+) -> None:
+    for name, workers in (("one", 1), ("two", 2)):
+        assert learn(place, tmp_path / name, "--until-end", "--emit", emit, "--workers", workers) == 0
+    assert outcome(tmp_path / "one") == outcome(tmp_path / "two") != whole
+
+
 def test_a_window_is_read_again_after_a_restart(place: Path, tmp_path: Path) -> None:
     updating = ("--set", "updating={mode: window, days: 0.003, every_hours: 0.05, batch_size: 128}")
     learn(place, tmp_path / "whole", "--until-end", *updating)
