@@ -197,7 +197,7 @@ class EventTimeFeed:
         """Go on behind `tick` (None: there was none), from these places."""
         self.close()
         self._last_tick = -NEVER if tick is None else tick
-        self._offsets = {partition: places[partition].next_offset for partition in self._partitions}
+        self.places = {partition: places[partition] for partition in self._partitions}
         self._queues = {p: _Queue(places[p].clock_ms, places[p].clock_ms) for p in self._partitions}
 
     def next_tick(self) -> TickEvents:
@@ -215,7 +215,7 @@ class EventTimeFeed:
     def poll(self, timeout_s: float) -> bool:
         """Read on, and say whether anything came. The time that this takes counts as waiting."""
         if self._reader is None:
-            self._reader = self._log.reader(self._offsets)
+            self._reader = self._log.reader(self._offsets())
         full = [partition for partition, queue in self._queues.items() if queue.is_full]
         position = self._reader.position()
         ended = [partition for partition, end in (self._ends or {}).items() if position.get(partition, 0) >= end]
@@ -238,7 +238,10 @@ class EventTimeFeed:
         self._queues[record.partition].dead.append(Dead(record, reason))
 
     def _position(self) -> Mapping[Partition, int]:
-        return self._offsets if self._reader is None else self._reader.position()
+        return self._offsets() if self._reader is None else self._reader.position()
+
+    def _offsets(self) -> dict[Partition, int]:
+        return {partition: place.next_offset for partition, place in self.places.items()}
 
     def horizon(self) -> Horizon:
         """How far this feed's partitions have been read."""
@@ -262,7 +265,6 @@ class EventTimeFeed:
         position = self._position()
         events = {number: PartitionEvents() for number in self.numbers}
         dead: list[Dead] = []
-        places: dict[Partition, Place] = {}
         for partition, queue in self._queues.items():
             while queue.pieces and queue.pieces[0].tick <= tick:
                 piece = queue.pieces.popleft()
@@ -271,10 +273,10 @@ class EventTimeFeed:
                     queue.events -= len(piece.item.batch)
                     events[partition.number].add(piece.item.batch, piece.item.offsets)
             next_offset = queue.pieces[0].first_offset if queue.pieces else position[partition]
-            places[partition] = Place(next_offset, queue.handed_ms)
+            self.places[partition] = Place(next_offset, queue.handed_ms)
             while queue.dead and queue.dead[0].record.offset < next_offset:
                 dead.append(queue.dead.popleft())
-        return TickEvents(tick, (tick + 1) * self._ticks.tick_ms, events, dead, places)
+        return TickEvents(tick, (tick + 1) * self._ticks.tick_ms, events, dead)
 
     def close(self) -> None:
         if self._reader is not None:

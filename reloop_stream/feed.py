@@ -80,7 +80,6 @@ class TickEvents:
     watermark_ms: int
     partitions: dict[int, PartitionEvents]
     dead: list[Dead]
-    places: dict[Partition, Place]  # behind this tick, in every partition
 
 
 class Feed(Protocol):
@@ -93,6 +92,10 @@ class Feed(Protocol):
     @property
     def select(self) -> Select | None:
         """What is let in."""
+
+    @property
+    def places(self) -> Mapping[Partition, Place]:
+        """Where each partition goes on behind the last tick handed on."""
 
     def next_tick(self) -> TickEvents:
         """Wait for the end of the next tick. Raises FeedStopped, LogUnavailable, OffsetOutOfRange."""
@@ -155,12 +158,12 @@ class MarkFeed:
     def restore(self, tick: int, places: Mapping[Partition, Place]) -> None:
         self.close()
         self._last_tick = tick
-        self._offsets = {partition: places[partition].next_offset for partition in self._partitions}
+        self.places = {partition: places[partition] for partition in self._partitions}
         self._queues = {partition: _Queue() for partition in self._partitions}
 
     def next_tick(self) -> TickEvents:
         if self._reader is None:
-            self._reader = self._log.reader(self._offsets)
+            self._reader = self._log.reader({partition: place.next_offset for partition, place in self.places.items()})
         while not all(queue.marks for queue in self._queues.values()):
             if self._should_stop():
                 raise FeedStopped
@@ -191,17 +194,16 @@ class MarkFeed:
     def _hand_on(self, tick: int) -> TickEvents:
         events = {number: PartitionEvents() for number in self.numbers}
         dead: list[Dead] = []
-        places: dict[Partition, Place] = {}
         watermark_ms = 0
         for partition, queue in self._queues.items():
             while not isinstance((item := queue.decoded.popleft()).batch, Mark):
                 events[partition.number].add(item.batch, item.offsets)
             watermark_ms = item.batch.watermark_ms
-            places[partition] = Place(item.next_offset, watermark_ms)
+            self.places[partition] = Place(item.next_offset, watermark_ms)
             queue.marks.popleft()
             while queue.dead and queue.dead[0].record.offset < item.next_offset:
                 dead.append(queue.dead.popleft())
-        return TickEvents(tick, watermark_ms, events, dead, places)
+        return TickEvents(tick, watermark_ms, events, dead)
 
     def close(self) -> None:
         if self._reader is not None:

@@ -193,7 +193,6 @@ class JoinedFeed:
         self._feed = feed
         self._topics = topics
         self._joins = PartitionJoins(feed.numbers, settings)
-        self._places: dict[Partition, Place] = {}
 
     @property
     def numbers(self) -> list[int]:
@@ -209,8 +208,7 @@ class JoinedFeed:
     def join(self, events: TickEvents) -> JoinedTick:
         """Join a tick's events: the other half of `next_tick`, for whoever reads the feed itself."""
         joined = self._joins.release(events.partitions, events.watermark_ms)
-        self._places = events.places
-        next_offsets = {partition: place.next_offset for partition, place in events.places.items()}
+        next_offsets = {partition: place.next_offset for partition, place in self._feed.places.items()}
         return JoinedTick(
             events.tick,
             events.watermark_ms,
@@ -225,8 +223,8 @@ class JoinedFeed:
     def states(self) -> dict[int, PartitionState]:
         return {
             number: PartitionState(
-                self._places[Partition(self._topics.exposures, number)],
-                self._places[Partition(self._topics.clicks, number)],
+                self._feed.places[Partition(self._topics.exposures, number)],
+                self._feed.places[Partition(self._topics.clicks, number)],
                 join,
             )
             for number, join in self._joins.states().items()
@@ -234,11 +232,11 @@ class JoinedFeed:
 
     def restore(self, tick: int, states: Mapping[int, PartitionState]) -> None:
         self._joins.restore({number: states[number].join for number in self.numbers})
-        self._places = {}
+        places: dict[Partition, Place] = {}
         for number in self.numbers:
-            self._places[Partition(self._topics.exposures, number)] = states[number].exposures
-            self._places[Partition(self._topics.clicks, number)] = states[number].clicks
-        self._feed.restore(tick, self._places)
+            places[Partition(self._topics.exposures, number)] = states[number].exposures
+            places[Partition(self._topics.clicks, number)] = states[number].clicks
+        self._feed.restore(tick, places)
 
     def close(self) -> None:
         self._feed.close()

@@ -156,6 +156,17 @@ def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, updating: di
     assert broken.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
 
 
+def test_a_checkpoint_before_the_first_tick_is_the_beginning(stream: EventLog) -> None:
+    saved = worker(stream).checkpoint()
+    write_tick(stream, 0)
+    whole, again = worker(stream), worker(stream)
+    again.restore(saved)
+    for one in (whole, again):
+        one.advance(0)
+        one.close()
+    assert again.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
+
+
 def test_a_checkpoint_of_another_model_is_refused(stream: EventLog) -> None:
     write_tick(stream, 0)
     one = worker(stream)
