@@ -17,7 +17,7 @@ from reloop_stream.snapshot import SnapshotError, pack, unpack
 
 __all__ = ["Sections", "batch_from_bytes", "batch_to_bytes", "read_checkpoint", "write_atomic", "write_checkpoint"]
 
-CHECKPOINT_VERSION = 1  # raised by one when what a checkpoint holds changes
+CHECKPOINT_VERSION = 2  # raised by one when what a checkpoint holds changes
 
 
 class Sections:

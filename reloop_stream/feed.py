@@ -1,26 +1,40 @@
-"""Reading exposures and clicks tick by tick: what lies between two marks, over all assigned partitions of both topics."""
+"""Reading exposures and clicks tick by tick where marks end the ticks, over all assigned partitions of both topics."""
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
-from reloop_stream.log import EventLog, Partition, Record
-from reloop_stream.log.codec import Decoded, Select, decode
+from reloop_stream.log import EventLog, Partition, Reader, Record
+from reloop_stream.log.codec import Decoded, Kind, OnDead, Select, decode
+from reloop_stream.log.topics import Topics
 
-__all__ = ["Dead", "FeedStopped", "SourcedClicks", "TickEvents", "TickFeed"]
+__all__ = [
+    "BEGINNING_MS",
+    "Dead",
+    "Feed",
+    "FeedStopped",
+    "MarkFeed",
+    "PartitionEvents",
+    "Place",
+    "SourcedClicks",
+    "TickEvents",
+    "both_topics",
+    "decode_both",
+]
 
 POLL_S = 0.2  # how long one poll may wait: the longest that a stop request goes unheard
 MAX_RECORDS = 2000  # a poll's worth of JSON events; of arrow records a poll is bounded by the fetch size first
+BEGINNING_MS = np.iinfo(np.int64).min  # the clock of a partition that no event has moved yet
 
 
 class FeedStopped(Exception):
-    """Reading was asked to stop while it waited for the next mark."""
+    """Reading was asked to stop while it waited for the end of a tick."""
 
 
 class Dead(NamedTuple):
@@ -31,23 +45,77 @@ class Dead(NamedTuple):
 
 
 class SourcedClicks(NamedTuple):
-    """Clicks, and where each lies: the partition they came from and the offset of each one's record [n]."""
+    """Clicks, and the offset of each one's record, int64 [n]."""
 
     batch: ClickBatch
-    partition: Partition
     offsets: np.ndarray
+
+
+class Place(NamedTuple):
+    """How far a partition has been read: the next offset, and the latest event time before it."""
+
+    next_offset: int
+    clock_ms: int = BEGINNING_MS
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionEvents:
+    """The events of one tick in one partition number of both topics."""
+
+    exposures: list[ExposureBatch] = field(default_factory=list)
+    clicks: list[SourcedClicks] = field(default_factory=list)
+
+    def add(self, batch: object, offsets: np.ndarray) -> None:
+        if isinstance(batch, ExposureBatch):
+            self.exposures.append(batch)
+        elif isinstance(batch, ClickBatch):
+            self.clicks.append(SourcedClicks(batch, offsets))
 
 
 @dataclass(frozen=True, slots=True)
 class TickEvents:
-    """All events of one tick."""
+    """All events of one tick, by partition number."""
 
     tick: int
     watermark_ms: int
-    exposures: list[ExposureBatch]
-    clicks: list[SourcedClicks]
+    partitions: dict[int, PartitionEvents]
     dead: list[Dead]
-    next_offsets: dict[Partition, int]  # behind this tick's marks, in every partition
+
+
+class Feed(Protocol):
+    """Hands on the events of one tick after the other."""
+
+    @property
+    def numbers(self) -> list[int]:
+        """The partition numbers that are read, the same in both topics."""
+
+    @property
+    def select(self) -> Select | None:
+        """What is let in."""
+
+    @property
+    def places(self) -> Mapping[Partition, Place]:
+        """Where each partition goes on behind the last tick handed on."""
+
+    def next_tick(self) -> TickEvents:
+        """Wait for the end of the next tick. Raises FeedStopped, LogUnavailable, OffsetOutOfRange."""
+
+    def restore(self, tick: int, places: Mapping[Partition, Place]) -> None:
+        """Go on behind `tick`, from these places."""
+
+    def close(self) -> None: ...
+
+
+def both_topics(topics: Topics, numbers: Sequence[int]) -> list[Partition]:
+    """The partitions with these numbers, of exposures and then of clicks."""
+    return [Partition(topic, number) for topic in (topics.exposures, topics.clicks) for number in numbers]
+
+
+def decode_both(records: Sequence[Record], topics: Topics, on_dead: OnDead, select: Select | None) -> Iterator[Decoded]:
+    """The events of a poll, exposures first, each partition's in order. select: see `reloop_stream.log.codec.decode`."""
+    kinds: tuple[tuple[str, Kind], ...] = ((topics.exposures, "exposure"), (topics.clicks, "click"))
+    for topic, kind in kinds:
+        yield from decode([record for record in records if record.partition.topic == topic], kind, on_dead, select)
 
 
 @dataclass(slots=True)
@@ -59,10 +127,11 @@ class _Queue:
     marks: deque[int] = field(default_factory=deque)  # ticks of the marks among `decoded`
 
 
-class TickFeed:
-    """Hands on the events of one tick at a time. A tick is there once its mark has come in every partition.
+class MarkFeed:
+    """A feed whose ticks end with a mark. A tick is there once its mark has come in every partition.
 
-    select: checks the features of exposures and keeps those that are wanted; what it refuses is dead.
+    numbers: the partitions to read, from their beginning where `restore` does not say otherwise.
+    select: what is let in; what it refuses is dead. See `reloop_stream.log.codec.decode`.
 
     Marks must rise within a partition; the copy of a mark (a writer that went on after a crash) is passed over.
     """
@@ -70,23 +139,31 @@ class TickFeed:
     def __init__(
         self,
         log: EventLog,
+        topics: Topics,
+        numbers: Sequence[int],
         *,
-        exposures: str,
-        clicks: str,
-        offsets: Mapping[Partition, int],
-        last_tick: int = -1,
         select: Select | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
-        self._kinds = {exposures: "exposure", clicks: "click"}
-        self._queues = {partition: _Queue() for partition in offsets}
-        self._last_tick = last_tick
-        self._select = select
+        self.numbers = list(numbers)
+        self._log = log
+        self._topics = topics
+        self.select = select
         self._should_stop = should_stop
-        self._reader = log.reader(offsets)
+        self._partitions = both_topics(topics, numbers)
+        begin = log.begin_offsets(self._partitions)
+        self._reader: Reader | None = None
+        self.restore(-1, {partition: Place(offset) for partition, offset in begin.items()})
+
+    def restore(self, tick: int, places: Mapping[Partition, Place]) -> None:
+        self.close()
+        self._last_tick = tick
+        self.places = {partition: places[partition] for partition in self._partitions}
+        self._queues = {partition: _Queue() for partition in self._partitions}
 
     def next_tick(self) -> TickEvents:
-        """Wait for the next tick's marks and hand on its events. Raises FeedStopped, LogUnavailable, OffsetOutOfRange."""
+        if self._reader is None:
+            self._reader = self._log.reader({partition: place.next_offset for partition, place in self.places.items()})
         while not all(queue.marks for queue in self._queues.values()):
             if self._should_stop():
                 raise FeedStopped
@@ -103,39 +180,32 @@ class TickFeed:
         return self._hand_on(tick)
 
     def _read(self, records: Sequence[Record]) -> None:
-        by_topic: dict[str, list[Record]] = {}
-        for record in records:
-            by_topic.setdefault(record.partition.topic, []).append(record)
-        for topic, batch in by_topic.items():
-            for item in decode(batch, self._kinds[topic], self._bury, self._select):  # type: ignore[arg-type]
-                queue = self._queues[item.partition]
-                if isinstance(item.batch, Mark):
-                    if item.batch.tick <= self._last_tick or (queue.marks and item.batch.tick <= queue.marks[-1]):
-                        continue
-                    queue.marks.append(item.batch.tick)
-                queue.decoded.append(item)
+        for item in decode_both(records, self._topics, self._bury, self.select):
+            queue = self._queues[item.partition]
+            if isinstance(item.batch, Mark):
+                if item.batch.tick <= self._last_tick or (queue.marks and item.batch.tick <= queue.marks[-1]):
+                    continue
+                queue.marks.append(item.batch.tick)
+            queue.decoded.append(item)
 
     def _bury(self, record: Record, reason: str) -> None:
         self._queues[record.partition].dead.append(Dead(record, reason))
 
     def _hand_on(self, tick: int) -> TickEvents:
-        exposures: list[ExposureBatch] = []
-        clicks: list[SourcedClicks] = []
+        events = {number: PartitionEvents() for number in self.numbers}
         dead: list[Dead] = []
-        next_offsets: dict[Partition, int] = {}
         watermark_ms = 0
         for partition, queue in self._queues.items():
             while not isinstance((item := queue.decoded.popleft()).batch, Mark):
-                if isinstance(item.batch, ExposureBatch):
-                    exposures.append(item.batch)
-                elif isinstance(item.batch, ClickBatch):
-                    clicks.append(SourcedClicks(item.batch, partition, item.offsets))
+                events[partition.number].add(item.batch, item.offsets)
             watermark_ms = item.batch.watermark_ms
-            next_offsets[partition] = item.next_offset
+            self.places[partition] = Place(item.next_offset, watermark_ms)
             queue.marks.popleft()
             while queue.dead and queue.dead[0].record.offset < item.next_offset:
                 dead.append(queue.dead.popleft())
-        return TickEvents(tick, watermark_ms, exposures, clicks, dead, next_offsets)
+        return TickEvents(tick, watermark_ms, events, dead)
 
     def close(self) -> None:
-        self._reader.close()
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None

@@ -6,14 +6,15 @@ on the events and the watermarks alone, never on how the events were cut into ba
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 import numpy as np
 
 from reloop_stream.events import CLICKED, EXPIRED, Batch, ClickBatch, ExampleBatch, ExposureBatch, constant
 
-__all__ = ["Emit", "Join", "JoinCounts", "LoggedClicks", "Released"]
+__all__ = ["Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
 
 Emit = Literal["at_close", "at_click", "at_once"]
 
@@ -33,6 +34,12 @@ class JoinCounts:
 
     def as_dict(self) -> dict[str, int]:
         return {f.name: getattr(self, f.name) for f in fields(self)}
+
+    @classmethod
+    def total(cls, counts: Iterable[JoinCounts]) -> JoinCounts:
+        """The sum over several joins."""
+        many = list(counts)
+        return cls(**{f.name: sum(getattr(one, f.name) for one in many) for f in fields(cls)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +65,30 @@ class Released:
     outcomes: ExampleBatch | None
     late: LoggedClicks | None
     unknown: LoggedClicks | None
+
+
+@dataclass(frozen=True, slots=True)
+class JoinState:
+    """A join between two releases: open exposures, which of them are clicked (bool [n]), clicks that wait, counts."""
+
+    exposures: ExposureBatch | None
+    clicked: np.ndarray
+    clicks: LoggedClicks | None
+    counts: JoinCounts
+    watermark_ms: int
+
+    @classmethod
+    def merged(cls, states: Sequence[JoinState]) -> JoinState:
+        """One join's state in the place of several, all of them at the same watermark."""
+        exposures = [state.exposures for state in states if state.exposures is not None]
+        clicks = [state.clicks for state in states if state.clicks is not None]
+        return cls(
+            ExposureBatch.concat(exposures) if exposures else None,
+            np.concatenate([state.clicked for state in states]),
+            LoggedClicks.concat(clicks) if clicks else None,
+            JoinCounts.total(state.counts for state in states),
+            states[0].watermark_ms,
+        )
 
 
 @dataclass(slots=True)
@@ -143,7 +174,7 @@ class Join:
             parts.append(_label(fresh, 0, fresh.event_time_ms))
         if self.emit == "at_click" and outcomes is not None and not outcomes.label.all():
             parts.append(outcomes.take(outcomes.label == 0))
-        return Released(_in_order(ExampleBatch.concat(parts)) if parts else None, outcomes, late, unknown)
+        return Released(in_order(parts) if parts else None, outcomes, late, unknown)
 
     def _take_in(self) -> ExposureBatch | None:
         """Move added exposures into the buffer, dropping copies; the rows that are new."""
@@ -235,24 +266,27 @@ class Join:
             return None
         return ExposureBatch.concat([batch for batch, _ in closed]), np.concatenate([clicked for _, clicked in closed])
 
-    def pending(self) -> tuple[ExposureBatch | None, np.ndarray, LoggedClicks | None]:
-        """The buffer after a release, for a checkpoint: open exposures, which of them are clicked, waiting clicks."""
+    def state(self) -> JoinState:
+        """The state after a release, for a checkpoint."""
         if self._exposures:
             raise RuntimeError(
-                "pending: exposures were added since the last release; a checkpoint belongs right after one"
+                "state: exposures were added since the last release; a checkpoint belongs right after one"
             )
         batch = ExposureBatch.concat([c.batch for c in self._chunks]) if self._chunks else None
         clicked = np.concatenate([c.clicked for c in self._chunks]) if self._chunks else np.zeros(0, dtype=bool)
-        return batch, clicked, LoggedClicks.concat(self._clicks) if self._clicks else None
+        clicks = LoggedClicks.concat(self._clicks) if self._clicks else None
+        return JoinState(batch, clicked, clicks, replace(self.counts), self.watermark_ms)
 
-    def restore(
-        self, exposures: ExposureBatch | None, clicked: np.ndarray, clicks: LoggedClicks | None, watermark_ms: int
-    ) -> None:
-        """Put back what `pending` gave. Counts are the caller's to restore."""
-        self._chunks = [_Chunk(exposures, clicked.astype(bool))] if exposures is not None and len(exposures) else []
+    def restore(self, state: JoinState) -> None:
+        """Go on from a state, of this join or of others merged."""
+        self._chunks = []
         self._exposures = []
-        self._clicks = [clicks] if clicks is not None and len(clicks) else []
-        self.watermark_ms = watermark_ms
+        if (batch := state.exposures) is not None and len(batch):
+            order = np.lexsort((batch.exposure_id, batch.event_time_ms))
+            self._chunks = [_Chunk(batch.take(order), state.clicked[order])]
+        self._clicks = [state.clicks] if state.clicks is not None and len(state.clicks) else []
+        self.counts = replace(state.counts)
+        self.watermark_ms = state.watermark_ms
 
 
 def _label(batch: ExposureBatch, label: int, label_time_ms: np.ndarray) -> ExampleBatch:
@@ -261,6 +295,8 @@ def _label(batch: ExposureBatch, label: int, label_time_ms: np.ndarray) -> Examp
     return ExampleBatch(batch, constant(label, n, np.uint8), label_time_ms, status)
 
 
-def _in_order(examples: ExampleBatch) -> ExampleBatch:
+def in_order(parts: Sequence[ExampleBatch]) -> ExampleBatch:
+    """The parts as one batch in the order (label_time_ms, exposure_id)."""
+    examples = ExampleBatch.concat(parts)
     order = np.lexsort((examples.exposure_id, examples.label_time_ms))
     return examples if bool((order[1:] > order[:-1]).all()) else examples.take(order)

@@ -1,27 +1,27 @@
 """The streaming learner at work: consume → join → learn → checkpoint → publish, a tick at a time.
 
-What a worker computes depends on the events between marks, in the order (label_time_ms, exposure_id), and on nothing
+What a worker computes depends on the events of each tick, in the order (label_time_ms, exposure_id), and on nothing
 else: not on polls, on the number of processes, or on which log carries the events.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
-from reloop_stream.events import ExampleBatch, ExposureBatch
-from reloop_stream.feed import TickEvents, TickFeed
-from reloop_stream.join import Join, JoinCounts, LoggedClicks
+from reloop_stream.checkpoint import Sections
+from reloop_stream.events import ExampleBatch
+from reloop_stream.feed import BEGINNING_MS, Place, both_topics
+from reloop_stream.join import JoinCounts, JoinState
+from reloop_stream.joined import JoinedTick, PartitionState, Source
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition
-from reloop_stream.log.topics import topic_name
+from reloop_stream.log.topics import Topics
 from reloop_stream.monitor import MonitoredUpdater
 from reloop_stream.outbox import Outbox
+from reloop_stream.past import Past, TickEnd, replay
 from reloop_stream.updating import Trained, Updater, crosses
 
 __all__ = ["Observer", "Published", "Rows", "Worker", "every_row"]
@@ -33,6 +33,7 @@ class Published(NamedTuple):
     learner: str
     version: int
     tick: int  # the last tick whose examples it may have learnt from
+    watermark_ms: int  # where that tick ended, in event time
     model: FrozenModel
 
 
@@ -55,6 +56,9 @@ class Observer(Protocol):
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Called once a tick, after its examples."""
 
+    def metrics(self) -> Mapping[str, Any]:
+        """What the topic `metrics` is told beside the counts."""
+
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]: ...
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None: ...
@@ -65,110 +69,83 @@ def every_row(examples: ExampleBatch) -> Rows:
     return Rows(None, None)
 
 
-@dataclass(frozen=True, slots=True)
-class _Past:
-    """Where a tick ended, kept for as long as a learner may read its events again."""
-
-    tick: int
-    watermark_ms: int
-    offsets: dict[Partition, int]
-
-
 class Worker:
-    """One learner on one set of partitions.
+    """One learner on one source of examples.
 
-    log, prefix: where the topics are, and what their names begin with.
-    partitions: the partitions to read, the same numbers in both topics.
-    start_ms: event time before which there is nothing; the first publishing interval begins there.
+    log, topics: where the source's events lie, and where announcements, metrics and dead letters go.
+    start_ms: event time before which there is nothing; the first publishing interval begins there. None: at the end
+        of the first tick.
     publish_every_ms: simulated time between published versions.
     writes_to: the partition of the other topics that this worker appends to; one writer a partition.
     rows: which examples to train on.
-    on_publish (an attribute to set): called with each version, before its announcement goes to the topic `snapshots`.
+    announces: whether the topic `snapshots` is told of each version; where `on_publish` puts them there itself, it is not.
+    on_publish (an attribute to set): called with each version, before it is announced.
     """
 
     def __init__(
         self,
         name: str,
         log: EventLog,
-        prefix: str,
-        partitions: Sequence[int],
+        topics: Topics,
+        source: Source,
         updater: Updater,
-        join: Join,
         *,
-        start_ms: int,
+        start_ms: int | None,
         publish_every_ms: int,
-        writes_to: int | None = None,
+        writes_to: int = 0,
         rows: Callable[[ExampleBatch], Rows] = every_row,
         observer: Observer | None = None,
         write_examples: bool = False,
+        announces: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
         self.updater = updater
-        self.join = join
         self.tick = -1
         self.watermark_ms = start_ms
         self.dead = 0
+        self.counts = JoinCounts()
         self._log = log
-        self._prefix = prefix
+        self._topics = topics
+        self._source = source
         self._rows = rows
         self._observer = observer
         self.on_publish: Callable[[Published], None] = lambda published: None
         self._publish_every_ms = publish_every_ms
         self._write_examples = write_examples
+        self._announces = announces
         self._should_stop = should_stop
-        self._feed: TickFeed | None = None
-        self._past: deque[_Past] = deque()
-        self._partitions = list(partitions)
-        self._outbox = Outbox(log, prefix, self._partitions[0] if writes_to is None else writes_to, name)
-        self._offsets = log.begin_offsets(self._both_topics(partitions))
-        self._remember(self._offsets)
-
-    def _both_topics(self, numbers: Sequence[int]) -> list[Partition]:
-        topics = (topic_name(self._prefix, "exposures"), topic_name(self._prefix, "clicks"))
-        return [Partition(topic, number) for topic in topics for number in numbers]
-
-    def _open_feed(self, log: EventLog, offsets: Mapping[Partition, int], last_tick: int) -> TickFeed:
-        return TickFeed(
-            log,
-            exposures=topic_name(self._prefix, "exposures"),
-            clicks=topic_name(self._prefix, "clicks"),
-            offsets=offsets,
-            last_tick=last_tick,
-            select=self.updater.learner.encoder.select,
-            should_stop=self._should_stop,
-        )
+        self._outbox = Outbox(log, topics, writes_to, name)
+        begin = log.begin_offsets(both_topics(topics, source.numbers))
+        self._past = Past([TickEnd(start_ms if start_ms is not None else BEGINNING_MS, begin)])
 
     def advance(self, tick: int) -> None:
-        """Work up to and including `tick`, waiting for its marks. Raises FeedStopped when asked to stop meanwhile."""
-        if self._feed is None:
-            self._feed = self._open_feed(self._log, self._offsets, self.tick)
+        """Work up to and including `tick`, waiting for its end. Raises FeedStopped when asked to stop meanwhile."""
         while self.tick < tick:
-            self._work(self._feed.next_tick())
+            self.work(self._source.next_tick())
 
-    def _work(self, events: TickEvents) -> None:
-        for batch in events.exposures:
-            self.join.add_exposures(batch)
-        for clicks in events.clicks:
-            self.join.add_clicks(clicks.batch, clicks.partition.number, clicks.offsets)
-        released = self.join.release(events.watermark_ms)
-        self._outbox.bury(events.dead)
-        self.dead += len(events.dead)
-        if released.unknown is not None:
-            self._outbox.bury_clicks(released.unknown)
-            self.dead += len(released.unknown)
-        if released.outcomes is not None and self._observer is not None:
-            self._observer.observe(released.outcomes)
-        if released.examples is not None:
-            self._learn(released.examples)
-        previous_ms, self.watermark_ms, self.tick = self.watermark_ms, events.watermark_ms, events.tick
-        self._offsets = events.next_offsets
-        self._remember(events.next_offsets)
-        self.updater.end_tick(events.tick, events.watermark_ms)
+    def work(self, joined: JoinedTick) -> None:
+        """Work through one tick of the source, the one that follows the last."""
+        self._outbox.bury(joined.dead)
+        self.dead += len(joined.dead)
+        if joined.unknown is not None:
+            self._outbox.bury_clicks(joined.unknown)
+            self.dead += len(joined.unknown)
+        self.counts = joined.counts
+        if joined.outcomes is not None and self._observer is not None:
+            self._observer.observe(joined.outcomes)
+        if joined.examples is not None:
+            self._learn(joined.examples)
+        previous_ms = joined.watermark_ms if self.watermark_ms is None else self.watermark_ms
+        self.watermark_ms, self.tick = joined.watermark_ms, joined.tick
+        # A window is read again from where its oldest labels' exposures lie; without one nothing is.
+        memory_ms = self.updater.memory_ms and self.updater.memory_ms + self._source.settings.attribution_ms
+        self._past.remember(TickEnd(joined.watermark_ms, joined.next_offsets), memory_ms)
+        self.updater.end_tick(joined.tick, joined.watermark_ms)
         if self._observer is not None:
-            self._observer.end_tick(events.tick, events.watermark_ms)
-        if crosses(previous_ms, events.watermark_ms, self._publish_every_ms):
-            self._publish()
+            self._observer.end_tick(joined.tick, joined.watermark_ms)
+        if crosses(previous_ms, joined.watermark_ms, self._publish_every_ms):
+            self._publish(joined.watermark_ms)
 
     def _learn(self, examples: ExampleBatch) -> None:
         if self._write_examples:
@@ -183,34 +160,33 @@ class Worker:
         if self._observer is not None and trained.examples is not None:
             self._observer.trained(trained)
 
-    def _publish(self) -> None:
+    def _publish(self, watermark_ms: int) -> None:
         model = self.updater.learner.publish()
-        published = Published(self.name, model.version, self.tick, model)
+        published = Published(self.name, model.version, self.tick, watermark_ms, model)
         self.on_publish(published)
-        announcement = {
-            "learner": self.name,
-            "version": model.version,
-            "tick": self.tick,
-            "watermark_ms": self.watermark_ms,
-        }
-        self._outbox.tell("snapshots", {**announcement, "model": model.name})
-        readings = self.updater.metrics() if isinstance(self.updater, MonitoredUpdater) else {}
-        self._outbox.tell("metrics", {**announcement, **self.join.counts.as_dict(), "dead": self.dead, **readings})
+        if self._announces:
+            self._outbox.tell(self._topics.snapshots, {**self._where(), "model": model.name})
+        self.tell_metrics()
 
-    def _remember(self, offsets: Mapping[Partition, int]) -> None:
-        self._past.append(_Past(self.tick, self.watermark_ms, dict(offsets)))
-        horizon_ms = self.watermark_ms - self.updater.memory_ms - self.join.attribution_ms
-        while len(self._past) > 1 and self._past[1].watermark_ms <= horizon_ms:
-            self._past.popleft()
+    def tell_metrics(self) -> None:
+        """Append to the topic `metrics` what has been counted and measured so far."""
+        measured = {} if self._observer is None else self._observer.metrics()
+        watched = self.updater.metrics() if isinstance(self.updater, MonitoredUpdater) else {}
+        counted = {**self.counts.as_dict(), "dead": self.dead}
+        self._outbox.tell(self._topics.metrics, {**self._where(), **counted, **measured, **watched})
+
+    def _where(self) -> dict[str, Any]:
+        version = self.updater.learner.version
+        return {"learner": self.name, "version": version, "tick": self.tick, "watermark_ms": self.watermark_ms}
 
     @property
     def next_offsets(self) -> dict[Partition, int]:
         """The offset behind the last tick in each partition that is read."""
-        return dict(self._offsets)
+        return dict(self._past.last.offsets)
 
     def needed_offsets(self) -> dict[Partition, int]:
         """The earliest offset in each partition that a restart from a checkpoint taken now would read."""
-        return self._past[0].offsets
+        return dict(self._past.first.offsets)
 
     def flush(self) -> None:
         self._outbox.flush()
@@ -218,12 +194,7 @@ class Worker:
     def checkpoint(self) -> Sections:
         """The worker's whole state after a tick. Restoring it and going on equals never having stopped."""
         sections = Sections()
-        exposures, clicked, clicks = self.join.pending()
-        updater_meta, updater_arrays = self.updater.state()
-        past = [
-            [p.tick, p.watermark_ms, [[partition.topic, partition.number, at] for partition, at in p.offsets.items()]]
-            for p in self._past
-        ]
+        states = self._source.states()
         sections.put(
             "worker",
             {
@@ -231,120 +202,72 @@ class Worker:
                 "tick": self.tick,
                 "watermark_ms": self.watermark_ms,
                 "dead": self.dead,
-                "counts": self.join.counts.as_dict(),
-                "past": past,
+                "partitions": sorted(states),
+                "past": self._past.state(),
             },
-            {"clicked": clicked},
         )
-        if exposures is not None:
-            sections.put_bytes("pending", batch_to_bytes(exposures))
-        if clicks is not None:
-            click_arrays = {"time": clicks.event_time_ms, "click": clicks.click_time_ms}
-            click_arrays |= {"partition": clicks.partition, "offset": clicks.offset}
-            sections.put("clicks", {"exposure_id": clicks.exposure_id.tolist()}, click_arrays)
-        sections.put("updater", updater_meta, updater_arrays)
+        for number, state in states.items():
+            state.put(sections, number)
+        sections.put("updater", *self.updater.state())
         sections.put_bytes("learner", self.updater.learner.snapshot())
         if self._observer is not None:
             sections.put("observer", *self._observer.state())
         return sections
 
     def restore(
-        self,
-        sections: Sections,
-        *,
-        keep: Callable[[ExposureBatch], np.ndarray] | None = None,
-        past_log: EventLog | None = None,
-        past_prefix: str | None = None,
+        self, sections: Sections, *, past_log: EventLog | None = None, past_topics: Topics | None = None
     ) -> None:
-        """Go on from a checkpoint, of this worker or (a fork) of another one.
+        """Go on from a checkpoint, of this worker or (a fork) of another one, which may have read more partitions.
 
-        keep: of the pending exposures, the rows that this worker shall see closed; None keeps all. A fork that reads
-        fewer partitions than its origin keeps only rows of those.
-        past_log, past_prefix: where the origin's events lie, when that is another log than this worker's: the window
-        is then read there, and reading goes on at the beginning of this worker's own.
+        past_log, past_topics: where the origin's events lie, when those are others than this worker's: the window is
+        then read there, the first partition takes over all that is open, and reading goes on at the beginning of this
+        worker's own topics.
         """
-        meta, arrays = sections.get("worker")
+        meta, _ = sections.get("worker")
         self.tick, self.watermark_ms = meta["tick"], meta["watermark_ms"]
         self.dead = meta["dead"]
-        self.join.counts = JoinCounts(**meta["counts"])
-        exposures = batch_from_bytes(sections.get_bytes("pending"), "exposure") if "pending" in sections else None
-        clicked = arrays["clicked"]
-        if exposures is not None and keep is not None:
-            kept = keep(exposures)
-            exposures, clicked = exposures.take(kept), clicked[kept]
-        self.join.restore(exposures, clicked, _clicks_from(sections), self.watermark_ms)
+        states = {number: PartitionState.get(sections, number) for number in meta["partitions"]}
+        past = Past.from_state(meta["past"])
         self.updater.learner.restore(sections.get_bytes("learner"))
         self.updater.restore(*sections.get("updater"))
         if self._observer is not None and "observer" in sections:
             self._observer.restore(*sections.get("observer"))
-        past = [
-            _Past(tick, at_ms, {Partition(t, n): at for t, n, at in offsets}) for tick, at_ms, offsets in meta["past"]
-        ]
-        self._refill(past, past_log or self._log, past_prefix or self._prefix)
-        self._feed = None
-        mine = self._both_topics(self._partitions)
-        if past_log is None:
-            self._past = deque(past)
-            self._offsets = {partition: past[-1].offsets[partition] for partition in mine}
-        else:
-            self._offsets = self._log.begin_offsets(mine)
-            self._past = deque([_Past(self.tick, self.watermark_ms, self._offsets)])
+        self._refill(past, past_log or self._log, past_topics or self._topics)
+        if past_log is not None:
+            begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))
+            states = self._moved(states, begin)
+            past = Past([TickEnd(past.last.watermark_ms, begin)])
+        self._past = past
+        self._source.restore(self.tick, states)
+        self.counts = JoinCounts.total(states[number].join.counts for number in self._source.numbers)
 
-    def _refill(self, past: Sequence[_Past], log: EventLog, prefix: str) -> None:
+    def _moved(self, states: Mapping[int, PartitionState], begin: Mapping[Partition, int]) -> dict[int, PartitionState]:
+        """The states of another log's partitions as states of this log's, at their beginning."""
+        merged = JoinState.merged([state.join for state in states.values()])
+        nothing = JoinState(None, np.zeros(0, dtype=bool), None, JoinCounts(), merged.watermark_ms)
+        return {
+            number: PartitionState(
+                Place(begin[Partition(self._topics.exposures, number)]),
+                Place(begin[Partition(self._topics.clicks, number)]),
+                merged if place == 0 else nothing,
+            )
+            for place, number in enumerate(self._source.numbers)
+        }
+
+    def _refill(self, past: Past, log: EventLog, topics: Topics) -> None:
         """Read the training window again from the log: a checkpoint holds where it begins, not its rows."""
         memory_ms = self.updater.memory_ms
         if not memory_ms:
             return
-        join = Join(self.join.attribution_ms, self.join.emit)
-        since_ms = self.watermark_ms - memory_ms
-        for first, last in _stretches(past):
-            feed = TickFeed(
-                log,
-                exposures=topic_name(prefix, "exposures"),
-                clicks=topic_name(prefix, "clicks"),
-                offsets={partition: first.offsets[partition] for partition in last.offsets},
-                last_tick=first.tick,
-                select=self.updater.learner.encoder.select,
-                should_stop=self._should_stop,
-            )
-            for _ in range(last.tick - first.tick):
-                events = feed.next_tick()
-                for batch in events.exposures:
-                    join.add_exposures(batch)
-                for clicks in events.clicks:
-                    join.add_clicks(clicks.batch)
-                examples = join.release(events.watermark_ms).examples
-                if examples is None:
-                    continue
-                train, foreign = self._rows(examples)
-                recent = examples.label_time_ms >= since_ms
-                kept = recent if train is None else recent & train
-                if kept.any():
-                    self.updater.refill(examples.take(kept), None if foreign is None else foreign[kept])
-            feed.close()
+        since_ms = past.last.watermark_ms - memory_ms
+        source = self._source
+        for examples in replay(log, topics, past, source.settings, source.select, self._should_stop):
+            train, foreign = self._rows(examples)
+            recent = examples.label_time_ms >= since_ms
+            kept = recent if train is None else recent & train
+            if kept.any():
+                self.updater.refill(examples.take(kept), None if foreign is None else foreign[kept])
 
     def close(self) -> None:
-        if self._feed is not None:
-            self._feed.close()
+        self._source.close()
         self._outbox.close()
-
-
-def _clicks_from(sections: Sections) -> LoggedClicks | None:
-    if "clicks" not in sections:
-        return None
-    meta, arrays = sections.get("clicks")
-    ids = meta["exposure_id"]
-    exposure_id = np.array(ids, dtype=np.int64 if isinstance(ids[0], int) else object)
-    return LoggedClicks(exposure_id, arrays["time"], arrays["click"], arrays["partition"], arrays["offset"])
-
-
-def _stretches(past: Sequence[_Past]) -> list[tuple[_Past, _Past]]:
-    """Cut the past where the set of partitions changed (a fork): pairs of (where to begin, where to end)."""
-    stretches = []
-    start = 0
-    for i in range(1, len(past)):
-        last_of_its_kind = i + 1 == len(past) or past[i + 1].offsets.keys() != past[i].offsets.keys()
-        if last_of_its_kind:
-            stretches.append((past[start], past[i]))
-            start = i
-    return stretches

@@ -14,7 +14,7 @@ from reloop_stream.checkpoint import Sections, write_atomic
 from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.topics import topic_name
+from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 
@@ -140,10 +140,10 @@ class AnnouncedVersions:
     """Versions as their learner announces them on the topic `snapshots`; the weights come from the snapshot folder."""
 
     def __init__(
-        self, log: EventLog, prefix: str, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
+        self, log: EventLog, topics: Topics, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
     ) -> None:
         self._log = log
-        self._topic = topic_name(prefix, "snapshots")
+        self._topic = topics.snapshots
         self._learner = learner
         self._folder = folder
         self._thaw = thaw
@@ -161,7 +161,8 @@ class AnnouncedVersions:
             path = self._folder.path(self._learner, said.tick)
             # A version whose file is gone is one that no server needs any more.
             if path.exists():
-                versions.append(Published(self._learner, said.version, said.tick, self._thaw(path.read_bytes())))
+                model = self._thaw(path.read_bytes())
+                versions.append(Published(self._learner, said.version, said.tick, said.watermark_ms, model))
         return versions
 
 
@@ -169,6 +170,7 @@ class _Announcement(msgspec.Struct):
     learner: str
     version: int
     tick: int
+    watermark_ms: int
 
 
 def _read_announcement(record: Record) -> _Announcement | None:

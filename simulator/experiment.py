@@ -129,8 +129,8 @@ def training_rows(
 
     own: its own users'. shared: everyone's. co_diverted: those of a random part of all users, a part an arm.
     Examples served before `since_ms` came from the control learner that all arms share: they are nobody's own.
-    Of one's own arm are also those rows whose label came later but that were served before: `Worker.restore(keep=)`
-    leaves only the own users' of these.
+    Of one's own arm are also those rows whose label came later but that were served before: a fork takes
+    over only the open exposures of the partitions that it reads.
     """
     if len(names) == 1:
         return every_row

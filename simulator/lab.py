@@ -13,8 +13,11 @@ import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig
-from reloop_stream.join import Join
+from reloop_stream.feed import MarkFeed
+from reloop_stream.intake import Intake
+from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.log import EventLog, open_log
+from reloop_stream.log.topics import Topics
 from reloop_stream.monitor import MonitoredUpdater, Reading
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
@@ -61,10 +64,15 @@ class Place:
     prefix: str
     origin: Place | None = None
 
+    @property
+    def topics(self) -> Topics:
+        return Topics.of(self.prefix)
+
     def open(self, scenario: Scenario) -> EventLog:
         if self.log_url == "embedded":
             return open_log(self.folder / "events")
-        return open_log(self.log_url, unavailable_after_s=scenario.log.unavailable_after_s)
+        settings = scenario.log
+        return open_log(self.log_url, unavailable_after_s=settings.unavailable_after_s, settings=settings.kafka)
 
     def checkpoint(self, stage: str, kind: str, name: str) -> Path:
         return self.folder / "checkpoints" / f"{stage}.{kind}.{name}.ckpt"
@@ -195,13 +203,14 @@ class Lab:
         updater = make_updater(config, learner, self.scenario.seed.model)
         if isinstance(updater, MonitoredUpdater):
             updater.on_reading = partial(self._read_monitor, role)
+        topics = self.place.topics
+        feed = MarkFeed(self.log, topics, role.partitions, select=Intake(learner.encoder), should_stop=should_stop)
         return Worker(
             role.name,
             self.log,
-            self.place.prefix,
-            role.partitions,
+            topics,
+            JoinedFeed(feed, topics, JoinSettings(self.scenario.attribution_ms, self.scenario.join.emit)),
             updater,
-            Join(self.scenario.attribution_ms, self.scenario.join.emit),
             start_ms=int(calendar.bounds_ms[0]),
             publish_every_ms=publish_every_ms(config),
             writes_to=role.config_of,
@@ -254,13 +263,13 @@ class Lab:
         source = None
         if remote:
             source = AnnouncedVersions(
-                self.log, self.place.prefix, role.learner, self.snapshots, self.thaw(learner_role.config_of)
+                self.log, self.place.topics, role.learner, self.snapshots, self.thaw(learner_role.config_of)
             )
         base = BaseRate(self.base_rate)
         deployments = Deployments(
             self.calendar, self._publish_ticks(learner_role), self.delay_ms, base, source, should_stop
         )
-        writer = EventWriter(self.log, self.place.prefix, role.arms, self.scenario.log.encoding)
+        writer = EventWriter(self.log, self.place.topics, role.arms, self.scenario.log.encoding)
         if self.scenario.is_replay:
             from simulator.replay.server import ReplayServer
 

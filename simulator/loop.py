@@ -9,9 +9,6 @@ import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
 from reloop_stream.feed import FeedStopped
@@ -117,12 +114,10 @@ class _Loop:
                 worker.restore(saved)
             elif before is not None and learning.fork_of is not None:
                 forked = self._fork(origin.checkpoint(before.name, "worker", learning.fork_of))
-                own = set(learning.partitions)
-                keep = None if len(own) == len(lab.names) else self._keeps(own)
                 if lab.place.origin is None:
-                    worker.restore(forked, keep=keep)
+                    worker.restore(forked)
                 else:
-                    worker.restore(forked, keep=keep, past_log=origin.open(lab.scenario), past_prefix=origin.prefix)
+                    worker.restore(forked, past_log=origin.open(lab.scenario), past_topics=origin.topics)
 
     @staticmethod
     def _fork(path: Path) -> Sections:
@@ -130,10 +125,6 @@ class _Loop:
         if sections is None:
             raise FileNotFoundError(f"{path}: the checkpoint to fork from is gone; start a new run")
         return sections
-
-    def _keeps(self, partitions: set[int]) -> Callable[[Any], np.ndarray]:
-        names = [self._lab.names[i] for i in partitions]
-        return lambda exposures: np.isin(exposures.arm, names)
 
     def run(self, should_stop: Callable[[], bool]) -> None:
         self._began = time.time()
@@ -192,7 +183,7 @@ class _Loop:
                 "arm": learning.arm,
                 "digest": digest(worker.updater.learner.snapshot()),
                 "version": worker.updater.learner.version,
-                "counts": worker.join.counts.as_dict() | {"dead": worker.dead},
+                "counts": worker.counts.as_dict() | {"dead": worker.dead},
             }
         self._report(
             "finished",

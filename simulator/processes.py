@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import multiprocessing
 import os
 import signal
@@ -15,8 +14,9 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from reloop_stream.logs import log_to_file, log_to_stderr
+from reloop_stream.processes import die_with
 from simulator.lab import Lab, Place
-from simulator.logs import log_to_file, log_to_stderr
 from simulator.loop import Stopped, run_stage
 from simulator.plan import Learning, Serving, Stage
 
@@ -27,7 +27,6 @@ Share = tuple[tuple[Serving, ...], tuple[Learning, ...]]
 
 WAIT_S = 0.1  # how soon a stop request is passed on
 STOP_PATIENCE_S = 60.0  # how long processes may take to save themselves when asked to stop
-PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 
 
 class CrewError(RuntimeError):
@@ -130,7 +129,7 @@ class Crew:
 
 def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int) -> None:
     """A process's life: run stages as they are sent, until told to end or the parent is gone."""
-    _die_with(parent)
+    die_with(parent)
     log_to_stderr()
     log_to_file(place.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -176,12 +175,3 @@ def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int)
             send("stopped")
         except BaseException as error:  # whatever it was, the parent tells the user
             send("failed", type(error).__name__, str(error), traceback.format_exc())
-
-
-def _die_with(parent: int) -> None:
-    """Have the kernel end this process when the parent dies, however it dies (Linux; elsewhere the pipe tells)."""
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)

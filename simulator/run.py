@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from reloop_stream.log import EventLog, Partition
-from reloop_stream.log.topics import TOPICS, topic_name
+from reloop_stream.log.topics import TOPICS
+from reloop_stream.logs import log_to_file
 from simulator.folder import RunFolder, git_revision, new_folder_name, versions
 from simulator.lab import Lab, Place
-from simulator.logs import log_to_file
 from simulator.loop import Stopped
 from simulator.plan import Stage, plan_stages, spread
 from simulator.processes import Crew, CrewError
@@ -140,7 +140,7 @@ class _Run:
         stages = plan_stages(scenario, calendar)
         log = lab.log
         partitions = len(scenario.arms)
-        log.create_topics({topic_name(self._place.prefix, topic): partitions for topic in TOPICS})
+        log.create_topics(dict.fromkeys(self._place.topics, partitions))
         if not scenario.is_replay:
             segments = lab.world.segments()
             self._folder.write_segments({**segments, "arm": [lab.names[i] for i in lab.arm_of_user.tolist()]})
@@ -229,7 +229,7 @@ class _Run:
             raw["checkpoint_every_hours"] = 1e6  # a launch that is cut off begins anew
             place = Place(folder, "embedded", arm.name, origin=self._place)
             lab = Lab.from_raw(raw, place)
-            lab.log.create_topics({topic_name(arm.name, topic): 1 for topic in TOPICS})
+            lab.log.create_topics(dict.fromkeys(place.topics, 1))
             serving = replace(ab.serving[i], arms=(0,))
             learning = replace(
                 ab.learning[i], config_of=0, loss_of=0, updating_of=0, partitions=(0,), counts=(0,), arm=0
@@ -286,7 +286,7 @@ class _Run:
     def _counts(self) -> dict[str, Any]:
         """Records ever appended by topic, from the log, and what each learner counted since the run began."""
         records = {}
-        for topic in TOPICS:
-            partitions = self._lab.log.partitions(topic_name(self._place.prefix, topic))
+        for topic, full_name in zip(TOPICS, self._place.topics, strict=True):
+            partitions = self._lab.log.partitions(full_name)
             records[topic] = sum(self._lab.log.end_offsets(partitions).values())
         return {"records": records, "by_learner": {name: t["counts"] for name, t in self._manifest["learners"].items()}}

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from reloop_stream import plugins
+from reloop_stream import mistakes, plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
-from simulator.mistakes import ScenarioError, apply_overrides, explain
+from reloop_stream.log.settings import check_settings, plain_secrets
+from reloop_stream.mistakes import ConfigError, explain
 from simulator.replay.config import DataConfig
 from simulator.world.config import WorldConfig
 
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three thirds need a little room
+
+
+class ScenarioError(ConfigError):
+    """A mistake in a scenario: one line a mistake, each with its path, value and rule."""
 
 
 class _Section(BaseModel):
@@ -126,6 +131,19 @@ class LogConfig(_Section):
     unavailable_after_s: float = Field(
         60.0, gt=0, description="Wall-clock seconds to wait for a broker that is gone before giving up (resumable)."
     )
+    kafka: dict[str, bool | int | str] = Field(
+        {},
+        description="Settings of Kafka's clients, under kafka-python's names: security_protocol, ssl_*, sasl_* and the like. "
+        "A secret is given as env:NAME or file:PATH.",
+    )
+
+    @field_validator("kafka")
+    @classmethod
+    def _known_settings(cls, kafka: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
+        check_settings(kafka)
+        for name in plain_secrets(kafka):
+            raise ValueError(f"{name}: is a secret, which the run folder would keep; give it as env:NAME or file:PATH")
+        return kafka
 
     @model_validator(mode="after")
     def _known_url(self) -> LogConfig:
@@ -273,6 +291,14 @@ class Scenario(_Section):
                     "towards rates that are too low"
                 )
         return found
+
+
+def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
+    """See `reloop_stream.mistakes.apply_overrides`. Raises ScenarioError."""
+    try:
+        return mistakes.apply_overrides(raw, overrides)
+    except ConfigError as error:
+        raise ScenarioError(str(error)) from None
 
 
 def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:

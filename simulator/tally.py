@@ -153,6 +153,10 @@ class Tally:
     def _open_day(self, day: int, arm: str) -> _OpenDay:
         return self._open.setdefault((day, arm), _OpenDay())
 
+    def metrics(self) -> dict[str, Any]:
+        """Nothing: the days' rows tell it."""
+        return {}
+
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Hand on the days whose last attribution window has closed."""
         ends = self._calendar.day_bounds_ms

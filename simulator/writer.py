@@ -8,7 +8,7 @@ from typing import Any
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
 from reloop_stream.log import EventLog, Partition, Producer
 from reloop_stream.log.codec import decode, encode, encode_mark
-from reloop_stream.log.topics import topic_name
+from reloop_stream.log.topics import Topics
 
 __all__ = ["EventWriter"]
 
@@ -16,12 +16,12 @@ __all__ = ["EventWriter"]
 class EventWriter:
     """Appends a server's events, tick by tick. After a crash it leaves out the ticks that are whole in the log already."""
 
-    def __init__(self, log: EventLog, prefix: str, partitions: Sequence[int], encoding: str) -> None:
+    def __init__(self, log: EventLog, topics: Topics, partitions: Sequence[int], encoding: str) -> None:
         self._log = log
         self._encoding = encoding
         self._places = {
-            kind: {n: Partition(topic_name(prefix, topic), n) for n in partitions}
-            for kind, topic in (("exposure", "exposures"), ("click", "clicks"))
+            kind: {n: Partition(topic, n) for n in partitions}
+            for kind, topic in (("exposure", topics.exposures), ("click", topics.clicks))
         }
         self._written_through: dict[Partition, int] = {}
         self._producer: Producer | None = None

@@ -8,7 +8,8 @@ import numpy as np
 
 from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, constant
 
-HOUR_MS = 3_600_000
+MINUTE_MS = 60_000
+HOUR_MS = 60 * MINUTE_MS
 
 
 def exposures(

@@ -13,6 +13,7 @@ import pytest
 
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.broker import Broker, _free_port
+from reloop_stream.log.secured import SecuredListener
 
 COMPOSE_FILE = Path(__file__).parent.parent / "docker-compose.kafka.yml"
 
@@ -60,6 +61,13 @@ def broker_or_skip(folder: Path) -> Broker | ComposedBroker:
     if os.environ.get("CI"):
         pytest.fail(reason)
     pytest.skip(reason)
+
+
+def secured_or_skip(folder: Path, listener: SecuredListener) -> Broker:
+    """A broker that also asks for TLS or a password, by this machine's Java and Maven; without these the test skips."""
+    if not (shutil.which("java") and shutil.which("mvn")):
+        pytest.skip("a secured broker is started by Java 17 and Maven, which this machine lacks")
+    return Broker(folder, secured=listener).start()
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 from reloop_stream.log.base import (
     EventLog,
@@ -15,16 +16,20 @@ from reloop_stream.log.base import (
     Record,
     UnknownTopic,
 )
+from reloop_stream.log.settings import Settings, SettingsError
 
 __all__ = [
     "EventLog",
     "LogError",
+    "LogPlace",
     "LogUnavailable",
     "OffsetOutOfRange",
     "Partition",
     "Producer",
     "Reader",
     "Record",
+    "Settings",
+    "SettingsError",
     "UnknownTopic",
     "open_log",
 ]
@@ -32,10 +37,22 @@ __all__ = [
 KAFKA = "kafka://"
 
 
-def open_log(place: str | Path, *, unavailable_after_s: float = 60.0) -> EventLog:
+class LogPlace(NamedTuple):
+    """Where a log is, for processes that each open it; see `open_log`."""
+
+    place: str | Path
+    unavailable_after_s: float = 60.0
+    settings: Settings | None = None
+
+    def open(self) -> EventLog:
+        return open_log(self.place, unavailable_after_s=self.unavailable_after_s, settings=self.settings)
+
+
+def open_log(place: str | Path, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> EventLog:
     """The log at a place: a folder (a Path) or `kafka://HOST:PORT[,HOST:PORT]`.
 
-    unavailable_after_s: wall-clock seconds to wait for a broker that is gone. Raises ValueError on any other place.
+    unavailable_after_s: wall-clock seconds to wait for a broker that is gone. settings: of Kafka's clients, for security
+    above all; see `reloop_stream.log.settings`. Raises ValueError on any other place, SettingsError.
     """
     if isinstance(place, Path):
         from reloop_stream.log.embedded import EmbeddedLog
@@ -44,5 +61,5 @@ def open_log(place: str | Path, *, unavailable_after_s: float = 60.0) -> EventLo
     if place.startswith(KAFKA) and len(place) > len(KAFKA):
         from reloop_stream.log.kafka import KafkaLog
 
-        return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s)
+        return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s, settings=settings)
     raise ValueError(f"log: got {place!r}, must be a Path or kafka://HOST:PORT[,HOST:PORT]")

@@ -6,7 +6,7 @@ single-writer per (topic, partition), at least once, and ordered within a partit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
@@ -85,6 +85,9 @@ class Reader(Protocol):
     def poll(self, timeout_s: float = 0.0, max_records: int = 5000) -> list[Record]:
         """Records that follow what was polled before, in order within each partition; an empty list when none came
         within `timeout_s`. Never returns a part of a record. Raises OffsetOutOfRange, LogUnavailable."""
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        """From now on leave these partitions out of polls, and no others: back-pressure for those that are ahead."""
 
     def position(self) -> dict[Partition, int]:
         """For each assigned partition the offset of the next record to read: one past the last polled record, or the

@@ -27,6 +27,9 @@ from typing import Self
 import kafka
 import kafka.errors
 
+from reloop_stream.log.secured import NAME as SECURED
+from reloop_stream.log.secured import SecuredListener
+
 __all__ = ["KAFKA_VERSION", "Broker", "BrokerError"]
 
 KAFKA_VERSION = "4.3.1"
@@ -43,9 +46,9 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=BROKER://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=BROKER://127.0.0.1:{port}
-listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT
+listeners={listeners},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners={listeners}
+listener.security.protocol.map=BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT{protocol}
 inter.broker.listener.name=BROKER
 controller.listener.names=CONTROLLER
 log.dirs={data}
@@ -124,12 +127,15 @@ class Broker:
     """One broker. It can be killed and started again on the same data and port.
 
     folder: for its data and its log; a new one is formatted. port: 0 takes a free one.
+    secured: a second listener, on a port of its own, that asks for TLS or a password; the first one always is open.
     """
 
-    def __init__(self, folder: Path, port: int = 0) -> None:
+    def __init__(self, folder: Path, port: int = 0, secured: SecuredListener | None = None) -> None:
         self.folder = folder
         self.port = port or _free_port()
+        self.secured = secured
         self._controller = _free_port()
+        self._secured_port = _free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -141,16 +147,50 @@ class Broker:
         """As a scenario's `log.url` takes it."""
         return f"kafka://{self.bootstrap}"
 
+    @property
+    def secured_address(self) -> str:
+        return f"kafka://127.0.0.1:{self._secured_port}"
+
+    @property
+    def client_settings(self) -> dict[str, str]:
+        """What a client needs to be let in at the secured listener."""
+        assert self.secured is not None
+        found: dict[str, str] = {"security_protocol": self.secured.protocol}
+        if self.secured.has_tls:
+            found["ssl_cafile"] = str(self.secured.certificate(self.folder))
+        if self.secured.has_password:
+            found |= {
+                "sasl_mechanism": self.secured.mechanism,
+                "sasl_plain_username": self.secured.user,
+                "sasl_plain_password": self.secured.password,
+            }
+        return found
+
+    def _properties(self) -> str:
+        listeners, protocol, more = f"BROKER://{self.bootstrap}", "", ""
+        if self.secured is not None:
+            listeners += f",{SECURED}://127.0.0.1:{self._secured_port}"
+            protocol = f",{SECURED}:{self.secured.protocol}"
+            more = self.secured.properties(self.folder)
+        text = PROPERTIES.format(
+            listeners=listeners, protocol=protocol, controller=self._controller, data=self.folder / "data"
+        )
+        return text + more
+
     def start(self) -> Self:
         """Start, and wait until it answers. Raises BrokerError with the end of its log where it does not."""
         java, classes = _java(), f"{_jars()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"
         data = self.folder / "data"
-        config.write_text(PROPERTIES.format(port=self.port, controller=self._controller, data=data), encoding="utf-8")
+        config.write_text(self._properties(), encoding="utf-8")
         with open(self.log_file, "ab") as log:
             if not (data / "meta.properties").exists():
                 tool = [java, "-cp", classes, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", str(config)]
+                if self.secured is not None:
+                    tool += self.secured.format_options()
+                    if self.secured.has_tls:
+                        self.secured.make_certificate(self.folder, java)
                 if subprocess.run(tool, stdout=log, stderr=log, check=False).returncode:
                     raise BrokerError(f"{data}: cannot be formatted:\n{self._last_words()}")
             self._process = subprocess.Popen(

@@ -7,8 +7,7 @@ reason, and reading goes on.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,7 +15,6 @@ import numpy as np
 from reloop_stream.events import (
     SCHEMA_VERSION,
     ClickBatch,
-    Column,
     EventError,
     ExampleBatch,
     ExposureBatch,
@@ -32,8 +30,8 @@ Kind = Literal["exposure", "click", "example"]
 Encoding = Literal["json", "arrow"]
 AnyBatch: TypeAlias = ExposureBatch | ClickBatch | ExampleBatch
 OnDead: TypeAlias = Callable[[Record, str], None]
-# Checks the features of a batch and keeps those that are wanted. Raises EventError.
-Select: TypeAlias = Callable[[Mapping[str, Column]], Mapping[str, Column]]
+# Checks a batch beyond the contract, and may keep only some of its features. Raises EventError.
+Select: TypeAlias = Callable[[Any], Any]
 
 # Keeps an arrow record of slim events (about 100 bytes a row) below the 8 MiB that topics allow.
 MAX_ROWS = 1 << 16
@@ -110,7 +108,7 @@ def decode(records: Sequence[Record], expect: Kind, on_dead: OnDead, select: Sel
     """The events in the records, each partition's in order; a run of JSON events of one partition comes as one batch.
 
     expect: the kind of event that the topic holds. A record without headers is taken for JSON of that kind.
-    select: looks at the features of exposures, and may refuse them with an EventError.
+    select: looks at every batch, and may refuse it with an EventError; see `reloop_stream.intake.Intake`.
     """
     found: list[Decoded] = []
     run: list[Record] = []
@@ -137,7 +135,8 @@ def decode(records: Sequence[Record], expect: Kind, on_dead: OnDead, select: Sel
                 continue
             batch = arrow_format.decode(record.value, expect)
             check(batch)
-            batch = _selected(batch, select)
+            if select is not None:
+                batch = select(batch)
             if len(batch):
                 offsets = np.broadcast_to(np.int64(record.offset), (len(batch),))
                 found.append(Decoded(record.partition, batch, record.offset + 1, offsets))
@@ -169,7 +168,8 @@ def _decode_json_run(run: Sequence[Record], expect: Kind, on_dead: OnDead, selec
     for records, batch in json_format.decode(run, expect, on_dead):
         try:
             check(batch)
-            batch = _selected(batch, select)
+            if select is not None:
+                batch = select(batch)
         except EventError as error:
             if len(records) == 1:
                 on_dead(records[0], str(error))
@@ -180,12 +180,6 @@ def _decode_json_run(run: Sequence[Record], expect: Kind, on_dead: OnDead, selec
         offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
         found.append(Decoded(records[0].partition, batch, records[-1].offset + 1, offsets))
     return found
-
-
-def _selected(batch: AnyBatch, select: Select | None) -> AnyBatch:
-    if select is None or not isinstance(batch, ExposureBatch):
-        return batch
-    return replace(batch, features=select(batch.features))
 
 
 def check(batch: AnyBatch) -> None:

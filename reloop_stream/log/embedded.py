@@ -16,7 +16,7 @@ import shutil
 import struct
 import time
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -310,13 +310,17 @@ class _PartitionReader:
 class _Reader:
     def __init__(self, readers: Mapping[Partition, _PartitionReader]) -> None:
         self._readers = dict(readers)
+        self._paused: Collection[Partition] = ()
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        self._paused = frozenset(partitions)
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 5000) -> list[Record]:
         deadline = time.monotonic() + timeout_s
         while True:
             records: list[Record] = []
-            for reader in self._readers.values():
-                if len(records) < max_records:
+            for partition, reader in self._readers.items():
+                if len(records) < max_records and partition not in self._paused:
                     records += reader.read(max_records - len(records))
             if records or time.monotonic() >= deadline:
                 break

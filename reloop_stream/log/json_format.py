@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
 from typing import Any, Literal
 
@@ -134,7 +134,8 @@ def decode(
             on_dead(record, f"json: {error}" if not isinstance(error, EventError) else str(error))
             continue
         events.append((record, event))
-    for _, group in groupby(events, key=lambda pair: _signature(pair[1])):
+    lists = _list_types([event for _, event in events])
+    for _, group in groupby(events, key=lambda pair: _signature(pair[1], lists)):
         pairs = list(group)
         yield [record for record, _ in pairs], _to_batch([event for _, event in pairs], kind)
 
@@ -155,16 +156,28 @@ def _check(event: Any) -> None:
             raise EventError(f"features.{name}: got {value}, a list must hold integers or texts, not both")
 
 
-def _signature(event: Any) -> Any:
+def _list_types(events: Sequence[Any]) -> dict[str, type]:
+    """What the lists of each feature hold, by the first one that is not empty: an empty one fits them all."""
+    found: dict[str, type] = {}
+    for event in events:
+        for name, value in getattr(event, "features", {}).items():
+            if type(value) is list and value and name not in found:
+                found[name] = type(value[0])
+    return found
+
+
+def _signature(event: Any, lists: Mapping[str, type]) -> Any:
     """What must be equal for events to share columns."""
     if isinstance(event, ClickEvent):
         return type(event.exposure_id), event.arm is None
     ids = tuple(type(getattr(event, name)) for name in _IDS)
-    return ids, tuple((name, _feature_type(value)) for name, value in event.features.items())
+    return ids, tuple((name, _feature_type(value, lists.get(name))) for name, value in event.features.items())
 
 
-def _feature_type(value: Feature) -> Any:
-    return (list, type(value[0])) if isinstance(value, list) and value else type(value)
+def _feature_type(value: Feature, of_list: type | None) -> Any:
+    if isinstance(value, list):
+        return list, type(value[0]) if value else of_list
+    return type(value)
 
 
 def _to_batch(events: list[Any], kind: str) -> ExposureBatch | ClickBatch | ExampleBatch:

@@ -8,17 +8,21 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import kafka
 import kafka.errors as errors
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from reloop_stream.log.base import LogError, LogUnavailable, OffsetOutOfRange, Partition, Record, UnknownTopic
+from reloop_stream.log.settings import Settings, check_settings, has_secrets, resolve_settings
 
 __all__ = ["TOPIC_CONFIG", "KafkaLog"]
 
@@ -36,11 +40,24 @@ IN_FLIGHT_BYTES = 32 << 20  # bytes that may wait for the broker: send() itself 
 CALL_MS = 5_000  # one attempt of a request
 RETRY_S = 0.25
 RETRY_MS = 20  # between attempts: a new broker's first producer asks for its id several times
+# Their debug messages show the bytes that are sent, a password among them.
+WIRE_LOGGERS = ("kafka.protocol.parser", "kafka.net.connection")
 PROBE_AFTER_S = 2.0  # without a record; a poll of a dead broker is as silent as that of an idle one
 
 T = TypeVar("T")
 # What a broker that is away or still starting answers.
 AWAY = (errors.KafkaConnectionError, errors.KafkaTimeoutError, errors.RetriableError, errors.BrokerNotAvailableError)
+# What one answers that does not want this client: waiting does not help.
+REFUSED = (
+    errors.SaslAuthenticationFailedError,
+    errors.UnsupportedSaslMechanismError,
+    errors.IllegalSaslStateError,
+    errors.AuthorizationError,
+)
+
+
+def _above_debug(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.DEBUG
 
 
 def _tp(partition: Partition) -> TopicPartition:
@@ -51,22 +68,35 @@ class KafkaLog:
     """A log on a Kafka cluster. Clients are made when first needed, inside the process that uses them.
 
     bootstrap: `HOST:PORT[,HOST:PORT]`. unavailable_after_s: seconds to wait for a broker that does not answer.
+    settings: of every client, see `reloop_stream.log.settings`. Raises SettingsError.
     """
 
-    def __init__(self, bootstrap: str, *, unavailable_after_s: float = 60.0) -> None:
+    def __init__(self, bootstrap: str, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> None:
+        check_settings(settings or {})
         self.bootstrap = bootstrap.split(",")
         self.unavailable_after_s = unavailable_after_s
+        self._settings = dict(settings or {})
+        if has_secrets(self._settings):
+            for name in WIRE_LOGGERS:
+                logging.getLogger(name).addFilter(_above_debug)
+        self._admitted = not settings
         self._admin: Any = None
         self._lookup: Any = None
         self._committers: dict[str, Any] = {}  # by group
 
     def patiently(self, action: Callable[[], T]) -> T:
-        """What the action returns; while the broker is away, try again. Raises LogUnavailable after the stated time."""
+        """What the action returns; while the broker is away, try again.
+
+        Raises LogUnavailable after the stated time; LogError where the broker refuses this client.
+        """
         deadline = time.monotonic() + self.unavailable_after_s
         warned = False
         while True:
             try:
+                self._knock()
                 return action()
+            except REFUSED as error:
+                raise self.refused(error) from None
             except AWAY as error:
                 self._drop_clients()
                 if time.monotonic() >= deadline:
@@ -82,14 +112,59 @@ class KafkaLog:
 
     def unavailable(self, error: BaseException | None = None) -> LogUnavailable:
         cause = f" ({type(error).__name__})" if error else ""
+        hint = "" if self._settings else "; one that asks for TLS or a password needs security_protocol"
         return LogUnavailable(
             f"{self.address} has not answered for {self.unavailable_after_s:g} s{cause}; start the broker, "
-            "or raise log.unavailable_after_s"
+            f"or raise log.unavailable_after_s{hint}"
         )
 
+    def _knock(self) -> None:
+        """Connect once, where there are settings for security, to hear why a broker refuses them.
+
+        kafka-python's clients try again whatever the reason, and in the end say only that time is up.
+        """
+        if self._admitted:
+            return
+        common = self.common()
+        net = NetworkSelector(**common)
+        manager = KafkaConnectionManager(net, **common)
+        try:
+            nodes = [broker.node_id for broker in manager.cluster.bootstrap_brokers()]
+            self._admitted = any(net.run(self._connect_once, manager, node) for node in nodes)
+        finally:
+            manager.close()
+            net.close()
+
+    async def _connect_once(self, manager: Any, node: str) -> bool:
+        """Whether the broker let this client in; False where it is not there. Raises what it refuses it with."""
+        connection = manager.get_connection(node, timeout_ms=CALL_MS)
+        try:
+            await connection
+        except (errors.KafkaConnectionError, errors.KafkaTimeoutError) as error:
+            if isinstance(error.__context__, ssl.SSLError):
+                raise self._distrusted(error.__context__) from None
+            # A broker answers wrong credentials and hangs up at once, and the client may lose the answer over that.
+            if connection.sasl_enabled and connection.broker_version is not None:
+                raise errors.SaslAuthenticationFailedError from None
+            return False
+        return True
+
+    def refused(self, error: errors.KafkaError) -> LogError:
+        names = "sasl_mechanism, sasl_plain_username and sasl_plain_password"
+        fix = "ask for the permission" if isinstance(error, errors.AuthorizationError) else f"check {names}"
+        return LogError(f"{self.address}: refuses this client ({error}); {fix}")
+
+    def _distrusted(self, error: ssl.SSLError) -> LogError:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            fix = "set ssl_cafile to the certificate of its authority (or check the host's name against it)"
+        else:
+            fix = "check security_protocol, and ssl_certfile where it asks for a certificate of the client's"
+        return LogError(f"{self.address}: no TLS connection ({error.reason or error}); {fix}")
+
     def common(self) -> dict[str, Any]:
-        """Settings of every client."""
+        """Settings of every client. Raises SettingsError where one lies in a place that does not hold it."""
         return {
+            **resolve_settings(self._settings),
             "bootstrap_servers": self.bootstrap,
             "request_timeout_ms": CALL_MS,
             "reconnect_backoff_max_ms": 1_000,
@@ -266,6 +341,8 @@ class _Producer:
         self._bytes -= size
         try:
             future.get(timeout=self._log.unavailable_after_s)
+        except REFUSED as error:
+            raise self._log.refused(error) from None
         except errors.KafkaError as error:
             raise self._log.unavailable(error) from None
 
@@ -311,6 +388,8 @@ class _Reader:
             found = self._client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
         except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
             raise OffsetOutOfRange(f"{error}; the broker deleted what was still to be read") from None
+        except REFUSED as error:
+            raise self._log.refused(error) from None
         except AWAY:
             found = {}
         records = [
@@ -343,6 +422,11 @@ class _Reader:
                 raise self._log.unavailable(error) from None
         else:
             self._silent_since = None
+
+    def pause(self, partitions: Collection[Partition]) -> None:
+        wanted, paused = {_tp(partition) for partition in partitions}, self._client.paused()
+        self._client.pause(*(wanted - paused))
+        self._client.resume(*(paused - wanted))
 
     def position(self) -> dict[Partition, int]:
         return dict(self._position)

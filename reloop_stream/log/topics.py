@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
-__all__ = ["TOPICS", "topic_name"]
+from typing import NamedTuple, Self
+
+__all__ = ["TOPICS", "Topics"]
+
+
+class Topics(NamedTuple):
+    """What the topics of one stream are called. A worker reads the first two and appends to the others.
+
+    >>> Topics.of("run1").clicks, Topics.of("").dead_letters
+    ('run1.clicks', 'dead-letters')
+    """
+
+    exposures: str
+    clicks: str
+    examples: str
+    snapshots: str
+    metrics: str
+    dead_letters: str
+
+    @classmethod
+    def of(cls, prefix: str) -> Self:
+        """The usual names behind a prefix; an empty one leaves them bare."""
+        return cls(*(f"{prefix}.{name}" if prefix else name for name in TOPICS))
+
 
 TOPICS = ("exposures", "clicks", "examples", "snapshots", "metrics", "dead-letters")
-
-
-def topic_name(prefix: str, topic: str) -> str:
-    """The topic's full name; an empty prefix leaves it bare.
-
-    >>> topic_name("run1", "clicks"), topic_name("", "clicks")
-    ('run1.clicks', 'clicks')
-    """
-    return f"{prefix}.{topic}" if prefix else topic

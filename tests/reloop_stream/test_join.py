@@ -115,9 +115,9 @@ def test_the_result_does_not_depend_on_cuts_copies_or_restarts(
             if released.examples is not None:
                 found.append(released.examples)
             if restarts and step == restart:
-                state = join.pending()
+                state = join.state()
                 join = Join(HOUR_MS, emit)  # type: ignore[arg-type]
-                join.restore(*state, mark)
+                join.restore(state)
         return ExampleBatch.concat(found)
 
     assert same(run([], False, False), run(sorted(cuts), copies, True))

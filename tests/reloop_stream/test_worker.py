@@ -13,17 +13,20 @@ import pytest
 from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ClickBatch, ExampleBatch, Mark
-from reloop_stream.join import Join
+from reloop_stream.feed import MarkFeed
+from reloop_stream.intake import Intake
+from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
 from reloop_stream.log.codec import encode, encode_mark
-from reloop_stream.log.topics import TOPICS
+from reloop_stream.log.topics import Topics
 from reloop_stream.snapshot import SnapshotError
 from reloop_stream.updating import WindowUpdater, make_updater
 from reloop_stream.worker import Worker
 from tests.batches import HOUR_MS, clicks_on, examples, exposures
 
 FIELDS = [FieldConfig(name="user", mode="exact", buckets=50), FieldConfig(name="item", buckets=64)]
+TOPICS = Topics.of("")
 EXPOSURES, CLICKS = Partition("exposures", 0), Partition("clicks", 0)
 
 
@@ -36,8 +39,10 @@ def worker(log: EventLog, settings: LearnerConfig | None = None, attribution_ms:
     settings = settings or config()
     learner = make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1)
     updater = make_updater(settings, learner)
-    join = Join(attribution_ms)
-    return Worker("x", log, "", [0], updater, join, start_ms=0, publish_every_ms=2 * HOUR_MS)
+    source = JoinedFeed(
+        MarkFeed(log, TOPICS, [0], select=Intake(learner.encoder)), TOPICS, JoinSettings(attribution_ms)
+    )
+    return Worker("x", log, TOPICS, source, updater, start_ms=0, publish_every_ms=2 * HOUR_MS)
 
 
 @pytest.fixture
@@ -98,7 +103,7 @@ def test_a_broken_event_is_a_dead_letter_and_the_stream_goes_on(stream: EventLog
         write_tick(stream, tick)
     broken = worker(stream)
     broken.advance(3)
-    assert broken.tick == 3 and broken.dead == 1 and broken.join.counts.joined == 20
+    assert broken.tick == 3 and broken.dead == 1 and broken.counts.joined == 20
     (letter,) = letters(stream)
     assert letter.value == data
     assert letter.headers["dead-letter.topic"] == where.topic.encode()
@@ -126,7 +131,7 @@ def test_a_click_on_an_unknown_exposure_is_a_dead_letter_with_its_original_bytes
         write_tick(stream, tick)
     one = worker(stream)
     one.advance(2)
-    assert one.join.counts.unknown_clicks == 1 and one.dead == 1
+    assert one.counts.unknown_clicks == 1 and one.dead == 1
     (letter,) = letters(stream)
     assert letter.value == stray.value and b"424242" in letter.headers["dead-letter.reason"]
 
@@ -168,8 +173,19 @@ def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, settings: di
         broken = worker(stream, settings)
         broken.restore(saved)
     assert broken.updater.learner.snapshot() == whole.updater.learner.snapshot()
-    assert broken.join.counts == whole.join.counts
+    assert broken.counts == whole.counts
     assert broken.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
+
+
+def test_a_checkpoint_before_the_first_tick_is_the_beginning(stream: EventLog) -> None:
+    saved = worker(stream).checkpoint()
+    write_tick(stream, 0)
+    whole, again = worker(stream), worker(stream)
+    again.restore(saved)
+    for one in (whole, again):
+        one.advance(0)
+        one.close()
+    assert again.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
 
 
 def test_a_checkpoint_of_another_model_is_refused(stream: EventLog) -> None:

@@ -11,6 +11,7 @@ from reloop_stream.checkpoint import Sections
 from reloop_stream.config import LearnerConfig
 from reloop_stream.learners import BaseRate, freeze_from_bytes
 from reloop_stream.log import Partition, open_log
+from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Published
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Calendar
@@ -37,7 +38,7 @@ def test_a_learner_may_lag_by_the_deploy_delay(tick_minutes: int, delay_h: int, 
 def test_a_version_serves_once_its_delay_has_passed() -> None:
     found = deployments(HOUR_MS)
     for tick in (5, 11):
-        found.offer(Published("x", 1, tick, BaseRate(0.2 if tick == 5 else 0.3)))
+        found.offer(Published("x", 1, tick, 0, BaseRate(0.2 if tick == 5 else 0.3)))
     rates = [found.due(tick).rate for tick in range(20)]  # type: ignore[attr-defined]
     # Published at the end of ticks 5 (3 h) and 11 (6 h): an hour, two ticks, later they serve.
     assert rates == [0.1] * 8 + [0.2] * 6 + [0.3] * 6
@@ -50,7 +51,7 @@ def test_a_due_version_that_never_came_is_an_error_and_not_a_wait() -> None:
 
 def test_versions_survive_a_checkpoint() -> None:
     found, again = deployments(HOUR_MS), deployments(HOUR_MS)
-    found.offer(Published("x", 1, 5, BaseRate(0.25, "kept")))
+    found.offer(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     sections = Sections()
     found.put_into(sections)
     again.get_from(Sections.from_bytes(sections.to_bytes()), lambda data: freeze_from_bytes(data, [], LearnerConfig()))
@@ -60,7 +61,7 @@ def test_versions_survive_a_checkpoint() -> None:
 def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: Any) -> None:
     folder = SnapshotFolder(tmp_path, keep_ticks=4)
     for tick in np.arange(0, 20, 3).tolist():
-        folder.write(Published("x", tick, tick, BaseRate(0.1)))
+        folder.write(Published("x", tick, tick, 0, BaseRate(0.1)))
     kept = sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir())
     assert kept == [12, 15, 18]
 
@@ -70,12 +71,19 @@ def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
 ) -> None:
     log, folder = open_log(tmp_path / "events"), SnapshotFolder(tmp_path / "snapshots", keep_ticks=9)
     log.create_topics({"snapshots": 1})
-    folder.write(Published("x", 1, 5, BaseRate(0.25, "kept")))
+    folder.write(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     producer = log.producer()
-    for value in (b"\xff", b"[]", b'{"learner": "x", "tick": "../5"}', b'{"learner": "x", "version": 1, "tick": 5}'):
+    for value in (
+        b"\xff",
+        b"[]",
+        b'{"learner": "x", "tick": "../5"}',
+        b'{"learner": "x", "version": 1, "tick": 5, "watermark_ms": 0}',
+    ):
         producer.append(Partition("snapshots", 0), value)
     producer.close()
-    source = AnnouncedVersions(log, "", "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    source = AnnouncedVersions(
+        log, Topics.of(""), "x", folder, lambda data: freeze_from_bytes(data, [], LearnerConfig())
+    )
     (published,) = source.poll(1.0)
     assert (published.version, published.tick, published.model.name) == (1, 5, "kept")
     assert caplog.text.count("is no announcement of a version") == 3 and "snapshots[0] offset 1" in caplog.text

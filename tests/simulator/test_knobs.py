@@ -181,6 +181,7 @@ ELSEWHERE = {
     "log.encoding": "test_the_log_s_knobs_change_what_is_written",
     "log.retention": "test_the_log_s_knobs_change_what_is_written",
     "log.examples": "test_the_log_s_knobs_change_what_is_written",
+    "log.kafka": "must not change a result: test_a_broker_that_asks_for_tls_and_a_password_gives_the_same_run",
     "log.unavailable_after_s": "test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed",
     "learner.device": "a machine with cuda alone has another",
     "data": "tests of the replay",

@@ -14,7 +14,8 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.conftest import broker_or_skip
+from reloop_stream.log.secured import SecuredListener
+from tests.conftest import broker_or_skip, secured_or_skip
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -165,6 +166,28 @@ def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(tiny
         broker.start()
         assert lab("resume", out, "--quiet").returncode == 0
         assert outcome(out)[0] == run(tiny, tmp_path / "whole")[0]
+    finally:
+        broker.stop()
+
+
+@pytest.mark.kafka
+def test_a_broker_that_asks_for_tls_and_a_password_gives_the_same_run(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broker = secured_or_skip(tmp_path / "broker", SecuredListener("SASL_SSL"))
+    try:
+        kafka = {**broker.client_settings, "sasl_plain_password": "env:KAFKA_PASSWORD"}
+        out, log = tmp_path / "secured", ["--log", broker.secured_address, "--set", f"log.kafka={json.dumps(kafka)}"]
+        without = lab("run", tiny, "--out", tmp_path / "without", "--quiet", *log)
+        assert without.returncode == 2
+        assert "sasl_plain_password: got env:KAFKA_PASSWORD, the environment has no such variable" in without.stderr
+        password = broker.client_settings["sasl_plain_password"]
+        monkeypatch.setitem(ENVIRONMENT, "KAFKA_PASSWORD", password)
+        done = lab("run", tiny, "--out", out, "--workers", 2, "--quiet", *log)
+        assert done.returncode == 0, done.stderr
+        assert outcome(out) == run(tiny, tmp_path / "embedded")
+        written = b"".join(path.read_bytes() for path in out.rglob("*") if path.is_file())
+        assert password.encode() not in written and b"env:KAFKA_PASSWORD" in written
     finally:
         broker.stop()
 

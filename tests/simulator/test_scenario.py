@@ -26,6 +26,14 @@ MISTAKES = {
     "tick": ("tick_minutes=7", "tick_minutes: got 7, must divide a day (1440 minutes)"),
     "slate above candidates": ("serving.slate=13", "serving.slate: got 13, must be at most world.candidates.k (12)"),
     "log": ("log.url=redis://x", "log.url: got 'redis://x', must be `embedded` or `kafka://HOST:PORT[,HOST:PORT]`"),
+    "log setting": (
+        "log.kafka={sasl_mechansim: PLAIN}",
+        "log.kafka.sasl_mechansim: unknown setting of Kafka's clients, did you mean `sasl_mechanism`?",
+    ),
+    "log secret": (
+        "log.kafka={security_protocol: SSL, ssl_password: hunter}",
+        "log.kafka.ssl_password: is a secret, which the run folder would keep; give it as env:NAME or file:PATH",
+    ),
     "world and data": ("data={format: libfm, path: x, fields: 2}", "world, data: a run has"),
     "drift": (
         "world.drift=[{kind: sudden, target: taste, magnitude: 2, day: 1}]",

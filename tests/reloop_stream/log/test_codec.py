@@ -135,3 +135,10 @@ def test_any_cut_of_an_arrow_record_is_dead_and_never_raises() -> None:
     for length in range(0, len(whole.value) - 8, 37):
         record = Record(PLACE, 0, None, whole.value[:length], whole.headers)
         assert read([record], "example")[1], length
+
+
+def test_events_with_empty_lists_share_a_batch_with_the_others() -> None:
+    tags = ListColumn(np.array(["a", "b", "c"], dtype=object), np.array([0, 0, 2, 2, 3]))
+    shown = exposures(4, features={"tags": tags})
+    (batch,), reasons = read(records(encode(shown, "json")))
+    assert same(batch, shown) and reasons == []

@@ -56,6 +56,23 @@ def test_reading_begins_at_the_offset_asked_for(log: EventLog) -> None:
     assert log.end_offsets([place]) == {place: 10}
 
 
+def test_a_paused_partition_is_left_out_until_it_is_not(log: EventLog) -> None:
+    one, other = fill(log, 20)
+    reader = log.reader(log.begin_offsets([one, other]))
+    reader.pause([one])
+    found: list[Record] = []
+    deadline = time.monotonic() + 15
+    while len(found) < 10 and time.monotonic() < deadline:
+        found += reader.poll(0.2)
+    assert {record.partition for record in found} == {other} and reader.poll(0.2) == []
+    assert reader.position() == {one: 0, other: 10}
+    reader.pause([])
+    while len(found) < 20 and time.monotonic() < deadline:
+        found += reader.poll(0.2)
+    assert [record.offset for record in found if record.partition == one] == list(range(10))
+    reader.close()
+
+
 def test_an_offset_beyond_the_end_fails_loudly(log: EventLog) -> None:
     (place,) = fill(log, 3, partitions=1)
     with pytest.raises(OffsetOutOfRange, match="offset 9 is not retained"):

@@ -1,4 +1,4 @@
-"""What is wrong with a scenario, said so that one can put it right; and `--set path.to.key=value`."""
+"""What is wrong with a configuration, said so that one can put it right; and `--set path.to.key=value`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import yaml
 
-__all__ = ["ScenarioError", "apply_overrides", "explain"]
+__all__ = ["ConfigError", "apply_overrides", "explain"]
 
 
-class ScenarioError(ValueError):
-    """A mistake in a scenario: one line a mistake, each with its path, value and rule."""
+class ConfigError(ValueError):
+    """A mistake in a configuration: one line a mistake, each with its path, value and rule."""
 
 
 def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
@@ -27,11 +27,11 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[st
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals or not path:
-            raise ScenarioError(f"--set {override}: must be path.to.key=value, as in --set serving.slate=5")
+            raise ConfigError(f"--set {override}: must be path.to.key=value")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
-            raise ScenarioError(f"--set {override}: the value is not valid YAML: {error}") from None
+            raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
         _set_path(result, path, value, override)
     return result
 
@@ -43,14 +43,14 @@ def _set_path(raw: dict[str, Any], path: str, value: Any, override: str) -> None
         last = depth == len(keys) - 1
         if isinstance(place, list):
             if not key.isdigit() or int(key) >= len(place):
-                raise ScenarioError(
+                raise ConfigError(
                     f"--set {override}: {'.'.join(keys[:depth])} has {len(place)} entries, numbered from 0; got {key!r}"
                 )
             index: Any = int(key)
         elif isinstance(place, dict):
             index = key
         else:
-            raise ScenarioError(f"--set {override}: {'.'.join(keys[:depth])} is {place!r}, which has no key {key!r}")
+            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} is {place!r}, which has no key {key!r}")
         if last:
             place[index] = value
             continue
@@ -91,10 +91,13 @@ def explain(item: Any, raw: Any, schema: Mapping[str, Any]) -> str:
 def _is_union_tag(part: Any, location: tuple[Any, ...], raw: Any) -> bool:
     """Pydantic puts the tag of a discriminated union in the path; users do not write it there."""
     place = raw
-    for step in location:
+    for depth, step in enumerate(location):
+        # What is not there and yet has something below it is a tag, of a section that left its tag to the default.
+        is_inside = depth < len(location) - 1
+        is_tag = isinstance(place, Mapping) and step not in place and (is_inside or step in {*map(str, _tags(place))})
         if step is part:
-            return isinstance(place, Mapping) and part not in place and part in {*map(str, _tags(place))}
-        if isinstance(place, Mapping) and step not in place and step in {*map(str, _tags(place))}:
+            return is_tag
+        if is_tag:
             continue
         try:
             place = place[step]

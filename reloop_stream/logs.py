@@ -1,4 +1,4 @@
-"""Where log messages go: everything to the run's log.txt, warnings of the lab itself to stderr."""
+"""Where log messages go: this package's own warnings to stderr, everything to a file."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from pathlib import Path
 __all__ = ["log_to_file", "log_to_stderr"]
 
 
-def log_to_stderr() -> None:
-    """Warnings to stderr. Kafka's client reports every lost connection, which the lab then says once: file only."""
+def log_to_stderr() -> logging.Handler:
+    """Warnings to stderr; the handler. Kafka's client reports every lost connection, which is then said once: file only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: not record.name.startswith("kafka"))
     logging.getLogger().addHandler(handler)
+    return handler
 
 
 def log_to_file(path: Path) -> logging.Handler:

@@ -1,0 +1,67 @@
+"""The command line: python -m reloop_stream {learn,inspect}."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import sys
+from collections.abc import Sequence
+
+from reloop_stream.learner_folder import FolderInUse
+from reloop_stream.log import LogError, SettingsError, UnknownTopic
+from reloop_stream.logs import log_to_stderr
+from reloop_stream.mistakes import ConfigError
+from reloop_stream.plugins import PluginError
+from reloop_stream.snapshot import SnapshotError
+
+__all__ = ["main"]
+
+OK, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
+# What a user can put right.
+MISTAKES = (ConfigError, SettingsError, PluginError, SnapshotError, FolderInUse, UnknownTopic)
+COMMANDS = {
+    "learn": "learn from a stream of exposures and clicks, and publish what was learnt",
+    "inspect": "show what a snapshot or a checkpoint holds",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 1 for anything else."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(
+        prog="python -m reloop_stream",
+        description="Learners on a stream of exposures that are stamped with the prediction of the model that served them.",
+        epilog="start here: python -m reloop_stream learn --help",
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    # A command is imported when it is the one that was chosen.
+    wanted = next((word for word in words if word in COMMANDS), None)
+    for name, summary in COMMANDS.items():
+        if name == wanted:
+            module = importlib.import_module(f"reloop_stream.commands.{name}")
+            module.add_parser(commands)
+        else:
+            commands.add_parser(name, help=summary)
+    chosen = parser.parse_args(words)
+    handler = log_to_stderr()
+    try:
+        code: int = module.run(chosen)
+        return code
+    except MISTAKES as error:
+        return _say(error, USERS_MISTAKE)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except (LogError, OSError) as error:
+        return _say(error, FAILED)
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def _say(error: BaseException, code: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

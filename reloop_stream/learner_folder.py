@@ -1,0 +1,74 @@
+"""The folder of a learner on a stream: its settings, its checkpoint, its snapshots, and the lock that keeps others out."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
+
+__all__ = ["FolderInUse", "LearnerFolder"]
+
+
+class FolderInUse(Exception):
+    """Another process learns in this folder."""
+
+
+class LearnerFolder:
+    """DIR/learner.yaml, DIR/checkpoint, DIR/snapshots, and DIR/lock, which is held from enter to exit.
+
+    The kernel lets go of the lock when the process ends, however it ends.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+
+    @property
+    def settings(self) -> Path:
+        return self.path / "learner.yaml"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint"
+
+    @property
+    def snapshots(self) -> Path:
+        return self.path / "snapshots"
+
+    def read(self) -> Sections | None:
+        """The checkpoint; None where there is none yet. Raises SnapshotError naming a damaged file."""
+        return read_checkpoint(self.checkpoint)
+
+    def write(self, sections: Sections) -> None:
+        """Replace the checkpoint. Raises OSError; the one before is then still there."""
+        write_checkpoint(self.checkpoint, sections)
+
+    def __enter__(self) -> Self:
+        """Take the lock. Raises FolderInUse, OSError."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        path = self.path / "lock"
+        self._lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
+            os.close(self._lock)
+            self._lock = None
+            raise FolderInUse(
+                f"{self.path}: is in use by another learner (process {holder or 'unknown'}); stop that one first, or give "
+                "this one another --checkpoint DIR"
+            ) from None
+        os.ftruncate(self._lock, 0)
+        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None

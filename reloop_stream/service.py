@@ -1,0 +1,264 @@
+"""A learner for as long as its stream lasts: tick by tick, with checkpoints between them and an end in order."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from reloop_stream.checkpoint import Sections
+from reloop_stream.event_time import FeedEnded, Ticks
+from reloop_stream.events import ExampleBatch
+from reloop_stream.feed import FeedStopped, both_topics
+from reloop_stream.join import JoinCounts
+from reloop_stream.joined import Source
+from reloop_stream.learner_folder import LearnerFolder
+from reloop_stream.learners import make_learner
+from reloop_stream.log import EventLog, LogPlace, OffsetOutOfRange
+from reloop_stream.mistakes import ConfigError
+from reloop_stream.observer import StreamObserver
+from reloop_stream.past import Past
+from reloop_stream.published import SnapshotPublisher
+from reloop_stream.sharing import Reading, SharedSource
+from reloop_stream.stream_config import StreamConfig
+from reloop_stream.updating import make_updater, publish_every_ms
+from reloop_stream.worker import Rows, Worker, every_row
+
+__all__ = ["NoLongerRetained", "Service", "Status", "Stop"]
+
+RATE_S = 10.0  # the rate is that of the last seconds
+STATUS_S = 0.5  # wall clock between two looks at the status
+
+
+class NoLongerRetained(Exception):
+    """Events that the checkpoint still needs are gone from their topic."""
+
+
+class Status(NamedTuple):
+    """How the learner is doing, for whoever watches."""
+
+    watermark_ms: int
+    version: int
+    learnt: int
+    rate: float  # exposures a second of wall clock
+    lag: float  # records behind the topics' ends, at the last checkpoint
+    counts: JoinCounts
+    dead: int
+    auc: float  # of late
+    logloss: float
+    is_saved: bool  # a checkpoint has just been written
+
+
+@dataclass
+class Stop:
+    """Whether to stop: asked for by anyone, or at a moment of the monotonic clock."""
+
+    asked: bool = False
+    deadline: float = math.inf
+
+    def __call__(self) -> bool:
+        return self.asked or time.monotonic() >= self.deadline
+
+
+def rows_of_arm(arm: str | None) -> Callable[[ExampleBatch], Rows]:
+    """Train on the rows of one arm; None: on all."""
+    return every_row if arm is None else lambda examples: Rows(np.asarray(examples.exposures.arm == arm), None)
+
+
+def open_source(
+    config: StreamConfig,
+    place: LogPlace,
+    log: EventLog,
+    *,
+    idle_s: float,
+    until_end: bool,
+    workers: int,
+    should_stop: Callable[[], bool],
+) -> Source:
+    """The stream's examples: read in this process, or by `workers` processes where they are several.
+
+    log: the place's log as this process has opened it. Raises ConfigError, UnknownTopic.
+    """
+    topics = config.topic_names
+    numbers = partition_numbers(config, log)
+    ends = log.end_offsets(both_topics(topics, numbers)) if until_end else None
+    ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s)
+    reading = Reading(topics, ticks, config.join, config.intake(), ends)
+    if workers > 1:
+        return SharedSource(place, reading, numbers, workers, should_stop)
+    return reading.source(log, numbers, should_stop)
+
+
+def partition_numbers(config: StreamConfig, log: EventLog) -> list[int]:
+    """The partitions of the two topics. Raises ConfigError where they are not the same, UnknownTopic."""
+    topics = config.topic_names
+    exposures, clicks = ([p.number for p in log.partitions(topic)] for topic in (topics.exposures, topics.clicks))
+    if exposures != clicks:
+        raise ConfigError(
+            f"{topics.exposures} has {len(exposures)} partitions and {topics.clicks} {len(clicks)}; an exposure and its "
+            "clicks must be in the same partition number of both, so both need as many"
+        )
+    return exposures
+
+
+class Service:
+    """One learner at work in its folder.
+
+    Commit order: (1) a tick's examples are learnt, and a version that is due is published; (2) the checkpoint, which
+    holds the state and the next offsets as one object, is written to a temporary file, synced and renamed; (3) only then
+    are the offsets committed to the group, for lag displays alone. A restart reads the checkpoint, assigns and seeks.
+    What goes to the output topics goes there at least once.
+    """
+
+    def __init__(
+        self,
+        config: StreamConfig,
+        log: EventLog,
+        folder: LearnerFolder,
+        source: Source,
+        publisher: SnapshotPublisher,
+        *,
+        group: str,
+        checkpoint_s: float,
+        stop: Stop,
+        watch: Callable[[Status], None],
+    ) -> None:
+        self._config = config
+        self._log = log
+        self._folder = folder
+        self._source = source
+        self._publisher = publisher
+        self._group = group
+        self._checkpoint_s = checkpoint_s
+        self._stop = stop
+        self._watch = watch
+        every_ms = publish_every_ms(config.learner)
+        self.observer = StreamObserver(every_ms)
+        try:
+            learner = make_learner(
+                config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate
+            )
+        except ValueError as error:  # a device that this machine lacks, heads that do not divide a layer
+            raise ConfigError(str(error)) from None
+        self.worker = Worker(
+            config.name,
+            log,
+            config.topic_names,
+            source,
+            make_updater(config.learner, learner, config.seed),
+            start_ms=None,
+            publish_every_ms=every_ms,
+            rows=rows_of_arm(config.arm),
+            observer=self.observer,
+            write_examples=config.topics.examples is not None,
+            announces=False,
+            should_stop=stop,
+        )
+        self.worker.on_publish = publisher.publish
+        self._is_unsaved = False
+        self._recent: deque[tuple[float, int]] = deque()  # moments, and the exposures seen by then
+
+    def restore(self, sections: Sections) -> None:
+        """Go on from the folder's checkpoint. Raises ConfigError, NoLongerRetained, SnapshotError, FeedStopped."""
+        meta, _ = sections.get("worker")
+        if meta["partitions"] != self._source.numbers:
+            raise ConfigError(
+                f"{self._config.topics.exposures}: has {len(self._source.numbers)} partitions, the checkpoint is of "
+                f"{len(meta['partitions'])}; where an id's partition changes, its clicks no longer find it: start anew "
+                "with another --checkpoint DIR"
+            )
+        needed = dict(Past.from_state(meta["past"]).first.offsets)
+        begin, end = self._log.begin_offsets(list(needed)), self._log.end_offsets(list(needed))
+        for partition, offset in needed.items():
+            if not begin[partition] <= offset <= end[partition]:
+                raise NoLongerRetained(
+                    f"{partition.topic}[{partition.number}]: the checkpoint goes on at offset {offset}, the topic holds "
+                    f"{begin[partition]} to {end[partition]}: {_why(offset, begin[partition])}; raise the topic's "
+                    "retention, and start anew with another --checkpoint DIR"
+                )
+        self.worker.restore(sections)
+
+    def run(self, count: int | None = None) -> None:
+        """Learn until a stop is asked for, the source ends, or `count` examples have been learnt since the first start.
+
+        All that was learnt is then saved. A stop finishes the ticks that are complete among what has been read. Raises
+        NoLongerRetained, LogUnavailable, OSError: what was learnt since the last checkpoint is then learnt again by the
+        next start, to the same result.
+        """
+        saved = told = time.monotonic()
+        self._recent.append((saved, self.worker.counts.exposures))
+        while True:
+            is_due = time.monotonic() - saved >= self._checkpoint_s
+            try:
+                joined = self._source.next_tick(rest=is_due or count is not None)
+            except (FeedStopped, FeedEnded):
+                break
+            except OffsetOutOfRange as error:
+                raise NoLongerRetained(f"{error}; start anew with another --checkpoint DIR") from None
+            self.worker.work(joined)
+            self._is_unsaved = True
+            if is_due:
+                self.save()
+                saved = time.monotonic()
+            if is_due or time.monotonic() - told > STATUS_S:
+                told = time.monotonic()
+                self._tell(is_due)
+            if count is not None and self.observer.learnt >= count:
+                break
+        if self._is_unsaved:
+            self.save()
+            self._tell(is_saved=True)
+
+    def save(self) -> None:
+        """Steps 2 and 3 of the commit order. Raises OSError naming the file; the checkpoint before is then still there."""
+        self.observer.extra = {"lag_records": self.lag(), "exposures_per_s": self.rate()}
+        self.worker.tell_metrics()
+        self.worker.flush()
+        self._folder.write(self.worker.checkpoint())  # (2)
+        self._log.commit(self._group, self.worker.next_offsets)  # (3)
+        self._is_unsaved = False
+
+    def lag(self) -> int:
+        """Records between the last tick and the ends of both topics."""
+        offsets = self.worker.next_offsets
+        end = self._log.end_offsets(list(offsets))
+        return sum(end[partition] - offset for partition, offset in offsets.items())
+
+    def rate(self) -> float:
+        """Exposures a second of wall clock, over the last seconds."""
+        now, seen = time.monotonic(), self.worker.counts.exposures
+        self._recent.append((now, seen))
+        while len(self._recent) > 2 and self._recent[1][0] < now - RATE_S:
+            self._recent.popleft()
+        since, before = self._recent[0]
+        return (seen - before) / max(now - since, 1e-9)
+
+    def _tell(self, is_saved: bool) -> None:
+        worker, late = self.worker, self.observer.of_late("learner")
+        self._watch(
+            Status(
+                watermark_ms=worker.watermark_ms or 0,
+                version=worker.updater.learner.version,
+                learnt=self.observer.learnt,
+                rate=self.rate(),
+                lag=self.observer.extra.get("lag_records", 0),
+                counts=worker.counts,
+                dead=worker.dead,
+                auc=late.auc,
+                logloss=late.logloss,
+                is_saved=is_saved,
+            )
+        )
+
+    def close(self) -> None:
+        self.worker.close()
+        self._publisher.close()
+
+
+def _why(offset: int, begin: int) -> str:
+    return "events were deleted before they were read" if offset < begin else "the topic was made anew"

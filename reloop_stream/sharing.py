@@ -1,0 +1,282 @@
+"""Several processes that share reading, decoding and joining a stream's partitions, for the one that trains.
+
+Process i of N has the partitions p with p mod N = i. Each reads on by itself, up to a bound, and tells how far it is; the
+one that trains decides which tick has ended for all of them, has each join and hand on that tick, and merges what they
+give. So a tick holds what it would hold in one process, bit for bit, and the states of the partitions are those after
+the last tick handed on: a checkpoint can be taken up by any number of processes.
+
+While a tick is trained on, the next one is joined, unless a checkpoint is due.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
+from reloop_stream.event_time import EventTimeFeed, FeedEnded, Horizon, Ticks, next_complete
+from reloop_stream.events import ExampleBatch
+from reloop_stream.feed import POLL_S, FeedStopped
+from reloop_stream.joined import Joined, JoinedFeed, JoinedTick, JoinSettings, PartitionState, merge
+from reloop_stream.log import EventLog, LogPlace, Partition
+from reloop_stream.log.codec import Select
+from reloop_stream.log.topics import Topics
+from reloop_stream.processes import die_with
+
+__all__ = ["Reading", "ReaderDied", "SharedSource"]
+
+IDLE_S = 0.02  # how long a process with nothing to read waits for an order: an order ends the wait
+END_PATIENCE_S = 5.0
+
+
+class ReaderDied(RuntimeError):
+    """A process that reads partitions ended without a word."""
+
+
+class Reading(NamedTuple):
+    """How a stream is read and joined, whoever does it."""
+
+    topics: Topics
+    ticks: Ticks
+    join: JoinSettings
+    select: Select | None
+    ends: Mapping[Partition, int] | None
+
+    def source(
+        self, log: EventLog, numbers: Sequence[int], should_stop: Callable[[], bool] = lambda: False
+    ) -> JoinedFeed:
+        """Partitions as a source in this process."""
+        return JoinedFeed(self.feed(log, numbers, should_stop), self.topics, self.join)
+
+    def feed(
+        self, log: EventLog, numbers: Sequence[int], should_stop: Callable[[], bool] = lambda: False
+    ) -> EventTimeFeed:
+        return EventTimeFeed(
+            log, self.topics, numbers, self.ticks, select=self.select, ends=self.ends, should_stop=should_stop
+        )
+
+
+class SharedSource:
+    """A source whose partitions are read by `workers` processes."""
+
+    def __init__(
+        self,
+        place: LogPlace,
+        reading: Reading,
+        numbers: Sequence[int],
+        workers: int,
+        should_stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.numbers = list(numbers)
+        self.settings = reading.join
+        self.select = reading.select
+        self._should_stop = should_stop
+        self._last_tick = float("-inf")
+        self._ordered: int | None = None  # the tick that the processes are joining
+        self._shares = [share for share in (self.numbers[i::workers] for i in range(workers)) if share]
+        context = multiprocessing.get_context("spawn")
+        self._pipes: list[Connection] = []
+        self._processes: list[Any] = []
+        for share in self._shares:
+            ours, theirs = context.Pipe()
+            process = context.Process(
+                target=_read, args=(theirs, os.getpid(), place, reading, share), name=f"partitions {share}", daemon=True
+            )
+            process.start()
+            theirs.close()
+            self._pipes.append(ours)
+            self._processes.append(process)
+        self._horizons: dict[Connection, Horizon] = {}
+
+    def next_tick(self, *, rest: bool = False) -> JoinedTick:
+        """See `reloop_stream.joined.Source`. Raises ReaderDied as well."""
+        if self._ordered is None:
+            self._order(self._await_complete())
+        assert self._ordered is not None
+        tick, self._ordered = self._ordered, None
+        joined = _merged([self._answer(pipe, "joined") for pipe in self._pipes])
+        self._last_tick = tick
+        if not rest and not self._should_stop():
+            following = next_complete(self._horizons.values(), tick)
+            if following is not None:
+                self._order(following)
+        return joined
+
+    def _await_complete(self) -> int:
+        while True:
+            if len(self._horizons) == len(self._pipes):
+                tick = next_complete(self._horizons.values(), self._last_tick)
+                if tick is not None:
+                    return tick
+                if all(horizon.ended for horizon in self._horizons.values()):
+                    raise FeedEnded
+            if self._should_stop():
+                raise FeedStopped
+            for ready in wait(self._pipes, POLL_S):
+                assert isinstance(ready, Connection)
+                self._receive(ready)
+
+    def _order(self, tick: int) -> None:
+        self._ordered = tick
+        for pipe in self._pipes:
+            self._send(pipe, "join", tick)
+
+    def _send(self, pipe: Connection, *message: Any) -> None:
+        try:
+            pipe.send(message)
+        except OSError:
+            raise self._died(pipe) from None
+
+    def _answer(self, pipe: Connection, kind: str) -> Any:
+        """Wait for an answer of this kind."""
+        while True:
+            found, content = self._receive(pipe)
+            if found == kind:
+                return content
+
+    def _receive(self, pipe: Connection) -> tuple[str, Any]:
+        try:
+            kind, content, horizon = pipe.recv()
+        except (EOFError, OSError):
+            raise self._died(pipe) from None
+        if kind == "failed":
+            raise content
+        if horizon is not None:
+            self._horizons[pipe] = horizon
+        return kind, content
+
+    def _died(self, pipe: Connection) -> ReaderDied:
+        place = self._pipes.index(pipe)
+        process = self._processes[place]
+        process.join(timeout=1)
+        code = process.exitcode
+        how = f"signal {-code}; out of memory?" if code is not None and code < 0 else f"exit code {code}"
+        return ReaderDied(f"the process that reads partitions {self._shares[place]} died ({how})")
+
+    def states(self) -> dict[int, PartitionState]:
+        if self._ordered is not None:
+            raise RuntimeError("states: the tick before them must be asked for with rest=True")
+        for pipe in self._pipes:
+            self._send(pipe, "states", None)
+        found: dict[int, PartitionState] = {}
+        for pipe, share in zip(self._pipes, self._shares, strict=True):
+            sections = Sections.from_bytes(self._answer(pipe, "states"))
+            found |= {number: PartitionState.get(sections, number) for number in share}
+        return {number: found[number] for number in self.numbers}
+
+    def restore(self, tick: int, states: Mapping[int, PartitionState]) -> None:
+        self._last_tick = tick
+        for pipe, share in zip(self._pipes, self._shares, strict=True):
+            sections = Sections()
+            for number in share:
+                states[number].put(sections, number)
+            self._send(pipe, "restore", (tick, sections.to_bytes()))
+            self._answer(pipe, "restored")
+
+    def close(self) -> None:
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.send(("end", None))
+        for process, pipe in zip(self._processes, self._pipes, strict=True):
+            process.join(timeout=END_PATIENCE_S)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            pipe.close()
+
+
+class _Wire(NamedTuple):
+    """A joined tick as it goes through a pipe: batches as arrow bytes. outcomes: True where they are the examples."""
+
+    tick: JoinedTick  # without its batches
+    examples: bytes | None
+    outcomes: bytes | bool | None
+
+
+def _to_wire(tick: JoinedTick) -> _Wire:
+    examples = None if tick.examples is None else batch_to_bytes(tick.examples)
+    outcomes: bytes | bool | None = tick.outcomes is tick.examples
+    if not outcomes:
+        outcomes = None if tick.outcomes is None else batch_to_bytes(tick.outcomes)
+    return _Wire(tick._replace(examples=None, outcomes=None), examples, outcomes)
+
+
+def _from_wire(wire: _Wire) -> JoinedTick:
+    def batch(data: bytes | None) -> ExampleBatch | None:
+        return None if data is None else batch_from_bytes(data, "example")
+
+    examples = batch(wire.examples)
+    outcomes = examples if wire.outcomes is True else batch(wire.outcomes or None)
+    return wire.tick._replace(examples=examples, outcomes=outcomes)
+
+
+def _merged(wires: Sequence[_Wire]) -> JoinedTick:
+    ticks = [_from_wire(wire) for wire in wires]
+    joined = merge([Joined(tick.examples, tick.outcomes, tick.unknown, tick.counts) for tick in ticks])
+    return JoinedTick(
+        ticks[0].tick,
+        ticks[0].watermark_ms,
+        *joined[:3],
+        [dead for tick in ticks for dead in tick.dead],
+        joined.counts,
+        {partition: offset for tick in ticks for partition, offset in tick.next_offsets.items()},
+    )
+
+
+def _read(pipe: Connection, parent: int, place: LogPlace, reading: Reading, numbers: Sequence[int]) -> None:
+    """A process's life: read on, tell how far that is, carry out orders."""
+    die_with(parent)
+    for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the one that trains decides
+        signal.signal(number, signal.SIG_IGN)
+    try:
+        with place.open() as log:
+            feed = reading.feed(log, numbers)
+            source = JoinedFeed(feed, reading.topics, reading.join)
+            try:
+                _serve(pipe, feed, source)
+            finally:
+                source.close()
+    except (EOFError, BrokenPipeError):
+        os._exit(1)
+    except Exception as error:  # whatever it was, the one that trains says it
+        with contextlib.suppress(OSError):
+            pipe.send(("failed", error, None))
+
+
+def _serve(pipe: Connection, feed: EventTimeFeed, source: JoinedFeed) -> None:
+    told: Horizon | None = None
+    while True:
+        horizon = feed.horizon()
+        if horizon != told:
+            pipe.send(("horizon", None, horizon))
+            told = horizon
+        came = feed.poll(0.0)
+        patience_s = 0.0 if came else IDLE_S
+        started = time.monotonic()
+        if not pipe.poll(patience_s):
+            feed.waited(time.monotonic() - started)
+            continue
+        order, content = pipe.recv()
+        if order == "join":
+            joined = source.join(feed.take(content))
+            told = feed.horizon()
+            pipe.send(("joined", _to_wire(joined), told))
+        elif order == "states":
+            sections = Sections()
+            for number, state in source.states().items():
+                state.put(sections, number)
+            pipe.send(("states", sections.to_bytes(), None))
+        elif order == "restore":
+            tick, data = content
+            states = Sections.from_bytes(data)
+            source.restore(tick, {number: PartitionState.get(states, number) for number in source.numbers})
+            told = feed.horizon()
+            pipe.send(("restored", None, told))
+        else:
+            return

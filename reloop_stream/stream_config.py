@@ -1,0 +1,133 @@
+"""What a learner on a stream is: topics, join, model. Fixed at its first start, in the file learner.yaml of its folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from reloop_stream.checkpoint import write_atomic
+from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.features import Encoder
+from reloop_stream.intake import Intake, ValueType
+from reloop_stream.join import Emit
+from reloop_stream.joined import JoinSettings
+from reloop_stream.log.topics import Topics
+from reloop_stream.mistakes import ConfigError, explain
+
+__all__ = ["StreamConfig", "differences", "load_config", "parse_config", "read_yaml", "save_config"]
+
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+
+class TopicsConfig(BaseModel):
+    """The names of the topics; see `reloop_stream.log.topics.Topics`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    exposures: str = Field(min_length=1)
+    clicks: str = Field(min_length=1)
+    examples: str | None = None  # None: labelled examples are not written
+    snapshots: str = Field(min_length=1)
+    metrics: str = Field(min_length=1)
+    dead_letters: str = Field(min_length=1)
+
+
+class StreamConfig(BaseModel):
+    """A learner on a stream. What may differ from one start to the next (workers, idle time) is not in here."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: str = Field(max_length=64, pattern=NAME)
+    topics: TopicsConfig
+    arm: str | None = None  # train on this arm's rows alone
+    attribution_minutes: float = Field(gt=0)
+    emit: Emit
+    tick_seconds: float = Field(gt=0, le=86_400)
+    seed: int = Field(ge=0)
+    base_rate: float = Field(gt=0, lt=1)
+    learner: LearnerConfig
+    fields: list[FieldConfig] = Field(min_length=1)
+    types: dict[str, ValueType]  # of ids and features; see `reloop_stream.intake.Intake`
+
+    @model_validator(mode="after")
+    def _topics_differ(self) -> StreamConfig:
+        names = [name for name in self.topics.model_dump().values() if name is not None]
+        if len(set(names)) < len(names):
+            raise ValueError(f"topics: names must differ, got {names}")
+        return self
+
+    @property
+    def join(self) -> JoinSettings:
+        return JoinSettings(round(self.attribution_minutes * 60_000), self.emit)
+
+    @property
+    def tick_ms(self) -> int:
+        return max(1, round(self.tick_seconds * 1000))
+
+    @property
+    def topic_names(self) -> Topics:
+        topics = self.topics
+        return Topics(**{**topics.model_dump(), "examples": topics.examples or ""})
+
+    def intake(self) -> Intake:
+        return Intake(Encoder(self.fields), self.types)
+
+
+def parse_config(raw: Mapping[str, Any], source: str) -> StreamConfig:
+    """The configuration in a mapping. Raises ConfigError with a line a mistake, each beginning with the source."""
+    try:
+        return StreamConfig.model_validate(raw)
+    except ValidationError as error:
+        lines = [explain(item, raw, StreamConfig.model_json_schema()) for item in error.errors()]
+        raise ConfigError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds. Raises ConfigError naming it."""
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path}: not valid YAML: {error}") from None
+
+
+def load_config(path: Path) -> StreamConfig | None:
+    """The configuration at the path, None where there is none. Raises ConfigError."""
+    if not path.exists():
+        return None
+    raw = read_yaml(path)
+    if not isinstance(raw, Mapping):
+        raise ConfigError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
+    return parse_config(raw, str(path))
+
+
+def save_config(path: Path, config: StreamConfig) -> None:
+    """Write the configuration atomically. Raises OSError."""
+    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
+    write_atomic(path, text.encode())
+
+
+def differences(recorded: StreamConfig, given: StreamConfig) -> list[str]:
+    """What differs, a line a key: `path: recorded there, given here`."""
+    before, now = (dict(_leaves(config.model_dump(mode="json"))) for config in (recorded, given))
+    return [
+        f"{path}: {before.get(path)!r} there, {now.get(path)!r} here"
+        for path in [*before, *(path for path in now if path not in before)]
+        if before.get(path) != now.get(path)
+    ]
+
+
+def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping) and value:
+        for key, below in value.items():
+            yield from _leaves(below, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        for number, below in enumerate(value):
+            yield from _leaves(below, f"{path}[{number}]")
+    else:
+        yield path, value

@@ -1,0 +1,79 @@
+"""What the first exposures say of a stream."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from reloop_stream.config import FieldConfig
+from reloop_stream.events import ClickBatch, EventError, ListColumn
+from reloop_stream.features import Encoder
+from reloop_stream.feed import FeedStopped
+from reloop_stream.inference import first_exposures, infer
+from reloop_stream.intake import Intake
+from reloop_stream.log import Partition, open_log
+from reloop_stream.log.codec import encode
+from tests.batches import exposures, same
+
+TEXTS = np.array(["a", "b", "a", "c"], dtype=object)
+
+
+def test_kinds_and_types_follow_the_values() -> None:
+    tags = ListColumn(TEXTS[:3], np.array([0, 2, 2, 3, 3]))
+    features = {"id": np.arange(4), "text": TEXTS, "price": np.arange(4) / 2, "tags": tags}
+    found = infer([exposures(4, user_id=TEXTS, features=features, pctr=np.full(4, 0.07))])
+    assert [(field.name, field.kind) for field in found.fields] == [
+        ("id", "category"), ("text", "category"), ("price", "number"), ("tags", "list"),
+    ]  # fmt: skip
+    assert found.types["features.text"] == found.types["features.tags"] == found.types["user_id"] == "text"
+    assert found.types["features.id"] == found.types["item_id"] == "integer" and "features.price" not in found.types
+    assert found.base_rate == pytest.approx(0.07)
+
+
+def test_a_number_that_is_sometimes_whole_is_a_number() -> None:
+    whole = exposures(30, features={"price": np.arange(30)})
+    broken = exposures(2, first_id=30, features={"price": np.array([0.5, 1.5])})
+    assert [field.kind for field in infer([whole, broken]).fields] == ["number"]
+
+
+def test_a_feature_that_few_exposures_carry_is_no_field() -> None:
+    common = exposures(30, features={"user": np.arange(30)})
+    odd = exposures(2, features={"user": np.arange(2), "debug": np.arange(2)})
+    assert [field.name for field in infer([common, odd]).fields] == ["user"]
+
+
+def test_the_first_exposures_come_from_the_first_partition_that_has_any(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.create_topics({"exposures": 3})
+    shown = exposures(20)
+    producer = log.producer()
+    producer.append(Partition("exposures", 1), b"no event")
+    for payload in encode(shown, "json"):
+        producer.append(Partition("exposures", 2), payload.value, headers=payload.headers)
+    producer.close()
+    (found,) = first_exposures(log, "exposures")
+    assert same(found.exposure_id, shown.exposure_id)
+
+
+def test_waiting_for_the_first_exposures_can_be_stopped(tmp_path: Path) -> None:
+    log = open_log(tmp_path)
+    log.create_topics({"exposures": 1})
+    with pytest.raises(FeedStopped):
+        first_exposures(log, "exposures", lambda: True)
+
+
+def test_the_intake_keeps_the_fields_and_refuses_values_of_another_type() -> None:
+    intake = Intake(Encoder([FieldConfig(name="user")]), {"exposure_id": "integer", "features.user": "integer"})
+    assert list(intake(exposures(3)).features) == ["user"]
+    with pytest.raises(EventError, match=r"features\.user: got a value of type text, in this stream .* integer"):
+        intake(exposures(4, features={"user": TEXTS}))
+    with pytest.raises(EventError, match="exposure_id: got a value of type text"):
+        intake(ClickBatch(TEXTS, np.arange(4), np.arange(4)))
+
+
+def test_unsigned_and_signed_integers_come_out_as_one_type() -> None:
+    intake = Intake(Encoder([FieldConfig(name="user")]))
+    column = intake(exposures(3, features={"user": np.arange(3, dtype=np.uint64)})).features["user"]
+    assert column.dtype == np.int64
