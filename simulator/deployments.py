@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import msgspec
 import numpy as np
 
 from reloop_stream.checkpoint import Sections, write_atomic
+from reloop_stream.config import LearnerConfig
 from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
@@ -18,11 +19,15 @@ from reloop_stream.log.topics import Topics
 from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 
-__all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "VersionSource", "worker_lag"]
+__all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "Thaw", "VersionSource", "worker_lag"]
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 0.2
+
+
+# A version from its bytes, and what it is a version of.
+Thaw: TypeAlias = Callable[[bytes, LearnerConfig], FrozenModel]
 
 
 class VersionSource(Protocol):
@@ -45,7 +50,7 @@ class Deployments:
     """A version trained up to the end of tick t serves in ticks that begin `delay_ms` after that or later.
 
     publish_ticks: when the learner publishes, in order; known beforehand, so that a server waits only for a version
-    that is due. base: serves until the first version is due.
+    that is due. Those that a checkpoint holds are added. base: serves until the first version is due.
     """
 
     def __init__(
@@ -54,6 +59,7 @@ class Deployments:
         publish_ticks: np.ndarray,
         delay_ms: int,
         base: FrozenModel,
+        learner: LearnerConfig,
         source: VersionSource | None = None,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -61,9 +67,11 @@ class Deployments:
         self._publish_ticks = publish_ticks
         self._delay_ms = delay_ms
         self._base = base
+        self._learner = learner
         self._source = source
         self._should_stop = should_stop
         self.offered: dict[int, FrozenModel] = {}  # by the tick of publication
+        self._inherited: dict[int, LearnerConfig] = {}  # likewise, of versions that another learner published
 
     def offer(self, published: Published) -> None:
         """Take a version to deploy when it is due. The copy of a known one (after a restart) changes nothing."""
@@ -96,14 +104,21 @@ class Deployments:
                 self._wait_for(published_at)
 
     def put_into(self, sections: Sections) -> None:
-        """Add the versions that serve, or will, to a checkpoint."""
-        sections.put("deployed", {"ticks": sorted(self.offered)})
+        """Add the versions that serve, or will, to a checkpoint, each with what it is a version of."""
+        kept = {tick: self._inherited.get(tick, self._learner) for tick in sorted(self.offered)}
+        learners = [[tick, config.model_dump(mode="json")] for tick, config in kept.items()]
+        sections.put("deployed", {"learners": learners})
         for published_at, model in self.offered.items():
             sections.put_bytes(f"version.{published_at}", model.to_bytes())
 
-    def get_from(self, sections: Sections, thaw: Callable[[bytes], FrozenModel]) -> None:
-        ticks = sections.get("deployed")[0]["ticks"]
-        self.offered = {published_at: thaw(sections.get_bytes(f"version.{published_at}")) for published_at in ticks}
+    def get_from(self, sections: Sections, thaw: Thaw) -> None:
+        learners = sections.get("deployed")[0]["learners"]
+        self._inherited = {tick: LearnerConfig.model_validate(config) for tick, config in learners}
+        self.offered = {
+            tick: thaw(sections.get_bytes(f"version.{tick}"), config) for tick, config in self._inherited.items()
+        }
+        known = np.array(sorted(self.offered), dtype=self._publish_ticks.dtype)
+        self._publish_ticks = np.union1d(self._publish_ticks, known)
 
     def _wait_for(self, published_at: int) -> None:
         while published_at not in self.offered:

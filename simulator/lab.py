@@ -12,16 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.checkpoint import Sections
-from reloop_stream.config import FieldConfig
+from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.feed import MarkFeed
 from reloop_stream.intake import Intake
 from reloop_stream.joined import JoinedFeed, JoinSettings
+from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import Topics
 from reloop_stream.monitor import MonitoredUpdater, Reading
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
-from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
+from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, Thaw, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
 from simulator.folder import RunFolder
 from simulator.plan import Learning, Serving, Stage
@@ -48,7 +49,7 @@ class Server(Protocol):
 
     def checkpoint(self) -> Sections: ...
 
-    def restore(self, sections: Sections, thaw: Any, *, same_run: bool = True) -> None: ...
+    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None: ...
 
     def truth_rows(self, arm: str) -> list[dict[str, Any]]: ...
 
@@ -171,10 +172,11 @@ class Lab:
         span_ms = round(self.scenario.checkpoint_every_hours * HOUR_MS) + self.delay_ms
         return SnapshotFolder(self.place.folder / "snapshots", 2 * (span_ms // self.scenario.tick_ms + 2))
 
-    def thaw(self, config_of: int) -> Callable[[bytes], Any]:
+    def thaw(self, data: bytes, config: LearnerConfig) -> FrozenModel:
+        """A deployed version from its bytes, and what it is a version of."""
         from reloop_stream.learners import freeze_from_bytes
 
-        return lambda data: freeze_from_bytes(data, self.fields, self.scenario.arms[config_of].learner)
+        return freeze_from_bytes(data, self.fields, config)
 
     def make_worker(self, role: Learning, report: Report, should_stop: Callable[[], bool]) -> Worker:
         """The role's worker, at its beginning."""
@@ -260,15 +262,15 @@ class Lab:
         from simulator.writer import EventWriter
 
         learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
+        config = self.scenario.arms[learner_role.config_of].learner
         source = None
         if remote:
-            source = AnnouncedVersions(
-                self.log, self.place.topics, role.learner, self.snapshots, self.thaw(learner_role.config_of)
-            )
+            thaw = partial(self.thaw, config=config)
+            source = AnnouncedVersions(self.log, self.place.topics, role.learner, self.snapshots, thaw)
         base = BaseRate(self.base_rate)
-        deployments = Deployments(
-            self.calendar, self._publish_ticks(learner_role), self.delay_ms, base, source, should_stop
-        )
+        published = self.calendar.publish_ticks(publish_every_ms(config))
+        published = published[published >= stage.first_tick]  # those from before come with the fork
+        deployments = Deployments(self.calendar, published, self.delay_ms, base, config, source, should_stop)
         writer = EventWriter(self.log, self.place.topics, role.arms, self.scenario.log.encoding)
         if self.scenario.is_replay:
             from simulator.replay.server import ReplayServer
@@ -293,13 +295,3 @@ class Lab:
     @cached_property
     def arm_of_user(self) -> np.ndarray:
         return self.assignment.arms(np.arange(self.world.n_users))
-
-    def _publish_ticks(self, role: Learning) -> np.ndarray:
-        """When the versions that a server deploys were or will be published: before the fork by the control's learner."""
-        calendar = self.calendar
-        fork = calendar.first_tick_of("ab")
-        own = calendar.publish_ticks(publish_every_ms(self.scenario.arms[role.config_of].learner))
-        if role.arm is None or fork == 0:
-            return own
-        before = calendar.publish_ticks(publish_every_ms(self.scenario.control.learner))
-        return np.concatenate((before[before < fork], own[own >= fork]))

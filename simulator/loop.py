@@ -102,12 +102,11 @@ class _Loop:
         origin = lab.place.origin or lab.place
         for role, server in self._servers:
             saved = read_checkpoint(lab.place.checkpoint(stage.name, "server", role.name))
-            config_of = next(learning.config_of for learning in stage.learning if learning.name == role.learner)
             if saved is not None:
-                server.restore(saved, lab.thaw(config_of))
+                server.restore(saved, lab.thaw)
             elif before is not None and role.fork_of is not None:
                 forked = self._fork(origin.checkpoint(before.name, "server", role.fork_of))
-                server.restore(forked, lab.thaw(0), same_run=False)
+                server.restore(forked, lab.thaw, same_run=False)
         for learning, worker in self._workers:
             saved = read_checkpoint(lab.place.checkpoint(stage.name, "worker", learning.name))
             if saved is not None:

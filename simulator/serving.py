@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from reloop_stream.checkpoint import Sections
 from reloop_stream.events import ClickBatch, ExposureBatch, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
-from simulator.deployments import Deployments
+from simulator.deployments import Deployments, Thaw
 from simulator.experiment import Calendar
 from simulator.scenario import ServingConfig
 from simulator.slates import choose_slates
@@ -202,7 +202,7 @@ class FeedServer:
         self.deployments.put_into(sections)
         return sections
 
-    def restore(self, sections: Sections, thaw: Callable[[bytes], FrozenModel], *, same_run: bool = True) -> None:
+    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None:
         """Go on from a checkpoint: of this server, or (a fork) of the one that served this server's users before.
 
         same_run: whether the log is the one that the checkpoint was taken on.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from reloop_stream.checkpoint import Sections
 from reloop_stream.events import ClickBatch, ExposureBatch, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
-from simulator.deployments import Deployments
+from simulator.deployments import Deployments, Thaw
 from simulator.experiment import Assignment, Calendar
 from simulator.replay.stream import ReplayStream
 from simulator.writer import EventWriter
@@ -94,7 +94,7 @@ class ReplayServer:
         self.deployments.put_into(sections)
         return sections
 
-    def restore(self, sections: Sections, thaw: Callable[[bytes], FrozenModel], *, same_run: bool = True) -> None:
+    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None:
         meta, _ = sections.get("server")
         self.tick = meta["tick"]
         self.deployments.get_from(sections, thaw)

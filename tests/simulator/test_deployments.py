@@ -27,7 +27,7 @@ def calendar(tick_minutes: int = 30) -> Calendar:
 
 def deployments(delay_ms: int, every_ms: int = 3 * HOUR_MS, **more: Any) -> Deployments:
     days = calendar()
-    return Deployments(days, days.publish_ticks(every_ms), delay_ms, BaseRate(0.1), **more)
+    return Deployments(days, days.publish_ticks(every_ms), delay_ms, BaseRate(0.1), LearnerConfig(), **more)
 
 
 @pytest.mark.parametrize("tick_minutes, delay_h, lag", [(30, 1, 2), (60, 1, 1), (60, 0, 0), (10, 1, 6), (30, 0, 0)])
@@ -54,7 +54,7 @@ def test_versions_survive_a_checkpoint() -> None:
     found.offer(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     sections = Sections()
     found.put_into(sections)
-    again.get_from(Sections.from_bytes(sections.to_bytes()), lambda data: freeze_from_bytes(data, [], LearnerConfig()))
+    again.get_from(Sections.from_bytes(sections.to_bytes()), lambda data, config: freeze_from_bytes(data, [], config))
     assert again.due(10).name == "kept"
 
 

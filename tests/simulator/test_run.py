@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reloop_stream.log.secured import SecuredListener
+from simulator.run import RunFailed, start_run
+from simulator.scenario import load_scenario
 from tests.conftest import broker_or_skip, secured_or_skip
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -110,6 +112,24 @@ def test_kill_9_and_resume_equals_the_uninterrupted_run(tiny: Path, tmp_path: Pa
     assert outcome(out) == whole
     readings = (tmp_path / "whole" / "monitor.csv").read_text()
     assert (out / "monitor.csv").read_text() == readings and readings.count("\n") > 3 * 12
+
+
+@pytest.mark.parametrize("aa", ["control", "own"])
+def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still_serves(
+    tiny: Path, tmp_path: Path, aa: str
+) -> None:
+    own = "{loss: {name: reloop}, model: {name: lr}, publish_every_hours: 20}"
+    settings = ("--set", f"arms.1.learner={own}", "--set", "truth.launch=true", "--set", f"experiment.aa={aa}")
+    whole = run(tiny, tmp_path / "whole", *settings)
+    out = tmp_path / "stopped"
+    scenario = load_scenario(tiny, settings[1::2])
+    with pytest.raises(RunFailed, match="stopped"):
+        start_run(
+            scenario, out, command="test", workers=1, quiet=True,
+            should_stop=lambda: (out / "checkpoints" / "ab.server.reloop.ckpt").exists(),
+        )  # fmt: skip
+    assert lab("resume", out, "--quiet").returncode == 0
+    assert outcome(out) == whole
 
 
 def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(tiny: Path, tmp_path: Path) -> None:
