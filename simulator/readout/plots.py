@@ -187,6 +187,7 @@ def _estimators(results: Results) -> Figure:
             textcoords="offset points",
             ha="center",
             fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # the truth's line may lie behind it
         )
     for arm in results.run.treatments:
         for kind, value in results.truth[arm].items():
