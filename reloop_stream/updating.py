@@ -96,6 +96,9 @@ class Updater(Protocol):
     def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
         """Take back rows of the window after a restart, in the order in which they first came."""
 
+    def metrics(self) -> Mapping[str, Any]:
+        """What the topic `metrics` is told beside the counts; nothing where it watches nothing."""
+
 
 def make_updater(config: LearnerConfig, learner: Learner, seed: int = 0) -> Updater:
     """seed: of a window's shuffles and of a reservoir's draws."""
@@ -154,6 +157,9 @@ class NoUpdater:
     def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
         """Nothing is kept."""
 
+    def metrics(self) -> Mapping[str, Any]:
+        return {}
+
 
 def _tested(learner: Learner, examples: ExampleBatch) -> Trained:
     trained = Trained(examples, learner.predict(examples.exposures.features))
@@ -207,6 +213,9 @@ class IncrementalUpdater:
 
     def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
         """Nothing is kept."""
+
+    def metrics(self) -> Mapping[str, Any]:
+        return {}
 
 
 class ReplayUpdater(IncrementalUpdater):
@@ -299,6 +308,9 @@ class WindowUpdater:
             examples, foreign = self._chunks[0]
             kept = slice(int(np.searchsorted(examples.label_time_ms, before_ms, side="right")), len(examples))
             self._chunks[0] = examples.part(kept), foreign[kept]
+
+    def metrics(self) -> Mapping[str, Any]:
+        return {}
 
     def retrain(self) -> None:
         """Train now, as at the end of an interval. For after `end_tick`; when the next interval ends stays as it was.

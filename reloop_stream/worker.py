@@ -19,7 +19,6 @@ from reloop_stream.joined import JoinedTick, PartitionState, Source
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import Topics
-from reloop_stream.monitor import MonitoredUpdater
 from reloop_stream.outbox import Outbox
 from reloop_stream.past import Past, TickEnd, replay
 from reloop_stream.updating import Trained, Updater, crosses
@@ -171,9 +170,8 @@ class Worker:
     def tell_metrics(self) -> None:
         """Append to the topic `metrics` what has been counted and measured so far."""
         measured = {} if self._observer is None else self._observer.metrics()
-        watched = self.updater.metrics() if isinstance(self.updater, MonitoredUpdater) else {}
         counted = {**self.counts.as_dict(), "dead": self.dead}
-        self._outbox.tell(self._topics.metrics, {**self._where(), **counted, **measured, **watched})
+        self._outbox.tell(self._topics.metrics, {**self._where(), **counted, **measured, **self.updater.metrics()})
 
     def _where(self) -> dict[str, Any]:
         version = self.updater.learner.version

@@ -11,10 +11,9 @@ import numpy as np
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.worker import Rows, every_row
+from simulator.scenario import Phase
 
-__all__ = ["Assignment", "Calendar", "Phase", "hash_to_unit", "training_rows"]
-
-Phase = Literal["warmup", "aa", "ab"]
+__all__ = ["Assignment", "Calendar", "hash_to_unit", "training_rows"]
 
 # PlanOut's rule: the first 15 hex digits of a SHA-1, as a fraction of the largest such number.
 HASH_DIGITS = 15

@@ -121,7 +121,9 @@ class Lab:
     def replayed(self) -> Any:
         from simulator.replay.stream import ReplayStream
 
-        return ReplayStream(self.scenario)
+        scenario = self.scenario
+        assert scenario.data is not None and scenario.features is not None
+        return ReplayStream(scenario.data, scenario.phases.days, scenario.features, scenario.attribution_ms)
 
     @cached_property
     def calendar(self) -> Calendar:
@@ -130,12 +132,11 @@ class Lab:
             return calendar
         from simulator.world import DAY_MS, EPOCH_MS
 
-        phases = self.scenario.phases
         return Calendar.regular(
             start_ms=EPOCH_MS,
             tick_ms=self.scenario.tick_ms,
             day_ms=DAY_MS,
-            days={"warmup": phases.warmup_days, "aa": phases.aa_days, "ab": phases.ab_days},
+            days=self.scenario.phases.days,
             attribution_ms=self.scenario.attribution_ms,
         )
 

@@ -23,6 +23,7 @@ from simulator.world.config import WorldConfig
 
 __all__ = [
     "ArmConfig",
+    "Phase",
     "Scenario",
     "ScenarioError",
     "apply_overrides",
@@ -32,6 +33,8 @@ __all__ = [
     "scenario_hash",
     "to_yaml",
 ]
+
+Phase = Literal["warmup", "aa", "ab"]
 
 SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three thirds need a little room
 
@@ -58,6 +61,11 @@ class PhasesConfig(_Section):
     warmup_days: int = Field(3, ge=0, description="Days of random slates; the control learner trains on them.")
     aa_days: int = Field(7, ge=0, description="Days on which one control learner serves all arms (the A/A test).")
     ab_days: int = Field(7, ge=0, description="Days on which each arm is served by its own learner (the A/B test).")
+
+    @property
+    def days(self) -> dict[Phase, int]:
+        """How many days each phase has, in the order of the phases."""
+        return {"warmup": self.warmup_days, "aa": self.aa_days, "ab": self.ab_days}
 
     @model_validator(mode="after")
     def _some_day(self) -> PhasesConfig:
@@ -262,7 +270,7 @@ class Scenario(_Section):
 
     @property
     def days(self) -> int:
-        return self.phases.warmup_days + self.phases.aa_days + self.phases.ab_days
+        return sum(self.phases.days.values())
 
     def warnings(self) -> list[str]:
         """What is allowed and yet likely to mislead."""

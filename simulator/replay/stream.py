@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import assert_never
 
 import numpy as np
 
-from simulator.experiment import Calendar, Phase
+from reloop_stream.config import FieldConfig
+from simulator.experiment import Calendar
 from simulator.replay.config import CsvConfig, DataConfig, LibfmConfig, MovieLensConfig, ParquetConfig
 from simulator.replay.data import DataError, ReplayRows, in_time_order
 from simulator.replay.libfm import read_libfm
 from simulator.replay.movielens import read_movielens
 from simulator.replay.tables import read_table
-from simulator.scenario import Scenario
+from simulator.scenario import Phase
 
 __all__ = ["ReplayStream", "read_rows"]
 
@@ -38,19 +40,20 @@ def read_rows(config: DataConfig) -> ReplayRows:
 
 
 class ReplayStream:
-    """The rows of a scenario's data set, and their calendar. The columns are held in memory.
+    """The rows of a data set, and their calendar. The columns are held in memory.
 
     A tick holds `tick_events` rows, or a few more: rows of one time stay together, and a day begins a tick. A day is a
     day of the data's own clock, days without events left out, or `period_events` rows.
 
+    days: how many each phase has, in their order. fields: what the models see; the data set must offer them.
     base_rate: the share of clicks in the warm-up (in the first tick where there is none): what version 0 predicts.
     """
 
-    def __init__(self, scenario: Scenario) -> None:
-        config = scenario.data
-        assert config is not None
+    def __init__(
+        self, config: DataConfig, days: Mapping[Phase, int], fields: Sequence[FieldConfig], attribution_ms: int
+    ) -> None:
         rows = read_rows(config)
-        self._check_fields(scenario, rows)
+        _check_fields(fields, rows)
         time_ms = rows.time_ms
         # The first row of each time: the only places where a tick may begin.
         firsts = np.flatnonzero(np.concatenate(([True], time_ms[1:] != time_ms[:-1])))
@@ -59,7 +62,7 @@ class ReplayStream:
             day_rows = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
         else:
             day_rows = _snapped(np.arange(0, len(rows), config.period_events), firsts, len(rows))
-        phases = self._phases(scenario, len(day_rows))
+        phases = _phases(days, config.period_events, len(day_rows))
         n = int(day_rows[len(phases)]) if len(phases) < len(day_rows) else len(rows)
         day_rows = day_rows[: len(phases)]
         tick_rows = _snapped(np.arange(0, n, config.tick_events), firsts, n)
@@ -67,7 +70,7 @@ class ReplayStream:
         self._starts = np.append(self._starts[self._starts < n], n)
         end_ms = int(time_ms[n - 1]) + 1
         # After the last row one more tick, in which every attribution window closes.
-        closing_ms = end_ms + scenario.attribution_ms + 1
+        closing_ms = end_ms + attribution_ms + 1
         bounds_ms = np.concatenate((time_ms[self._starts[:-1]], [end_ms, closing_ms]))
         day_bounds_ms = np.append(time_ms[day_rows], end_ms)
         self.calendar = Calendar(bounds_ms, day_bounds_ms, len(self._starts) - 1, phases)
@@ -81,24 +84,23 @@ class ReplayStream:
         start, stop = int(self._starts[tick]), int(self._starts[tick + 1])
         return start, self._rows.take(np.arange(start, stop))
 
-    @staticmethod
-    def _phases(scenario: Scenario, days: int) -> tuple[Phase, ...]:
-        wanted = scenario.phases
-        if days < scenario.days:
-            raise DataError(
-                f"data: has {days} days (data.period_events: {scenario.data.period_events if scenario.data else None}), "
-                f"the phases need {scenario.days}; shorten the phases or the periods"
-            )
-        spans: dict[Phase, int] = {"warmup": wanted.warmup_days, "aa": wanted.aa_days, "ab": wanted.ab_days}
-        return tuple(phase for phase, n in spans.items() for _ in range(n))
 
-    @staticmethod
-    def _check_fields(scenario: Scenario, rows: ReplayRows) -> None:
-        for field in scenario.features or ():
-            if field.name not in rows.features:
-                raise DataError(
-                    f"features: {field.name}: the data set does not offer it; it offers {', '.join(rows.features)}"
-                )
+def _phases(wanted: Mapping[Phase, int], period_events: int | None, days: int) -> tuple[Phase, ...]:
+    phases = tuple(phase for phase, n in wanted.items() for _ in range(n))
+    if days < len(phases):
+        raise DataError(
+            f"data: has {days} days (data.period_events: {period_events}), the phases need {len(phases)}; "
+            "shorten the phases or the periods"
+        )
+    return phases
+
+
+def _check_fields(fields: Sequence[FieldConfig], rows: ReplayRows) -> None:
+    for field in fields:
+        if field.name not in rows.features:
+            raise DataError(
+                f"features: {field.name}: the data set does not offer it; it offers {', '.join(rows.features)}"
+            )
 
 
 def _snapped(rows: np.ndarray, firsts: np.ndarray, n: int) -> np.ndarray:

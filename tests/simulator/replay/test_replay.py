@@ -58,6 +58,11 @@ def scenario(data: dict[str, Any], **more: Any) -> Any:
     return parse_scenario(raw | more)
 
 
+def stream_of(data: dict[str, Any], **more: Any) -> ReplayStream:
+    described = scenario(data, **more)
+    return ReplayStream(described.data, described.phases.days, described.features, described.attribution_ms)
+
+
 TABLE = {"user": "who", "item": "what", "label": {"column": "bought"}, "time": "when", "columns": ["price"]}
 
 
@@ -129,7 +134,7 @@ def test_ticks_and_days_cut_the_rows_once_and_keep_equal_times_together(tmp_path
     frame = log_of()
     frame["when"] = frame["when"] // 6000 * 6000  # ten rows at a time
     frame.to_csv(tmp_path / "log.csv", index=False)
-    stream = ReplayStream(scenario({"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE, "tick_events": 45}))
+    stream = stream_of({"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE, "tick_events": 45})
     seen = []
     last = -1
     for tick in range(stream.calendar.serving_ticks):
@@ -164,7 +169,7 @@ def test_bad_data_is_an_error_that_names_the_place(tmp_path: Path, monkeypatch: 
     Path("bytes.csv").write_bytes(bytes(range(256)))
     change, message = BAD[name]
     with pytest.raises(DataError) as caught:
-        ReplayStream(scenario({**data, **change}))
+        stream_of({**data, **change})
     assert message in str(caught.value)
 
 
@@ -177,7 +182,7 @@ def test_a_bad_line_of_libfm_is_named(tmp_path: Path, line: str, message: str) -
 
 def test_a_feature_that_the_data_do_not_offer_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="features: colour: the data set does not offer it; it offers user_id"):
-        ReplayStream(scenario(write(tmp_path, "csv"), features=[{"name": "colour"}]))
+        stream_of(write(tmp_path, "csv"), features=[{"name": "colour"}])
 
 
 def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_path: Path) -> None:
