@@ -22,9 +22,9 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reloop_stream.checkpoint import Sections, read_checkpoint
 from reloop_stream.learners import digest
 from reloop_stream.log.broker import Broker
+from reloop_stream.state.checkpoint import Sections, read_checkpoint
 
 __all__ = ["Plan", "measure"]
 
@@ -180,7 +180,8 @@ def _written(folder: Path) -> int | None:
 
 
 def _wait_for_topics(bootstrap: str, topics: tuple[str, str], load: subprocess.Popen[bytes]) -> None:
-    from reloop_stream.log import UnknownTopic, open_log
+    from reloop_stream.errors import UnknownTopic
+    from reloop_stream.log import open_log
 
     with open_log(f"kafka://{bootstrap}") as log:
         while load.poll() is None:

@@ -31,7 +31,7 @@ from river import linear_model, optim
 from benchmarks.output import arguments, show
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch, ExposureBatch, constant
-from reloop_stream.features import Encoder
+from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners import make_learner
 from reloop_stream.losses import bce
 

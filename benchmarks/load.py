@@ -19,9 +19,10 @@ from typing import Literal
 
 import numpy as np
 
+from reloop_stream.codec.records import encode
+from reloop_stream.errors import UnknownTopic
 from reloop_stream.events import ClickBatch, ExposureBatch, ListColumn, constant
-from reloop_stream.log import EventLog, Partition, UnknownTopic, open_log
-from reloop_stream.log.codec import encode
+from reloop_stream.log import EventLog, Partition, open_log
 
 __all__ = ["Load", "append", "create_topics"]
 

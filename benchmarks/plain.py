@@ -21,7 +21,7 @@ WARM_UP_CALLS = 10
 
 def _candidate_slots(raw: dict[str, Any], arm: int) -> list[np.ndarray]:
     """What the run's arm scores: int64 [requests, K, fields] a call, rows of one embedding table."""
-    from reloop_stream.features import Encoder
+    from reloop_stream.features.encoder import Encoder
 
     lab = Lab.from_raw(raw, Place(Path(), "embedded", "plain"))
     encoder = Encoder(lab.fields)

@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from reloop_stream.codec.records import encode
 from reloop_stream.commands.arguments import add_place, log_place, positive
+from reloop_stream.errors import LogError, SettingsError
 from reloop_stream.events import Batch, ClickBatch, ExposureBatch
-from reloop_stream.log import EventLog, LogError, Partition, SettingsError
-from reloop_stream.log.codec import encode
+from reloop_stream.log import EventLog, Partition
 from reloop_stream.metrics import StreamMetrics
 from reloop_stream.published import TopicOfSnapshots
 from reloop_stream.scorer import Scorer

@@ -8,12 +8,9 @@ import logging
 import sys
 from collections.abc import Sequence
 
+from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, SnapshotError, UnknownTopic
 from reloop_stream.learner_folder import FolderInUse
-from reloop_stream.log import LogError, SettingsError, UnknownTopic
-from reloop_stream.logs import log_to_stderr
-from reloop_stream.mistakes import ConfigError
-from reloop_stream.plugins import PluginError
-from reloop_stream.snapshot import SnapshotError
+from reloop_stream.runtime.logging import log_to_stderr
 
 __all__ = ["main"]
 

@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from reloop_stream.codec.records import Decoded, Select
 from reloop_stream.events import Batch, ClickBatch, ExposureBatch, Mark
 from reloop_stream.feed import (
     MAX_RECORDS,
@@ -39,7 +40,6 @@ from reloop_stream.feed import (
     decode_both,
 )
 from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.codec import Decoded, Select
 from reloop_stream.log.topics import Topics
 
 __all__ = ["EventTimeFeed", "FeedEnded", "Horizon", "Ticks", "next_complete"]
@@ -162,7 +162,7 @@ class EventTimeFeed:
     """A feed whose ticks are stretches of event time.
 
     numbers: the partitions to read, from their beginning where `restore` does not say otherwise.
-    select: what is let in; what it refuses is dead. See `reloop_stream.log.codec.decode`.
+    select: what is let in; what it refuses is dead. See `reloop_stream.codec.records.decode`.
     ends: offsets to read up to. A partition that has got there is waited for no longer, and when all have, the ticks that
         are left end too and `next_tick` raises FeedEnded.
 

@@ -13,18 +13,19 @@ from typing import Any, Self, TypeAlias
 
 import numpy as np
 
+from reloop_stream.errors import EventError
+
 __all__ = [
-    "CLICKED",
-    "EXPIRED",
-    "SCHEMA_VERSION",
     "Batch",
+    "CLICKED",
     "ClickBatch",
     "Column",
-    "EventError",
+    "EXPIRED",
     "ExampleBatch",
     "ExposureBatch",
     "ListColumn",
     "Mark",
+    "SCHEMA_VERSION",
     "concat_columns",
     "constant",
     "is_constant",
@@ -37,10 +38,6 @@ SCHEMA_VERSION = 1
 # Join status of an example: how its label came about.
 EXPIRED = 0  # the attribution window closed without a click (or, with `emit: at_once`, nothing has come yet)
 CLICKED = 1
-
-
-class EventError(ValueError):
-    """An event that breaks the contract. The message names the field, the value and the rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,3 +212,39 @@ class Mark:
 
     tick: int
     watermark_ms: int
+
+
+AnyBatch: TypeAlias = ExposureBatch | ClickBatch | ExampleBatch
+
+
+def check(batch: AnyBatch) -> None:
+    """Raise EventError where a row breaks the event contract, naming the first such row's field and value."""
+    if isinstance(batch, ExposureBatch):
+        _require("pctr", batch.pctr, (batch.pctr >= 0) & (batch.pctr <= 1), "finite and in [0, 1]")
+        unknown = np.isnan(batch.propensity)
+        _require(
+            "propensity",
+            batch.propensity,
+            unknown | ((batch.propensity > 0) & (batch.propensity <= 1)),
+            "in (0, 1] or null",
+        )
+        _require("position", batch.position, batch.position >= 0, ">= 0")
+        _require("n_candidates", batch.n_candidates, batch.n_candidates >= 1, ">= 1")
+        _require("model_version", batch.model_version, batch.model_version >= 0, ">= 0")
+        for name, column in batch.features.items():
+            if isinstance(column, np.ndarray) and column.dtype.kind == "f":
+                _require(f"features.{name}", column, np.isfinite(column), "finite")
+            if isinstance(column, ListColumn) and column.values.dtype.kind not in "iuOU":
+                raise EventError(f"features.{name}: a list of {column.values.dtype}, must hold integers or texts")
+    elif isinstance(batch, ClickBatch):
+        after = batch.click_time_ms >= batch.event_time_ms
+        _require("click_time_ms", batch.click_time_ms, after, "no earlier than event_time_ms")
+    else:
+        check(batch.exposures)
+        _require("label", batch.label, batch.label <= 1, "0 or 1")
+
+
+def _require(name: str, values: np.ndarray, holds: np.ndarray, rule: str) -> None:
+    if not holds.all():
+        row = int(np.argmin(holds))
+        raise EventError(f"{name}: got {values[row]} in row {row}, must be {rule}")

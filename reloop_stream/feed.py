@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from reloop_stream.codec.records import Decoded, Kind, OnDead, Select, decode
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
 from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.codec import Decoded, Kind, OnDead, Select, decode
 from reloop_stream.log.topics import Topics
 
 __all__ = [
@@ -112,7 +112,7 @@ def both_topics(topics: Topics, numbers: Sequence[int]) -> list[Partition]:
 
 
 def decode_both(records: Sequence[Record], topics: Topics, on_dead: OnDead, select: Select | None) -> Iterator[Decoded]:
-    """The events of a poll, exposures first, each partition's in order. select: see `reloop_stream.log.codec.decode`."""
+    """The events of a poll, exposures first, each partition's in order. select: see `reloop_stream.codec.records.decode`."""
     kinds: tuple[tuple[str, Kind], ...] = ((topics.exposures, "exposure"), (topics.clicks, "click"))
     for topic, kind in kinds:
         yield from decode([record for record in records if record.partition.topic == topic], kind, on_dead, select)
@@ -131,7 +131,7 @@ class MarkFeed:
     """A feed whose ticks end with a mark. A tick is there once its mark has come in every partition.
 
     numbers: the partitions to read, from their beginning where `restore` does not say otherwise.
-    select: what is let in; what it refuses is dead. See `reloop_stream.log.codec.decode`.
+    select: what is let in; what it refuses is dead. See `reloop_stream.codec.records.decode`.
 
     Marks must rise within a partition; the copy of a mark (a writer that went on after a crash) is passed over.
     """

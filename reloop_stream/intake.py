@@ -8,8 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from reloop_stream.events import ClickBatch, Column, EventError, ExposureBatch, ListColumn
-from reloop_stream.features import Encoder
+from reloop_stream.errors import EventError
+from reloop_stream.events import ClickBatch, Column, ExposureBatch, ListColumn
+from reloop_stream.features.encoder import Encoder
 
 __all__ = ["IDS", "Intake", "ValueType", "type_of"]
 
@@ -31,7 +32,7 @@ def type_of(column: Column) -> ValueType | None:
 
 
 class Intake:
-    """Lets exposures and clicks in, as `reloop_stream.log.codec.decode` asks; a batch that it refuses is dead.
+    """Lets exposures and clicks in, as `reloop_stream.codec.records.decode` asks; a batch that it refuses is dead.
 
     encoder: says which features a model sees; the others are dropped.
     types: whether the values of an id, or of a feature, are integers or texts, where they must be of one type: a stream

@@ -12,13 +12,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
+from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import Dead, Feed, PartitionEvents, Place, TickEvents
 from reloop_stream.join import Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
 from reloop_stream.log import Partition
-from reloop_stream.log.codec import Select
 from reloop_stream.log.topics import Topics
+from reloop_stream.state.checkpoint import Sections
 
 __all__ = ["JoinSettings", "Joined", "JoinedFeed", "JoinedTick", "PartitionJoins", "PartitionState", "Source", "merge"]
 
@@ -110,7 +110,7 @@ class Source(Protocol):
 
     @property
     def select(self) -> Select | None:
-        """What is let in; see `reloop_stream.log.codec.decode`."""
+        """What is let in; see `reloop_stream.codec.records.decode`."""
 
     @property
     def numbers(self) -> list[int]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reloop_stream.checkpoint import Sections, read_checkpoint, write_checkpoint
+from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 
 __all__ = ["FolderInUse", "LearnerFolder"]
 

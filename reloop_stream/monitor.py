@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import MonitorConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.losses import bce
-from reloop_stream.updating import HOUR_MS, Trained, Updater
+from reloop_stream.updating import Trained, Updater
 
 __all__ = ["Monitor", "MonitoredUpdater", "Reading"]
 

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
 from reloop_stream.metrics import StreamMetrics
-from reloop_stream.updating import Trained, crosses
+from reloop_stream.updating import Trained
 
 __all__ = ["StreamObserver"]
 

@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from reloop_stream.codec.records import Payload, dead_letter, encode
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import Dead
 from reloop_stream.join import LoggedClicks
 from reloop_stream.log import EventLog, Partition, Producer, Record
-from reloop_stream.log.codec import Payload, dead_letter, encode
 from reloop_stream.log.topics import Topics
 
 __all__ = ["Outbox"]

@@ -6,11 +6,11 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from reloop_stream.codec.records import Decoded, Select
 from reloop_stream.events import Batch, ExampleBatch, Mark
 from reloop_stream.feed import MAX_RECORDS, POLL_S, FeedStopped, PartitionEvents, decode_both
 from reloop_stream.joined import JoinSettings, PartitionJoins
 from reloop_stream.log import EventLog, Partition, Reader
-from reloop_stream.log.codec import Decoded, Select
 from reloop_stream.log.topics import Topics
 
 __all__ = ["Past", "TickEnd", "replay"]

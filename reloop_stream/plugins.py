@@ -12,17 +12,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-__all__ = ["PluginError", "get", "known", "load", "register_loss", "register_model"]
+from reloop_stream.errors import PluginError
+
+__all__ = ["get", "known", "load", "register_loss", "register_model"]
 
 Kind = Literal["model", "loss"]
 T = TypeVar("T")
 
 _registered: dict[tuple[Kind, str], Any] = {}
 _loaded: set[Path] = set()
-
-
-class PluginError(ValueError):
-    """A plugin that cannot be loaded. The message names the file and the reason."""
 
 
 def register_model(name: str) -> Callable[[T], T]:

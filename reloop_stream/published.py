@@ -21,13 +21,14 @@ import msgspec
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from reloop_stream.checkpoint import write_atomic
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import OffsetOutOfRange, SnapshotError
 from reloop_stream.events import Column, ListColumn
 from reloop_stream.learners import freeze_from_bytes
 from reloop_stream.learners.base import FrozenModel
-from reloop_stream.log import EventLog, OffsetOutOfRange, Partition, Producer, Reader, Record
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.log import EventLog, Partition, Producer, Reader, Record
+from reloop_stream.state.files import write_atomic
+from reloop_stream.state.packing import pack, unpack
 from reloop_stream.worker import Published
 
 __all__ = [

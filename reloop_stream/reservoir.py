@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reloop_stream.checkpoint import batch_from_bytes, batch_to_bytes
+from reloop_stream.codec.records import batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch
-from reloop_stream.hashing import field_salt, hash_integers, mix64
+from reloop_stream.features.hashing import field_salt, hash_integers, mix64
 
 __all__ = ["Kept", "Reservoir"]
 

@@ -20,11 +20,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from reloop_stream.events import Column, EventError, ExposureBatch, ListColumn, constant
+from reloop_stream.errors import EventError, LogError, SnapshotError
+from reloop_stream.events import Column, ExposureBatch, ListColumn, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
-from reloop_stream.log import LogError
 from reloop_stream.published import FolderOfSnapshots, SnapshotSource
-from reloop_stream.snapshot import SnapshotError
 
 __all__ = ["Scorer", "Scores", "columns_of"]
 
@@ -68,7 +67,7 @@ class Scores:
         arm: Any = "",
         propensity: Any = np.nan,
     ) -> ExposureBatch:
-        """Stamped exposures, ready for `reloop_stream.log.codec.encode`; `pctr` must be [n].
+        """Stamped exposures, ready for `reloop_stream.codec.records.encode`; `pctr` must be [n].
 
         Each column is [n], or one value for all rows. features: as they were scored. Raises EventError where a column
         is of another length.

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from reloop_stream.checkpoint import Sections
+from reloop_stream.errors import ConfigError, OffsetOutOfRange
 from reloop_stream.event_time import FeedEnded, Ticks
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import FeedStopped, both_topics
@@ -19,12 +19,12 @@ from reloop_stream.join import JoinCounts
 from reloop_stream.joined import Source
 from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import make_learner
-from reloop_stream.log import EventLog, LogPlace, OffsetOutOfRange
-from reloop_stream.mistakes import ConfigError
+from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.observer import StreamObserver
 from reloop_stream.past import Past
 from reloop_stream.published import SnapshotPublisher
 from reloop_stream.sharing import Reading, SharedSource
+from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream_config import StreamConfig
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row

@@ -19,15 +19,15 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-from reloop_stream.checkpoint import Sections, batch_from_bytes, batch_to_bytes
+from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
 from reloop_stream.event_time import EventTimeFeed, FeedEnded, Horizon, Ticks, next_complete
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import POLL_S, FeedStopped
 from reloop_stream.joined import Joined, JoinedFeed, JoinedTick, JoinSettings, PartitionState, merge
 from reloop_stream.log import EventLog, LogPlace, Partition
-from reloop_stream.log.codec import Select
 from reloop_stream.log.topics import Topics
-from reloop_stream.processes import die_with
+from reloop_stream.runtime.processes import die_with
+from reloop_stream.state.checkpoint import Sections
 
 __all__ = ["Reading", "ReaderDied", "SharedSource"]
 

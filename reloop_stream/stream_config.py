@@ -9,16 +9,16 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from reloop_stream.checkpoint import write_atomic
-from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.features import Encoder
+from reloop_stream.config import FieldConfig, LearnerConfig, explain, read_yaml
+from reloop_stream.errors import ConfigError
+from reloop_stream.features.encoder import Encoder
 from reloop_stream.intake import Intake, ValueType
 from reloop_stream.join import Emit
 from reloop_stream.joined import JoinSettings
 from reloop_stream.log.topics import Topics
-from reloop_stream.mistakes import ConfigError, explain
+from reloop_stream.state.files import write_atomic
 
-__all__ = ["StreamConfig", "differences", "load_config", "parse_config", "read_yaml", "save_config"]
+__all__ = ["StreamConfig", "differences", "load_config", "parse_config", "save_config"]
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
@@ -84,16 +84,6 @@ def parse_config(raw: Mapping[str, Any], source: str) -> StreamConfig:
     except ValidationError as error:
         lines = [explain(item, raw, StreamConfig.model_json_schema()) for item in error.errors()]
         raise ConfigError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises ConfigError naming it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None
 
 
 def load_config(path: Path) -> StreamConfig | None:

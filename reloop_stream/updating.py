@@ -18,7 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from reloop_stream.checkpoint import batch_from_bytes, batch_to_bytes
+from reloop_stream.clock import DAY_MS, HOUR_MS, crosses
+from reloop_stream.codec.records import batch_from_bytes, batch_to_bytes
 from reloop_stream.config import (
     FineTuneConfig,
     IncrementalConfig,
@@ -38,13 +39,9 @@ __all__ = [
     "Trained",
     "Updater",
     "WindowUpdater",
-    "crosses",
     "make_updater",
     "publish_every_ms",
 ]
-
-HOUR_MS = 3_600_000
-DAY_MS = 24 * HOUR_MS
 
 
 class Trained(NamedTuple):
@@ -55,15 +52,6 @@ class Trained(NamedTuple):
 
 
 NOTHING = Trained(None, np.zeros(0))
-
-
-def crosses(previous_ms: int, watermark_ms: int, every_ms: int) -> bool:
-    """Whether a multiple of `every_ms` (since 1970) lies in (previous_ms, watermark_ms].
-
-    >>> crosses(5, 10, 10), crosses(10, 19, 10)
-    (True, False)
-    """
-    return watermark_ms // every_ms > previous_ms // every_ms
 
 
 def publish_every_ms(config: LearnerConfig) -> int:

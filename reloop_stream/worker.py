@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from reloop_stream.checkpoint import Sections
+from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
 from reloop_stream.feed import BEGINNING_MS, Place, both_topics
 from reloop_stream.join import JoinCounts, JoinState
@@ -21,7 +21,8 @@ from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import Topics
 from reloop_stream.outbox import Outbox
 from reloop_stream.past import Past, TickEnd, replay
-from reloop_stream.updating import Trained, Updater, crosses
+from reloop_stream.state.checkpoint import Sections
+from reloop_stream.updating import Trained, Updater
 
 __all__ = ["Observer", "Published", "Rows", "Worker", "every_row"]
 

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from reloop_stream.log import LogError, SettingsError
-from reloop_stream.logs import log_to_stderr
+from reloop_stream.errors import ConfigError, LogError, SettingsError
+from reloop_stream.runtime.logging import log_to_stderr
 from simulator.folder import RunFolderError
 from simulator.replay.data import DataError
 from simulator.scenario import ScenarioError, json_schema, load_scenario, to_yaml
@@ -22,7 +22,7 @@ __all__ = ["main"]
 
 OK, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 # What a user can put right; a process of the run passes on the name of what it raised.
-MISTAKES = (ScenarioError, RunFolderError, DataError, SettingsError)
+MISTAKES = (ConfigError, ScenarioError, RunFolderError, DataError, SettingsError)
 MISTAKE_NAMES = {error.__name__ for error in MISTAKES}
 
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from reloop_stream.checkpoint import write_atomic
+from reloop_stream.state.files import write_atomic
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
 from simulator.tally import DAILY_COLUMNS
 

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 import pyarrow as pa
 
-from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.feed import MarkFeed
 from reloop_stream.intake import Intake
@@ -20,6 +19,7 @@ from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import Topics
 from reloop_stream.monitor import MonitoredUpdater, Reading
+from reloop_stream.state.checkpoint import Sections
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, Thaw, worker_lag

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
-from reloop_stream.logs import log_to_file, log_to_stderr
-from reloop_stream.processes import die_with
+from reloop_stream.runtime.logging import log_to_file, log_to_stderr
+from reloop_stream.runtime.processes import die_with
 from simulator.lab import Lab, Place
 from simulator.loop import Stopped, run_stage
 from simulator.plan import Learning, Serving, Stage

@@ -15,7 +15,7 @@ from typing import Any
 
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import TOPICS
-from reloop_stream.logs import log_to_file
+from reloop_stream.runtime.logging import log_to_file
 from simulator.folder import RunFolder, git_revision, new_folder_name, versions
 from simulator.lab import Lab, Place
 from simulator.loop import Stopped

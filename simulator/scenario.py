@@ -14,10 +14,10 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from reloop_stream import mistakes, plugins
-from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.log.settings import check_settings, plain_secrets
-from reloop_stream.mistakes import ConfigError, explain
+from reloop_stream import plugins
+from reloop_stream.config import FieldConfig, LearnerConfig, apply_overrides, explain
+from reloop_stream.errors import ConfigError, PluginError
+from reloop_stream.log.kafka_settings import check_settings, plain_secrets
 from simulator.replay.config import DataConfig
 from simulator.world.config import WorldConfig
 
@@ -26,7 +26,6 @@ __all__ = [
     "Phase",
     "Scenario",
     "ScenarioError",
-    "apply_overrides",
     "json_schema",
     "load_scenario",
     "parse_scenario",
@@ -301,18 +300,10 @@ class Scenario(_Section):
         return found
 
 
-def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """See `reloop_stream.mistakes.apply_overrides`. Raises ScenarioError."""
-    try:
-        return mistakes.apply_overrides(raw, overrides)
-    except ConfigError as error:
-        raise ScenarioError(str(error)) from None
-
-
 def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
     """The scenario in a YAML file, with `path.to.key=value` overrides applied.
 
-    Raises ScenarioError naming the file and every mistake in it.
+    Raises ScenarioError naming the file and every mistake in it, ConfigError for an override that cannot be applied.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -348,7 +339,7 @@ def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario
     if isinstance(files := merged.get("plugins"), list):
         try:
             plugins.load(map(str, files))
-        except plugins.PluginError as error:
+        except PluginError as error:
             raise ScenarioError(f"{source}: plugins: {error}") from None
     try:
         return Scenario.model_validate(merged)

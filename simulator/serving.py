@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from reloop_stream.checkpoint import Sections
 from reloop_stream.events import ClickBatch, ExposureBatch, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
+from reloop_stream.state.checkpoint import Sections
 from simulator.deployments import Deployments, Thaw
 from simulator.experiment import Calendar
 from simulator.scenario import ServingConfig

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from reloop_stream.codec.records import decode, encode, encode_mark
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
 from reloop_stream.log import EventLog, Partition, Producer
-from reloop_stream.log.codec import decode, encode, encode_mark
 from reloop_stream.log.topics import Topics
 
 __all__ = ["EventWriter"]

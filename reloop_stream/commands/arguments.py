@@ -8,8 +8,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from reloop_stream.log import LogPlace, SettingsError
-from reloop_stream.log.settings import check_settings, parse_setting, read_settings
+from reloop_stream.errors import SettingsError
+from reloop_stream.log import LogPlace
+from reloop_stream.log.kafka_settings import check_settings, parse_setting, read_settings
 
 __all__ = ["add_place", "log_place", "positive", "whole"]
 

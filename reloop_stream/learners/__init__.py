@@ -8,9 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.learners.base import BASE_RATE, REMEMBERING, BaseRate, FrozenModel, Learner
 from reloop_stream.learners.delayed_feedback import CALIBRATED, CalibratedLearner, CalibratedModel
-from reloop_stream.snapshot import SnapshotError, unpack
+from reloop_stream.state.packing import unpack
 
 __all__ = ["BaseRate", "FrozenModel", "Learner", "digest", "freeze_from_bytes", "make_learner"]
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from reloop_stream.config import LossConfig
 from reloop_stream.events import Column, ExampleBatch
-from reloop_stream.features import Encoder
-from reloop_stream.snapshot import pack
+from reloop_stream.features.encoder import Encoder
+from reloop_stream.state.packing import pack
 
 __all__ = [
     "GROUP_COLUMNS",

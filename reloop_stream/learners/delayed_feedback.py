@@ -13,7 +13,7 @@ import numpy as np
 
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.learners.base import FrozenModel, LearnerWrapper
-from reloop_stream.snapshot import pack
+from reloop_stream.state.packing import pack
 
 __all__ = ["CALIBRATED", "CalibratedLearner", "CalibratedModel", "calibrate"]
 

@@ -25,9 +25,10 @@ import numba
 import numpy as np
 
 from reloop_stream.config import MemoryConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch, take_column
 from reloop_stream.learners.base import REMEMBERING, FrozenModel, Learner, LearnerWrapper
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.state.packing import pack, unpack
 
 __all__ = ["ErrorMemory", "RememberingLearner", "RememberingModel"]
 

@@ -13,13 +13,14 @@ from typing import Any, Self
 import numpy as np
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch
-from reloop_stream.features import Encoded, Encoder
+from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
 from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import TIE, target_and_weight
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.state.packing import pack, unpack
 
 __all__ = ["LinearLearner", "LinearModel"]
 

@@ -10,13 +10,14 @@ import torch
 from torch import Tensor
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch
-from reloop_stream.features import Encoded, Encoder
+from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.state.packing import pack, unpack
 
 __all__ = ["TorchLearner", "TorchModel"]
 

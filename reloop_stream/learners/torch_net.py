@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column
-from reloop_stream.features import Encoded, Encoder
-from reloop_stream.hashing import normals
+from reloop_stream.features.encoder import Encoded, Encoder
+from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.models import CtrModel, build
 from reloop_stream.models.base import in_passes
-from reloop_stream.snapshot import SnapshotError
 
 __all__ = ["Net", "sigmoid"]
 

@@ -5,18 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from reloop_stream.log.base import (
-    EventLog,
-    LogError,
-    LogUnavailable,
-    OffsetOutOfRange,
-    Partition,
-    Producer,
-    Reader,
-    Record,
-    UnknownTopic,
-)
-from reloop_stream.log.settings import Settings, SettingsError
+from reloop_stream.errors import LogError, LogUnavailable, OffsetOutOfRange, SettingsError, UnknownTopic
+from reloop_stream.log.base import EventLog, Partition, Producer, Reader, Record
+from reloop_stream.log.kafka_settings import Settings
 
 __all__ = [
     "EventLog",
@@ -52,7 +43,7 @@ def open_log(place: str | Path, *, unavailable_after_s: float = 60.0, settings: 
     """The log at a place: a folder (a Path) or `kafka://HOST:PORT[,HOST:PORT]`.
 
     unavailable_after_s: wall-clock seconds to wait for a broker that is gone. settings: of Kafka's clients, for security
-    above all; see `reloop_stream.log.settings`. Raises ValueError on any other place, SettingsError.
+    above all; see `reloop_stream.log.kafka_settings`. Raises ValueError on any other place, SettingsError.
     """
     if isinstance(place, Path):
         from reloop_stream.log.embedded import EmbeddedLog

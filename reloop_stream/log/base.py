@@ -11,33 +11,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NamedTuple, Protocol, Self, runtime_checkable
 
-__all__ = [
-    "EventLog",
-    "LogError",
-    "LogUnavailable",
-    "OffsetOutOfRange",
-    "Partition",
-    "Producer",
-    "Reader",
-    "Record",
-    "UnknownTopic",
-]
-
-
-class LogError(Exception):
-    """The log cannot do what was asked. The message names the place and the fix."""
-
-
-class LogUnavailable(LogError):
-    """The broker has not answered for the stated time (or the folder is gone). Nothing acknowledged was lost."""
-
-
-class UnknownTopic(LogError):
-    """The topic, or that partition of it, does not exist."""
-
-
-class OffsetOutOfRange(LogError):
-    """The offset asked for is no longer retained, or lies beyond the end: reading on would lose events in silence."""
+__all__ = ["EventLog", "Partition", "Producer", "Reader", "Record"]
 
 
 class Partition(NamedTuple):

@@ -23,7 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from reloop_stream.log.base import LogError, OffsetOutOfRange, Partition, Record, UnknownTopic
+from reloop_stream.errors import LogError, OffsetOutOfRange, UnknownTopic
+from reloop_stream.log.base import Partition, Record
 
 __all__ = ["EmbeddedLog"]
 

@@ -21,8 +21,9 @@ from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.structs import OffsetAndMetadata, TopicPartition
 
-from reloop_stream.log.base import LogError, LogUnavailable, OffsetOutOfRange, Partition, Record, UnknownTopic
-from reloop_stream.log.settings import Settings, check_settings, has_secrets, resolve_settings
+from reloop_stream.errors import LogError, LogUnavailable, OffsetOutOfRange, UnknownTopic
+from reloop_stream.log.base import Partition, Record
+from reloop_stream.log.kafka_settings import Settings, check_settings, has_secrets, resolve_settings
 
 __all__ = ["TOPIC_CONFIG", "KafkaLog"]
 
@@ -68,7 +69,7 @@ class KafkaLog:
     """A log on a Kafka cluster. Clients are made when first needed, inside the process that uses them.
 
     bootstrap: `HOST:PORT[,HOST:PORT]`. unavailable_after_s: seconds to wait for a broker that does not answer.
-    settings: of every client, see `reloop_stream.log.settings`. Raises SettingsError.
+    settings: of every client, see `reloop_stream.log.kafka_settings`. Raises SettingsError.
     """
 
     def __init__(self, bootstrap: str, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> None:

@@ -32,7 +32,7 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
 
     It takes hyper-parameters and makes the learner itself, so that clones are fresh and pickles hold data alone.
 
-    kind, model, embedding, hidden, optimizer, lr, loss, alpha, seed: as in `reloop_stream.config.LearnerConfig`.
+    kind, model, embedding, hidden, optimizer, lr, loss, alpha, seed: as in `reloop_stream.config.learner.LearnerConfig`.
     fields: field → category, number or list. Left out: those of the first example that it learns, numbers where they are
     such. A field that a row lacks is an empty text, 0 or an empty list; one that is not listed is not looked at.
     buckets: rows of the embedding table for each category and list field, to which values are hashed.

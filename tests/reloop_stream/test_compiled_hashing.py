@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reloop_stream.compiled_hashing import rows_of_integers
 from reloop_stream.events import constant
-from reloop_stream.hashing import bucket, field_salt, hash_integers
+from reloop_stream.features.compiled_hashing import rows_of_integers
+from reloop_stream.features.hashing import bucket, field_salt, hash_integers
 
 
 def both(values: np.ndarray, buckets: int, start: int) -> tuple[list[int], list[int]]:

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reloop_stream.codec.records import encode, encode_mark
 from reloop_stream.event_time import EventTimeFeed, FeedEnded, Ticks
 from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, Mark
 from reloop_stream.feed import FeedStopped
 from reloop_stream.joined import JoinedFeed, JoinedTick, JoinSettings
 from reloop_stream.log import Partition, Record
-from reloop_stream.log.codec import encode, encode_mark
 from reloop_stream.log.topics import Topics
 from tests.batches import exposures, same
 

@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reloop_stream.config import FieldConfig
-from reloop_stream.events import EventError, ListColumn
-from reloop_stream.features import Encoder
-from reloop_stream.hashing import bucket, field_salt, hash_integers, hash_texts, normals
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.events import ListColumn
+from reloop_stream.features.encoder import Encoder
+from reloop_stream.features.hashing import bucket, field_salt, hash_integers, hash_texts, normals
+from reloop_stream.state.packing import pack, unpack
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=10),

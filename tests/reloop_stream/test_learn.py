@@ -19,13 +19,13 @@ import yaml
 from benchmarks.kill import Plan, measure
 from benchmarks.load import Load, append, create_topics
 from reloop_stream.__main__ import main
-from reloop_stream.checkpoint import read_checkpoint
+from reloop_stream.codec.records import encode
 from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import digest
 from reloop_stream.log import EventLog, Partition, open_log
-from reloop_stream.log.codec import encode
 from reloop_stream.log.embedded import EmbeddedLog
 from reloop_stream.published import load_snapshot
+from reloop_stream.state.checkpoint import read_checkpoint
 from tests.batches import MINUTE_MS, clicks_on, exposures
 from tests.conftest import broker_or_skip
 
@@ -280,7 +280,7 @@ def test_a_full_disk_is_named_and_the_checkpoint_before_stays(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("reloop_stream.checkpoint.os.fsync", full)
+        patched.setattr("reloop_stream.state.checkpoint.os.fsync", full)
         assert learn(place, folder, "--until-end") == 1
     said = capsys.readouterr().err
     assert "No space left on device; make room" in said and "Traceback" not in said

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from reloop_stream import plugins
-from reloop_stream.checkpoint import Sections
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, Partition, Record, open_log
 from reloop_stream.models import LR
@@ -25,7 +25,8 @@ from reloop_stream.published import (
     snapshot_bytes,
     snapshot_file,
 )
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.state.checkpoint import Sections
+from reloop_stream.state.packing import pack, unpack
 from reloop_stream.worker import Published
 from tests.batches import examples
 

@@ -7,7 +7,7 @@ import pytest
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.reservoir import Reservoir
-from reloop_stream.snapshot import pack, unpack
+from reloop_stream.state.packing import pack, unpack
 from tests.batches import examples
 
 
@@ -53,7 +53,7 @@ def test_every_example_is_in_it_with_the_same_probability() -> None:
 def test_algorithm_r_by_hand() -> None:
     # Capacity 2. Vitter's rule, example by example: number t goes to a place in [0, t], and in where that is below 2.
     seed, places = 5, []
-    from reloop_stream.hashing import field_salt, hash_integers, mix64
+    from reloop_stream.features.hashing import field_salt, hash_integers, mix64
 
     salt = mix64(np.array([seed], dtype=np.uint64))[0] ^ field_salt("reservoir")
     held: list[int] = []

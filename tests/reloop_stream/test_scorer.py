@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reloop_stream.events import EventError, ExposureBatch, ListColumn
-from reloop_stream.log import EventLog, LogUnavailable, Partition, Record
-from reloop_stream.log.codec import decode, encode
+from reloop_stream.codec.records import decode, encode
+from reloop_stream.errors import EventError, LogUnavailable, SnapshotError
+from reloop_stream.events import ExposureBatch, ListColumn
+from reloop_stream.log import EventLog, Partition, Record
 from reloop_stream.published import FolderOfSnapshots, SnapshotPublisher, TopicOfSnapshots, snapshot_file
 from reloop_stream.scorer import Scorer, Scores, columns_of
-from reloop_stream.snapshot import SnapshotError
 from tests.batches import same
 from tests.reloop_stream.test_published import FEATURES, FIELDS, config, make_topic, versions
 

@@ -12,8 +12,9 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
+from reloop_stream.config import apply_overrides
 from simulator.run import start_run
-from simulator.scenario import Scenario, apply_overrides, parse_scenario
+from simulator.scenario import Scenario, parse_scenario
 from tests.conftest import TINY
 
 WINDOW = "learner.updating={mode: window, days: 1, every_hours: 6}"

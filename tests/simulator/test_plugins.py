@@ -12,6 +12,7 @@ import yaml
 
 from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import PluginError
 from reloop_stream.learners import freeze_from_bytes, make_learner
 from simulator.run import start_run
 from simulator.scenario import load_scenario
@@ -81,5 +82,5 @@ def test_its_versions_come_back_from_bytes_and_equal_a_factorization_machine(sce
 def test_a_name_that_no_file_registered_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"got 'nobody_s', must be one of lr, fm, .*, or a model of a file named"):
         LearnerConfig.model_validate({"model": {"name": "nobody_s"}})
-    with pytest.raises(plugins.PluginError, match="no such Python file"):
+    with pytest.raises(PluginError, match="no such Python file"):
         plugins.load(["nowhere.py"])

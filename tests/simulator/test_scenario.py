@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator.scenario import ScenarioError, apply_overrides, parse_scenario
+from reloop_stream.config import apply_overrides
+from simulator.scenario import ScenarioError, parse_scenario
 from tests.conftest import TINY
 
 BASE: dict[str, Any] = yaml.safe_load(TINY)

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from reloop_stream.config import LearnerConfig, MemoryConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.base import Learner
 from reloop_stream.learners.error_memory import ErrorMemory
-from reloop_stream.snapshot import SnapshotError, pack
+from reloop_stream.state.packing import pack
 from tests.batches import HOUR_MS
 from tests.reloop_stream.learners.test_learners import FIELDS, batch
 

@@ -9,12 +9,13 @@ import pytest
 import torch
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import ListColumn, take_column
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net
-from reloop_stream.snapshot import SnapshotError, unpack
+from reloop_stream.state.packing import unpack
 from tests.batches import examples
 
 FIELDS = [

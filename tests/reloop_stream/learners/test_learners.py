@@ -10,12 +10,13 @@ import torch
 
 from reloop_stream import config
 from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
-from reloop_stream.events import EventError, ListColumn
-from reloop_stream.features import Encoder
+from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.events import ListColumn
+from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.models import MODELS
-from reloop_stream.snapshot import SnapshotError, unpack
+from reloop_stream.state.packing import unpack
 from reloop_stream.updating import make_updater
 from tests.batches import HOUR_MS, examples
 

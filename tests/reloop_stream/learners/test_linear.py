@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from river import linear_model, optim
 
 from reloop_stream import plugins
-from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.config import FieldConfig, LearnerConfig, apply_overrides
+from reloop_stream.errors import SnapshotError
 from reloop_stream.events import ExampleBatch, ListColumn
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.linear_kernels import reloop_weight
 from reloop_stream.losses import TIE
 from reloop_stream.losses import reloop_weight as reloop_weight_of_losses
-from reloop_stream.snapshot import SnapshotError, unpack
+from reloop_stream.state.packing import unpack
 from simulator.run import start_run
-from simulator.scenario import apply_overrides, parse_scenario
+from simulator.scenario import parse_scenario
 from tests.batches import examples
 from tests.conftest import TINY
 

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reloop_stream.codec.records import Payload, dead_letter, decode, encode, encode_mark
 from reloop_stream.events import ExampleBatch, ListColumn, Mark, constant, is_constant
 from reloop_stream.log import Partition, Record
-from reloop_stream.log.codec import Payload, dead_letter, decode, encode, encode_mark
 from tests.batches import clicks_on, examples, exposures, same
 
 PLACE = Partition("t", 0)

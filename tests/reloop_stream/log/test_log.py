@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from reloop_stream.log import EventLog, LogError, OffsetOutOfRange, Partition, Record, UnknownTopic
+from reloop_stream.errors import LogError, OffsetOutOfRange, UnknownTopic
+from reloop_stream.log import EventLog, Partition, Record
 from reloop_stream.log.embedded import EmbeddedLog
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from reloop_stream.log import LogError, LogUnavailable, Partition, open_log
+from reloop_stream.errors import LogError, LogUnavailable
+from reloop_stream.log import Partition, open_log
 from reloop_stream.log.broker import Broker
 from reloop_stream.log.secured import SecuredListener
 from tests.conftest import secured_or_skip

@@ -8,8 +8,15 @@ from typing import Any
 import kafka
 import pytest
 
-from reloop_stream.log import SettingsError, open_log
-from reloop_stream.log.settings import KAFKA_SETTINGS, check_settings, parse_setting, read_settings, resolve_settings
+from reloop_stream.errors import SettingsError
+from reloop_stream.log import open_log
+from reloop_stream.log.kafka_settings import (
+    KAFKA_SETTINGS,
+    check_settings,
+    parse_setting,
+    read_settings,
+    resolve_settings,
+)
 
 GOOD: dict[str, Any] = {
     "security_protocol": "SASL_SSL",

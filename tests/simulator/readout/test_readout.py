@@ -12,10 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from reloop_stream.config import apply_overrides
 from simulator.readout import ReadoutError, read_out
 from simulator.readout.results import Alarm
 from simulator.run import start_run
-from simulator.scenario import apply_overrides, parse_scenario
+from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 
 

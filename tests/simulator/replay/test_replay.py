@@ -212,8 +212,8 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
 
 def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
     """Turning the last tick's labels round changes no stamp: only what came before a tick has been learnt."""
+    from reloop_stream.codec.records import decode
     from reloop_stream.log import open_log
-    from reloop_stream.log.codec import decode
 
     stamps = []
     for turned in (False, True):

@@ -10,15 +10,8 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from reloop_stream.events import (
-    SCHEMA_VERSION,
-    ClickBatch,
-    Column,
-    EventError,
-    ExampleBatch,
-    ExposureBatch,
-    ListColumn,
-)
+from reloop_stream.errors import EventError
+from reloop_stream.events import SCHEMA_VERSION, ClickBatch, Column, ExampleBatch, ExposureBatch, ListColumn
 from reloop_stream.log.base import Record
 
 __all__ = ["decode", "encode"]

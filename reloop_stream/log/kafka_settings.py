@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from reloop_stream.errors import SettingsError
+
 __all__ = [
     "KAFKA_SETTINGS",
     "Setting",
     "Settings",
-    "SettingsError",
     "check_settings",
     "has_secrets",
     "parse_setting",
@@ -57,10 +58,6 @@ WITH_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECRETS = ("ssl_password", "sasl_plain_password")
 ENVIRONMENT, FILE = "env:", "file:"
 FLAGS = {"true": True, "false": False}
-
-
-class SettingsError(ValueError):
-    """A setting that Kafka's clients do not have, or a value that it cannot have. Never shows a secret."""
 
 
 class _Secret(str):

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reloop_stream.snapshot import SnapshotError
+from reloop_stream.errors import SnapshotError
 
 __all__ = ["Vocabulary"]
 

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.config import FieldConfig
-from reloop_stream.events import Column, EventError, ListColumn
-from reloop_stream.hashing import bucket, field_salt, hash_texts
-from reloop_stream.vocabulary import Vocabulary
+from reloop_stream.errors import EventError
+from reloop_stream.events import Column, ListColumn
+from reloop_stream.features.hashing import bucket, field_salt, hash_texts
+from reloop_stream.features.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "Encoder"]
 
@@ -50,7 +51,7 @@ class Encoder:
 
     def __init__(self, fields: Sequence[FieldConfig]) -> None:
         # Brings numba, which processes that encode nothing do without.
-        from reloop_stream.compiled_hashing import rows_of_integers
+        from reloop_stream.features.compiled_hashing import rows_of_integers
 
         self._rows_of_integers = rows_of_integers
         by_kind = {kind: [f for f in fields if f.kind == kind] for kind in ("category", "list", "number")}

@@ -13,16 +13,8 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from reloop_stream.events import (
-    ClickBatch,
-    Column,
-    EventError,
-    ExampleBatch,
-    ExposureBatch,
-    ListColumn,
-    constant,
-    is_constant,
-)
+from reloop_stream.errors import EventError
+from reloop_stream.events import ClickBatch, Column, ExampleBatch, ExposureBatch, ListColumn, constant, is_constant
 
 __all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode"]
 

@@ -1,11 +1,11 @@
-"""`reloop_stream.hashing` of integers in one compiled pass: the same rows, without an array between any two of its steps."""
+"""`reloop_stream.features.hashing` of integers in one compiled pass: the same rows, without an array between any two of its steps."""
 
 from __future__ import annotations
 
 import numba
 import numpy as np
 
-from reloop_stream.hashing import FIRST, GOLDEN, SECOND
+from reloop_stream.features.hashing import FIRST, GOLDEN, SECOND
 
 __all__ = ["rows_of_integers"]
 
@@ -13,7 +13,7 @@ __all__ = ["rows_of_integers"]
 def rows_of_integers(values: np.ndarray, salt: np.uint64, buckets: int, start: int, out: np.ndarray) -> None:
     """start + bucket(hash_integers(values, salt), buckets) into out, int64 [n], from integers [n].
 
-    >>> from reloop_stream.hashing import bucket, hash_integers
+    >>> from reloop_stream.features.hashing import bucket, hash_integers
     >>> values, salt, out = np.array([3, -7]), np.uint64(5), np.empty(2, dtype=np.int64)
     >>> rows_of_integers(values, salt, 100, 1000, out)
     >>> out.tolist() == (1000 + bucket(hash_integers(values, salt), 100)).tolist()

@@ -10,15 +10,13 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-__all__ = ["SnapshotError", "pack", "unpack"]
+from reloop_stream.errors import SnapshotError
+
+__all__ = ["pack", "unpack"]
 
 FORMAT_VERSION = 1  # raised by one when the layout of the JSON beside the arrays changes
 META_KEY = "reloop_stream"
 LENGTH_BYTES = 8  # safetensors begins with the length of its header, a little-endian integer of 8 bytes
-
-
-class SnapshotError(ValueError):
-    """Bytes that are no snapshot, or not the one asked for."""
 
 
 def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:

@@ -1,62 +1,13 @@
-"""What is wrong with a configuration, said so that one can put it right; and `--set path.to.key=value`."""
+"""What is wrong with a configuration, said so that one can put it right."""
 
 from __future__ import annotations
 
 import difflib
-import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
-__all__ = ["ConfigError", "apply_overrides", "explain"]
-
-
-class ConfigError(ValueError):
-    """A mistake in a configuration: one line a mistake, each with its path, value and rule."""
-
-
-def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """The mapping with each `path.to.key=value` set; values are YAML, list entries go by number.
-
-    >>> apply_overrides({"arms": [{"share": 1.0}]}, ["arms.0.share=0.5", "name=try"])
-    {'arms': [{'share': 0.5}], 'name': 'try'}
-    """
-    result: dict[str, Any] = json.loads(json.dumps(raw, default=str))
-    for override in overrides:
-        path, equals, text = override.partition("=")
-        if not equals or not path:
-            raise ConfigError(f"--set {override}: must be path.to.key=value")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
-        _set_path(result, path, value, override)
-    return result
-
-
-def _set_path(raw: dict[str, Any], path: str, value: Any, override: str) -> None:
-    keys = path.replace("[", ".").replace("]", "").split(".")
-    place: Any = raw
-    for depth, key in enumerate(keys):
-        last = depth == len(keys) - 1
-        if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
-                raise ConfigError(
-                    f"--set {override}: {'.'.join(keys[:depth])} has {len(place)} entries, numbered from 0; got {key!r}"
-                )
-            index: Any = int(key)
-        elif isinstance(place, dict):
-            index = key
-        else:
-            raise ConfigError(f"--set {override}: {'.'.join(keys[:depth])} is {place!r}, which has no key {key!r}")
-        if last:
-            place[index] = value
-            continue
-        if isinstance(place, dict) and place.get(key) is None:
-            place[key] = {}
-        place = place[index]
+__all__ = ["explain"]
 
 
 def explain(item: Any, raw: Any, schema: Mapping[str, Any]) -> str:

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from reloop_stream.events import EventError
-from reloop_stream.log import Partition, Record
-from reloop_stream.log.codec import decode, encode
-from reloop_stream.snapshot import SnapshotError, pack, unpack
+from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.state.files import write_atomic
+from reloop_stream.state.packing import pack, unpack
 
-__all__ = ["Sections", "batch_from_bytes", "batch_to_bytes", "read_checkpoint", "write_atomic", "write_checkpoint"]
+__all__ = ["Sections", "read_checkpoint", "write_checkpoint"]
 
 CHECKPOINT_VERSION = 2  # raised by one when what a checkpoint holds changes
 
@@ -69,49 +66,6 @@ class Sections:
         sections = cls()
         sections._meta, sections._arrays = dict(meta["sections"]), dict(arrays)
         return sections
-
-
-def batch_to_bytes(batch: Any) -> bytes:
-    """An event batch as the bytes of one arrow record."""
-    payloads = encode(batch, "arrow", max_rows=max(1, len(batch)))
-    return payloads[0].value
-
-
-def batch_from_bytes(data: bytes, kind: str) -> Any:
-    """The batch that `batch_to_bytes` wrote. Raises SnapshotError on other bytes."""
-    reasons: list[str] = []
-    headers = {"encoding": b"arrow", "kind": kind.encode()}
-    record = Record(Partition("checkpoint", 0), 0, None, data, headers)
-    decoded = decode([record], kind, lambda _, reason: reasons.append(reason))  # type: ignore[arg-type]
-    if reasons or len(decoded) != 1:
-        raise SnapshotError(f"checkpoint: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
-    return decoded[0].batch
-
-
-def write_atomic(path: Path, data: bytes) -> None:
-    """Write the file so that readers see all of it or none: temporary file, fsync, rename, fsync of the folder.
-
-    Raises OSError naming the file.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise OSError(
-            error.errno, f"{path}: cannot be written: {error.strerror}; make room or check who may write there"
-        ) from None
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def write_checkpoint(path: Path, sections: Sections) -> None:

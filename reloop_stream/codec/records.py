@@ -12,23 +12,34 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import msgspec
 import numpy as np
 
+from reloop_stream.codec import arrow_format, json_format
+from reloop_stream.errors import EventError, SnapshotError
 from reloop_stream.events import (
     SCHEMA_VERSION,
+    AnyBatch,
     ClickBatch,
-    EventError,
     ExampleBatch,
     ExposureBatch,
-    ListColumn,
     Mark,
+    check,
 )
-from reloop_stream.log import arrow_format, json_format
-from reloop_stream.log.base import Partition, Record
+from reloop_stream.log import Partition, Record
 
-__all__ = ["Decoded", "Encoding", "Kind", "Payload", "dead_letter", "decode", "encode", "encode_mark"]
+__all__ = [
+    "Decoded",
+    "Encoding",
+    "Kind",
+    "Payload",
+    "batch_from_bytes",
+    "batch_to_bytes",
+    "dead_letter",
+    "decode",
+    "encode",
+    "encode_mark",
+]
 
 Kind = Literal["exposure", "click", "example"]
 Encoding = Literal["json", "arrow"]
-AnyBatch: TypeAlias = ExposureBatch | ClickBatch | ExampleBatch
 OnDead: TypeAlias = Callable[[Record, str], None]
 # Checks a batch beyond the contract, and may keep only some of its features. Raises EventError.
 Select: TypeAlias = Callable[[Any], Any]
@@ -182,34 +193,18 @@ def _decode_json_run(run: Sequence[Record], expect: Kind, on_dead: OnDead, selec
     return found
 
 
-def check(batch: AnyBatch) -> None:
-    """Raise EventError where a row breaks the event contract, naming the first such row's field and value."""
-    if isinstance(batch, ExposureBatch):
-        _require("pctr", batch.pctr, (batch.pctr >= 0) & (batch.pctr <= 1), "finite and in [0, 1]")
-        unknown = np.isnan(batch.propensity)
-        _require(
-            "propensity",
-            batch.propensity,
-            unknown | ((batch.propensity > 0) & (batch.propensity <= 1)),
-            "in (0, 1] or null",
-        )
-        _require("position", batch.position, batch.position >= 0, ">= 0")
-        _require("n_candidates", batch.n_candidates, batch.n_candidates >= 1, ">= 1")
-        _require("model_version", batch.model_version, batch.model_version >= 0, ">= 0")
-        for name, column in batch.features.items():
-            if isinstance(column, np.ndarray) and column.dtype.kind == "f":
-                _require(f"features.{name}", column, np.isfinite(column), "finite")
-            if isinstance(column, ListColumn) and column.values.dtype.kind not in "iuOU":
-                raise EventError(f"features.{name}: a list of {column.values.dtype}, must hold integers or texts")
-    elif isinstance(batch, ClickBatch):
-        after = batch.click_time_ms >= batch.event_time_ms
-        _require("click_time_ms", batch.click_time_ms, after, "no earlier than event_time_ms")
-    else:
-        check(batch.exposures)
-        _require("label", batch.label, batch.label <= 1, "0 or 1")
+def batch_to_bytes(batch: Any) -> bytes:
+    """An event batch as the bytes of one arrow record."""
+    payloads = encode(batch, "arrow", max_rows=max(1, len(batch)))
+    return payloads[0].value
 
 
-def _require(name: str, values: np.ndarray, holds: np.ndarray, rule: str) -> None:
-    if not holds.all():
-        row = int(np.argmin(holds))
-        raise EventError(f"{name}: got {values[row]} in row {row}, must be {rule}")
+def batch_from_bytes(data: bytes, kind: str) -> Any:
+    """The batch that `batch_to_bytes` wrote. Raises SnapshotError on other bytes."""
+    reasons: list[str] = []
+    headers = {"encoding": b"arrow", "kind": kind.encode()}
+    record = Record(Partition("checkpoint", 0), 0, None, data, headers)
+    decoded = decode([record], kind, lambda _, reason: reasons.append(reason))  # type: ignore[arg-type]
+    if reasons or len(decoded) != 1:
+        raise SnapshotError(f"checkpoint: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
+    return decoded[0].batch

@@ -1,0 +1,1 @@
+"""Events as records, and back."""

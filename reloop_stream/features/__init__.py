@@ -1,0 +1,1 @@
+"""What models see: feature values as rows of one embedding table."""

@@ -1,0 +1,1 @@
+"""State as bytes and files: arrays as safetensors, everything else as JSON."""
