@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ __all__ = [
     "CLICKED",
     "ClickBatch",
     "Column",
+    "EventKind",
     "EXPIRED",
     "ExampleBatch",
     "ExposureBatch",
@@ -55,6 +56,7 @@ class ListColumn:
 
 
 Column: TypeAlias = np.ndarray | ListColumn
+EventKind: TypeAlias = Literal["exposure", "click", "example"]
 
 
 def constant(value: Any, n: int, dtype: Any = None) -> np.ndarray:

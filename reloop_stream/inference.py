@@ -12,9 +12,9 @@ import numpy as np
 from reloop_stream.codec.records import decode
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, ExposureBatch, ListColumn
-from reloop_stream.feed import MAX_RECORDS, POLL_S, FeedStopped
-from reloop_stream.intake import IDS, ValueType, type_of
 from reloop_stream.log import EventLog, Partition
+from reloop_stream.stream.event_feed import MAX_RECORDS, POLL_S, FeedStopped
+from reloop_stream.stream.intake import IDS, ValueType, type_of
 
 __all__ = ["Inferred", "first_exposures", "infer"]
 

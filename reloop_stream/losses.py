@@ -193,7 +193,7 @@ def target_and_weight(
 
     The gradient with respect to the logit is weight · (p - target). Rows without a last prediction (`has_last` False:
     stamped by the untrained version 0) get cross-entropy. group: int [n], the request or session of each row, where the
-    loss compares errors by these (`reloop_stream.learners.base.groups_of`).
+    loss compares errors by these (`reloop_stream.learners.last_predictions.groups_of`).
     """
     y = y.astype(np.float64)
     if config.name not in LOSSES:

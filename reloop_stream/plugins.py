@@ -16,10 +16,10 @@ from reloop_stream.errors import PluginError
 
 __all__ = ["get", "known", "load", "register_loss", "register_model"]
 
-Kind = Literal["model", "loss"]
+PluginKind = Literal["model", "loss"]
 T = TypeVar("T")
 
-_registered: dict[tuple[Kind, str], Any] = {}
+_registered: dict[tuple[PluginKind, str], Any] = {}
 _loaded: set[Path] = set()
 
 
@@ -33,7 +33,7 @@ def register_loss(name: str) -> Callable[[T], T]:
     return _registering("loss", name)
 
 
-def _registering(kind: Kind, name: str) -> Callable[[T], T]:
+def _registering(kind: PluginKind, name: str) -> Callable[[T], T]:
     def register(thing: T) -> T:
         _registered[kind, name] = thing
         return thing
@@ -41,12 +41,12 @@ def _registering(kind: Kind, name: str) -> Callable[[T], T]:
     return register
 
 
-def get(kind: Kind, name: str) -> Any:
+def get(kind: PluginKind, name: str) -> Any:
     """What is registered under the name. Raises KeyError."""
     return _registered[kind, name]
 
 
-def known(kind: Kind, name: str, built_in: Sequence[str]) -> str:
+def known(kind: PluginKind, name: str, built_in: Sequence[str]) -> str:
     """The name, if it is one of the package's or a plugin's. Raises ValueError naming them."""
     added = sorted(one for of, one in _registered if of == kind)
     if name not in built_in and name not in added:

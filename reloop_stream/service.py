@@ -12,19 +12,19 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.errors import ConfigError, OffsetOutOfRange
-from reloop_stream.event_time import FeedEnded, Ticks
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import FeedStopped, both_topics
-from reloop_stream.join import JoinCounts
-from reloop_stream.joined import Source
 from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.observer import StreamObserver
-from reloop_stream.past import Past
 from reloop_stream.published import SnapshotPublisher
-from reloop_stream.sharing import Reading, SharedSource
 from reloop_stream.state.checkpoint import Sections
+from reloop_stream.stream.event_feed import FeedStopped, both_topics
+from reloop_stream.stream.event_time_feed import FeedEnded, Ticks
+from reloop_stream.stream.example_source import ExampleSource
+from reloop_stream.stream.join import JoinCounts
+from reloop_stream.stream.past import Past
+from reloop_stream.stream.shared_source import ReadPlan, SharedSource
 from reloop_stream.stream_config import StreamConfig
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row
@@ -79,7 +79,7 @@ def open_source(
     until_end: bool,
     workers: int,
     should_stop: Callable[[], bool],
-) -> Source:
+) -> ExampleSource:
     """The stream's examples: read in this process, or by `workers` processes where they are several.
 
     log: the place's log as this process has opened it. Raises ConfigError, UnknownTopic.
@@ -88,10 +88,10 @@ def open_source(
     numbers = partition_numbers(config, log)
     ends = log.end_offsets(both_topics(topics, numbers)) if until_end else None
     ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s)
-    reading = Reading(topics, ticks, config.join, config.intake(), ends)
+    plan = ReadPlan(topics, ticks, config.join, config.intake(), ends)
     if workers > 1:
-        return SharedSource(place, reading, numbers, workers, should_stop)
-    return reading.source(log, numbers, should_stop)
+        return SharedSource(place, plan, numbers, workers, should_stop)
+    return plan.source(log, numbers, should_stop)
 
 
 def partition_numbers(config: StreamConfig, log: EventLog) -> list[int]:
@@ -120,7 +120,7 @@ class Service:
         config: StreamConfig,
         log: EventLog,
         folder: LearnerFolder,
-        source: Source,
+        source: ExampleSource,
         publisher: SnapshotPublisher,
         *,
         group: str,

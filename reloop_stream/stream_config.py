@@ -12,11 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from reloop_stream.config import FieldConfig, LearnerConfig, explain, read_yaml
 from reloop_stream.errors import ConfigError
 from reloop_stream.features.encoder import Encoder
-from reloop_stream.intake import Intake, ValueType
-from reloop_stream.join import Emit
-from reloop_stream.joined import JoinSettings
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.files import write_atomic
+from reloop_stream.stream.intake import Intake, ValueType
+from reloop_stream.stream.join import Emit
+from reloop_stream.stream.partition_joins import JoinSettings
 
 __all__ = ["StreamConfig", "differences", "load_config", "parse_config", "save_config"]
 
@@ -51,7 +51,7 @@ class StreamConfig(BaseModel):
     base_rate: float = Field(gt=0, lt=1)
     learner: LearnerConfig
     fields: list[FieldConfig] = Field(min_length=1)
-    types: dict[str, ValueType]  # of ids and features; see `reloop_stream.intake.Intake`
+    types: dict[str, ValueType]  # of ids and features; see `reloop_stream.stream.intake.Intake`
 
     @model_validator(mode="after")
     def _topics_differ(self) -> StreamConfig:

@@ -13,16 +13,16 @@ import numpy as np
 
 from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import BEGINNING_MS, Place, both_topics
-from reloop_stream.join import JoinCounts, JoinState
-from reloop_stream.joined import JoinedTick, PartitionState, Source
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import Topics
-from reloop_stream.outbox import Outbox
-from reloop_stream.past import Past, TickEnd, replay
 from reloop_stream.state.checkpoint import Sections
-from reloop_stream.updating import Trained, Updater
+from reloop_stream.stream.event_feed import BEGINNING_MS, both_topics
+from reloop_stream.stream.example_source import ExampleSource, JoinedTick, PartitionState, moved_to
+from reloop_stream.stream.join import JoinCounts
+from reloop_stream.stream.outbox import Outbox
+from reloop_stream.stream.past import Past, TickEnd, read_again
+from reloop_stream.updating.base import Trained, Updater
 
 __all__ = ["Observer", "Published", "Rows", "Worker", "every_row"]
 
@@ -87,7 +87,7 @@ class Worker:
         name: str,
         log: EventLog,
         topics: Topics,
-        source: Source,
+        source: ExampleSource,
         updater: Updater,
         *,
         start_ms: int | None,
@@ -234,24 +234,11 @@ class Worker:
         self._refill(past, past_log or self._log, past_topics or self._topics)
         if past_log is not None:
             begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))
-            states = self._moved(states, begin)
+            states = moved_to(self._topics, begin, states, self._source.numbers)
             past = Past([TickEnd(past.last.watermark_ms, begin)])
         self._past = past
         self._source.restore(self.tick, states)
         self.counts = JoinCounts.total(states[number].join.counts for number in self._source.numbers)
-
-    def _moved(self, states: Mapping[int, PartitionState], begin: Mapping[Partition, int]) -> dict[int, PartitionState]:
-        """The states of another log's partitions as states of this log's, at their beginning."""
-        merged = JoinState.merged([state.join for state in states.values()])
-        nothing = JoinState(None, np.zeros(0, dtype=bool), None, JoinCounts(), merged.watermark_ms)
-        return {
-            number: PartitionState(
-                Place(begin[Partition(self._topics.exposures, number)]),
-                Place(begin[Partition(self._topics.clicks, number)]),
-                merged if place == 0 else nothing,
-            )
-            for place, number in enumerate(self._source.numbers)
-        }
 
     def _refill(self, past: Past, log: EventLog, topics: Topics) -> None:
         """Read the training window again from the log: a checkpoint holds where it begins, not its rows."""
@@ -260,7 +247,7 @@ class Worker:
             return
         since_ms = past.last.watermark_ms - memory_ms
         source = self._source
-        for examples in replay(log, topics, past, source.settings, source.select, self._should_stop):
+        for examples in read_again(log, topics, past, source.settings, source.select, self._should_stop):
             train, foreign = self._rows(examples)
             recent = examples.label_time_ms >= since_ms
             kept = recent if train is None else recent & train

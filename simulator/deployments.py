@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 
 from reloop_stream.config import LearnerConfig
-from reloop_stream.feed import FeedStopped
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.state.files import write_atomic
+from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 

@@ -27,7 +27,7 @@ __all__ = ["MONITOR_COLUMNS", "RunFolder", "RunFolderError", "new_folder_name"]
 
 DAYS = "days"
 MONITOR = "monitor"
-# day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest: `reloop_stream.monitor.Reading`.
+# day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest: `reloop_stream.updating.monitor.MonitorReading`.
 MONITOR_COLUMNS = (
     "learner",
     "arm",

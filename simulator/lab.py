@@ -12,15 +12,17 @@ import numpy as np
 import pyarrow as pa
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.feed import MarkFeed
-from reloop_stream.intake import Intake
-from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import Topics
-from reloop_stream.monitor import MonitoredUpdater, Reading
 from reloop_stream.state.checkpoint import Sections
+from reloop_stream.stream.example_source import JoinedFeed
+from reloop_stream.stream.intake import Intake
+from reloop_stream.stream.mark_feed import MarkFeed
+from reloop_stream.stream.partition_joins import JoinSettings
 from reloop_stream.updating import make_updater, publish_every_ms
+from reloop_stream.updating.monitor import MonitorReading
+from reloop_stream.updating.monitored import MonitoredUpdater
 from reloop_stream.worker import Worker
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, Thaw, worker_lag
 from simulator.experiment import Assignment, Calendar, training_rows
@@ -223,7 +225,7 @@ class Lab:
             **options,
         )
 
-    def _read_monitor(self, role: Learning, reading: Reading) -> None:
+    def _read_monitor(self, role: Learning, reading: MonitorReading) -> None:
         """Keep what a learner's monitor says, under the arm whose settings it has, until the next checkpoint."""
         calendar, day = self.calendar, self.calendar.day_of_tick(reading.tick)
         begins, ends = calendar.day_bounds_ms[day : day + 2].tolist()

@@ -10,7 +10,7 @@ import numpy as np
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.metrics import StreamMetrics
-from reloop_stream.updating import Trained
+from reloop_stream.updating.base import Trained
 from simulator.experiment import Calendar
 
 __all__ = ["DAILY_COLUMNS", "DayOfArm", "Tally"]

@@ -12,7 +12,7 @@ from typing import Self
 import pytest
 
 from reloop_stream.log import EventLog, open_log
-from reloop_stream.log.broker import Broker, _free_port
+from reloop_stream.log.broker import Broker, free_port
 from reloop_stream.log.secured import SecuredListener
 
 COMPOSE_FILE = Path(__file__).parent.parent / "docker-compose.kafka.yml"
@@ -22,7 +22,7 @@ class ComposedBroker:
     """The broker of docker-compose.kafka.yml, on a port and under a name of its own."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = _free_port()
+        self.port = free_port()
         self._compose = [
             "docker",
             "compose",

@@ -8,13 +8,22 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from reloop_stream.errors import EventError
-from reloop_stream.events import ClickBatch, Column, ExampleBatch, ExposureBatch, ListColumn, constant, is_constant
+from reloop_stream.events import (
+    ClickBatch,
+    Column,
+    EventKind,
+    ExampleBatch,
+    ExposureBatch,
+    ListColumn,
+    constant,
+    is_constant,
+)
 
 __all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode"]
 
@@ -92,7 +101,7 @@ def _schema(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> pa.Schema
     return pa.schema(list(zip(names, types, strict=True)))
 
 
-def decode(value: bytes, kind: Literal["exposure", "click", "example"]) -> ExposureBatch | ClickBatch | ExampleBatch:
+def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:
     """The batch in an arrow record. Raises EventError naming the column that is missing or of another type."""
     try:
         batch = pa.ipc.open_stream(value).read_next_batch()

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby, pairwise
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
 
 from reloop_stream.errors import EventError
-from reloop_stream.events import SCHEMA_VERSION, ClickBatch, Column, ExampleBatch, ExposureBatch, ListColumn
+from reloop_stream.events import SCHEMA_VERSION, ClickBatch, Column, EventKind, ExampleBatch, ExposureBatch, ListColumn
 from reloop_stream.log.base import Record
 
 __all__ = ["decode", "encode"]
@@ -114,7 +114,7 @@ def _feature_rows(batch: ExposureBatch) -> Iterator[dict[str, Any]]:
 
 
 def decode(
-    records: Sequence[Record], kind: Literal["exposure", "click", "example"], on_dead: Callable[[Record, str], None]
+    records: Sequence[Record], kind: EventKind, on_dead: Callable[[Record, str], None]
 ) -> Iterator[tuple[list[Record], Any]]:
     """Batches of consecutive events whose ids and features are of the same types, with the records they came from."""
     read = _DECODERS[kind]

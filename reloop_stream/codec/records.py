@@ -18,6 +18,7 @@ from reloop_stream.events import (
     SCHEMA_VERSION,
     AnyBatch,
     ClickBatch,
+    EventKind,
     ExampleBatch,
     ExposureBatch,
     Mark,
@@ -28,7 +29,6 @@ from reloop_stream.log import Partition, Record
 __all__ = [
     "Decoded",
     "Encoding",
-    "Kind",
     "Payload",
     "batch_from_bytes",
     "batch_to_bytes",
@@ -38,7 +38,6 @@ __all__ = [
     "encode_mark",
 ]
 
-Kind = Literal["exposure", "click", "example"]
 Encoding = Literal["json", "arrow"]
 OnDead: TypeAlias = Callable[[Record, str], None]
 # Checks a batch beyond the contract, and may keep only some of its features. Raises EventError.
@@ -47,7 +46,7 @@ Select: TypeAlias = Callable[[Any], Any]
 # Keeps an arrow record of slim events (about 100 bytes a row) below the 8 MiB that topics allow.
 MAX_ROWS = 1 << 16
 
-KIND_OF: dict[type, Kind] = {ExposureBatch: "exposure", ClickBatch: "click", ExampleBatch: "example"}
+KIND_OF: dict[type, EventKind] = {ExposureBatch: "exposure", ClickBatch: "click", ExampleBatch: "example"}
 
 
 class Payload(NamedTuple):
@@ -115,11 +114,13 @@ def dead_letter(record: Record, reason: str) -> Payload:
     return Payload(record.key, record.value, {**record.headers, **where})
 
 
-def decode(records: Sequence[Record], expect: Kind, on_dead: OnDead, select: Select | None = None) -> list[Decoded]:
+def decode(
+    records: Sequence[Record], expect: EventKind, on_dead: OnDead, select: Select | None = None
+) -> list[Decoded]:
     """The events in the records, each partition's in order; a run of JSON events of one partition comes as one batch.
 
     expect: the kind of event that the topic holds. A record without headers is taken for JSON of that kind.
-    select: looks at every batch, and may refuse it with an EventError; see `reloop_stream.intake.Intake`.
+    select: looks at every batch, and may refuse it with an EventError; see `reloop_stream.stream.intake.Intake`.
     """
     found: list[Decoded] = []
     run: list[Record] = []
@@ -157,7 +158,7 @@ def decode(records: Sequence[Record], expect: Kind, on_dead: OnDead, select: Sel
     return found
 
 
-def _read_headers(record: Record, expect: Kind) -> tuple[str, str]:
+def _read_headers(record: Record, expect: EventKind) -> tuple[str, str]:
     headers = record.headers
     encoding = headers.get("encoding", b"json").decode(errors="replace")
     kind = headers.get("kind", expect.encode()).decode(errors="replace")
@@ -173,7 +174,7 @@ def _read_headers(record: Record, expect: Kind) -> tuple[str, str]:
     return encoding, kind
 
 
-def _decode_json_run(run: Sequence[Record], expect: Kind, on_dead: OnDead, select: Select | None) -> list[Decoded]:
+def _decode_json_run(run: Sequence[Record], expect: EventKind, on_dead: OnDead, select: Select | None) -> list[Decoded]:
     """Decode a run of JSON records; where a batch of several breaks the contract, one by one to find the culprits."""
     found = []
     for records, batch in json_format.decode(run, expect, on_dead):
@@ -199,12 +200,12 @@ def batch_to_bytes(batch: Any) -> bytes:
     return payloads[0].value
 
 
-def batch_from_bytes(data: bytes, kind: str) -> Any:
+def batch_from_bytes(data: bytes, kind: EventKind) -> Any:
     """The batch that `batch_to_bytes` wrote. Raises SnapshotError on other bytes."""
     reasons: list[str] = []
     headers = {"encoding": b"arrow", "kind": kind.encode()}
     record = Record(Partition("checkpoint", 0), 0, None, data, headers)
-    decoded = decode([record], kind, lambda _, reason: reasons.append(reason))  # type: ignore[arg-type]
+    decoded = decode([record], kind, lambda _, reason: reasons.append(reason))
     if reasons or len(decoded) != 1:
         raise SnapshotError(f"checkpoint: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
     return decoded[0].batch

@@ -17,7 +17,8 @@ from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
-from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
+from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import TIE, target_and_weight
 from reloop_stream.state.packing import pack, unpack

@@ -15,9 +15,10 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
+from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.last_predictions import groups_of, last_predictions
+from reloop_stream.learners.river_estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.losses import target_and_weight
-from reloop_stream.river.estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.state.packing import pack, unpack
 
 __all__ = ["RiverLearner", "RiverModel"]

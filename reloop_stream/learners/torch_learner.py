@@ -13,7 +13,8 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import SnapshotError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory, groups_of, last_predictions
+from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight

@@ -111,7 +111,7 @@ def _jars() -> Path:
     return folder
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -132,10 +132,10 @@ class Broker:
 
     def __init__(self, folder: Path, port: int = 0, secured: SecuredListener | None = None) -> None:
         self.folder = folder
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.secured = secured
-        self._controller = _free_port()
-        self._secured_port = _free_port()
+        self._controller = free_port()
+        self._secured_port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

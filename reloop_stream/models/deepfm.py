@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from reloop_stream.models.base import fm_parts, wide_and_vectors
+from reloop_stream.models.fm_kernels import fm_parts, wide_and_vectors
 from reloop_stream.models.wide_deep import WideDeep
 
 __all__ = ["DeepFM"]

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from reloop_stream.models.base import CtrModel, fm_combine, fm_parts, wide_and_vectors
+from reloop_stream.models.base import CtrModel
+from reloop_stream.models.fm_kernels import fm_combine, fm_parts, wide_and_vectors
 
 __all__ = ["FM"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
-from reloop_stream.models.base import CtrModel, fm_combine
+from reloop_stream.models.base import CtrModel
+from reloop_stream.models.fm_kernels import fm_combine
 
 __all__ = ["FmFM"]
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
-from reloop_stream.models.base import CtrModel, fm_combine, in_passes
+from reloop_stream.models.base import CtrModel, in_passes
+from reloop_stream.models.fm_kernels import fm_combine
 from reloop_stream.models.perceptron import Perceptron
 
 __all__ = ["WideDeep"]

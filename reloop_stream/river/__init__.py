@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from reloop_stream.river.estimators import ReLoopFMClassifier, ReLoopLogisticRegression
+from reloop_stream.learners.river_estimators import ReLoopFMClassifier, ReLoopLogisticRegression
+from reloop_stream.learners.river_stamp import Stamp
 from reloop_stream.river.mini_batch import MiniBatchClassifier
-from reloop_stream.river.stamp import Stamp
 
 __all__ = ["MiniBatchClassifier", "ReLoopFMClassifier", "ReLoopLogisticRegression", "Stamp"]

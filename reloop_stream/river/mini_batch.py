@@ -11,7 +11,7 @@ from river import base
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import CLICKED, EXPIRED, Column, ExampleBatch, ExposureBatch, ListColumn, constant
 from reloop_stream.learners import Learner, make_learner
-from reloop_stream.river.stamp import LastPrediction, last_prediction, stamp
+from reloop_stream.learners.river_stamp import LastPrediction, last_prediction, stamp
 
 __all__ = ["MiniBatchClassifier"]
 

@@ -11,12 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reloop_stream.codec.records import encode, encode_mark
-from reloop_stream.event_time import EventTimeFeed, FeedEnded, Ticks
 from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, Mark
-from reloop_stream.feed import FeedStopped
-from reloop_stream.joined import JoinedFeed, JoinedTick, JoinSettings
 from reloop_stream.log import Partition, Record
 from reloop_stream.log.topics import Topics
+from reloop_stream.stream.event_feed import FeedStopped
+from reloop_stream.stream.event_time_feed import EventTimeFeed, FeedEnded, Ticks
+from reloop_stream.stream.example_source import JoinedFeed, JoinedTick
+from reloop_stream.stream.partition_joins import JoinSettings
 from tests.batches import exposures, same
 
 TOPICS = Topics.of("")
@@ -279,7 +280,7 @@ def test_an_unreadable_record_is_dead_in_the_tick_it_lies_in_and_moves_no_clock(
 
 
 def test_a_partition_far_ahead_of_the_others_is_read_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reloop_stream.event_time.READ_AHEAD", 10)
+    monkeypatch.setattr("reloop_stream.stream.event_time_feed.READ_AHEAD", 10)
     log = {**one_partition(list(range(0, 200 * MINUTE_MS, MINUTE_MS))), **one_partition([], number=1)}
     behind = ListLog(log, most=8)
     feed = EventTimeFeed(behind, TOPICS, [0, 1], TICKS, should_stop=stop_after(200))  # type: ignore[arg-type]

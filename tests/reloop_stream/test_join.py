@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reloop_stream.events import ClickBatch, ExampleBatch
-from reloop_stream.join import Join
+from reloop_stream.stream.join import Join
 from tests.batches import HOUR_MS, clicks_on, exposures, same
 
 LATE = 10 * HOUR_MS

@@ -280,7 +280,7 @@ def test_a_full_disk_is_named_and_the_checkpoint_before_stays(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("reloop_stream.state.checkpoint.os.fsync", full)
+        patched.setattr("reloop_stream.state.files.os.fsync", full)
         assert learn(place, folder, "--until-end") == 1
     said = capsys.readouterr().err
     assert "No space left on device; make room" in said and "Traceback" not in said

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from reloop_stream import losses
 from reloop_stream.config import LossConfig
-from reloop_stream.learners.base import groups_of, last_predictions
+from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from tests.batches import examples
 
 CASES = json.loads((Path(__file__).parent / "loss_vectors.json").read_text())

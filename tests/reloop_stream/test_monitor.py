@@ -13,11 +13,14 @@ from hypothesis import strategies as st
 from river import metrics, utils
 from sklearn.metrics import roc_auc_score
 
-from reloop_stream import monitor as module
 from reloop_stream.config import FieldConfig, LearnerConfig, MonitorConfig
 from reloop_stream.learners import digest, make_learner
-from reloop_stream.monitor import Monitor, MonitoredUpdater, Reading
-from reloop_stream.updating import IncrementalUpdater, WindowUpdater, make_updater
+from reloop_stream.updating import make_updater
+from reloop_stream.updating import monitor as module
+from reloop_stream.updating.incremental import IncrementalUpdater
+from reloop_stream.updating.monitor import Monitor, MonitorReading
+from reloop_stream.updating.monitored import MonitoredUpdater
+from reloop_stream.updating.window import WindowUpdater
 from tests.batches import HOUR_MS, examples
 
 DETECTORS: dict[str, dict[str, Any]] = {
@@ -141,9 +144,9 @@ def updater(monitor: dict[str, Any] | None, updating: dict[str, Any] | None = No
     return make_updater(config, make_learner(config, FIELDS, name="x", seed=1, base_rate=0.2))
 
 
-def work(one: Any, ticks: range, drift_at: int = 12) -> list[Reading]:
+def work(one: Any, ticks: range, drift_at: int = 12) -> list[MonitorReading]:
     """An hour a tick with 60 examples; from `drift_at` on everything is clicked. The readings."""
-    readings: list[Reading] = []
+    readings: list[MonitorReading] = []
     if isinstance(one, MonitoredUpdater):
         one.on_reading = readings.append
     for tick in ticks:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from reloop_stream.events import ExampleBatch
-from reloop_stream.reservoir import Reservoir
 from reloop_stream.state.packing import pack, unpack
+from reloop_stream.updating.reservoir import Reservoir
 from tests.batches import examples
 
 

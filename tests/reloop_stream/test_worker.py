@@ -14,14 +14,16 @@ from reloop_stream.codec.records import encode, encode_mark
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import SnapshotError
 from reloop_stream.events import ClickBatch, ExampleBatch, Mark
-from reloop_stream.feed import MarkFeed
-from reloop_stream.intake import Intake
-from reloop_stream.joined import JoinedFeed, JoinSettings
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.checkpoint import Sections
-from reloop_stream.updating import WindowUpdater, make_updater
+from reloop_stream.stream.example_source import JoinedFeed
+from reloop_stream.stream.intake import Intake
+from reloop_stream.stream.mark_feed import MarkFeed
+from reloop_stream.stream.partition_joins import JoinSettings
+from reloop_stream.updating import make_updater
+from reloop_stream.updating.window import WindowUpdater
 from reloop_stream.worker import Worker
 from tests.batches import HOUR_MS, clicks_on, examples, exposures
 

@@ -12,7 +12,7 @@ import torch
 from reloop_stream import config
 from reloop_stream.config import ModelConfig
 from reloop_stream.models import MODELS, CtrModel, build
-from reloop_stream.models import base as fm
+from reloop_stream.models import fm_kernels as fm
 from reloop_stream.models.base import ROWS_AT_ONCE
 
 FIELDS, D, N = 5, 4, 7

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 
 from reloop_stream.codec.records import Decoded, Select
 from reloop_stream.events import Batch, ExampleBatch, Mark
-from reloop_stream.feed import MAX_RECORDS, POLL_S, FeedStopped, PartitionEvents, decode_both
-from reloop_stream.joined import JoinSettings, PartitionJoins
 from reloop_stream.log import EventLog, Partition, Reader
 from reloop_stream.log.topics import Topics
+from reloop_stream.stream.event_feed import MAX_RECORDS, POLL_S, FeedStopped, PartitionEvents, decode_both
+from reloop_stream.stream.partition_joins import JoinSettings, PartitionJoins
 
-__all__ = ["Past", "TickEnd", "replay"]
+__all__ = ["Past", "TickEnd", "read_again"]
 
 
 class TickEnd(NamedTuple):
@@ -58,7 +58,7 @@ class Past:
         return cls([TickEnd(at_ms, {Partition(topic, n): at for topic, n, at in offsets}) for at_ms, offsets in state])
 
 
-def replay(
+def read_again(
     log: EventLog,
     topics: Topics,
     past: Past,
@@ -73,7 +73,7 @@ def replay(
     """
     ends = list(past)
     start = ends[0].offsets
-    again = _Again(log, topics, start, select, should_stop)
+    again = _PastReader(log, topics, start, select, should_stop)
     joins = PartitionJoins(sorted({partition.number for partition in start}), settings)
     try:
         for end in ends[1:]:
@@ -88,7 +88,7 @@ def replay(
         again.close()
 
 
-class _Again:
+class _PastReader:
     """Reads partitions up to given offsets."""
 
     def __init__(

@@ -28,19 +28,19 @@ import numpy as np
 
 from reloop_stream.codec.records import Decoded, Select
 from reloop_stream.events import Batch, ClickBatch, ExposureBatch, Mark
-from reloop_stream.feed import (
+from reloop_stream.log import EventLog, Partition, Reader, Record
+from reloop_stream.log.topics import Topics
+from reloop_stream.stream.event_feed import (
     MAX_RECORDS,
     POLL_S,
     Dead,
     FeedStopped,
     PartitionEvents,
-    Place,
+    Position,
     TickEvents,
     both_topics,
     decode_both,
 )
-from reloop_stream.log import EventLog, Partition, Reader, Record
-from reloop_stream.log.topics import Topics
 
 __all__ = ["EventTimeFeed", "FeedEnded", "Horizon", "Ticks", "next_complete"]
 
@@ -191,14 +191,14 @@ class EventTimeFeed:
         self._partitions = both_topics(topics, numbers)
         begin = log.begin_offsets(self._partitions)
         self._reader: Reader | None = None
-        self.restore(None, {partition: Place(offset) for partition, offset in begin.items()})
+        self.restore(None, {partition: Position(offset) for partition, offset in begin.items()})
 
-    def restore(self, tick: int | None, places: Mapping[Partition, Place]) -> None:
-        """Go on behind `tick` (None: there was none), from these places."""
+    def restore(self, tick: int | None, positions: Mapping[Partition, Position]) -> None:
+        """Go on behind `tick` (None: there was none), from these positions."""
         self.close()
         self._last_tick = -NEVER if tick is None else tick
-        self.places = {partition: places[partition] for partition in self._partitions}
-        self._queues = {p: _Queue(places[p].clock_ms, places[p].clock_ms) for p in self._partitions}
+        self.positions = {partition: positions[partition] for partition in self._partitions}
+        self._queues = {p: _Queue(positions[p].clock_ms, positions[p].clock_ms) for p in self._partitions}
 
     def next_tick(self) -> TickEvents:
         """Wait for the end of the next tick. Raises FeedEnded, FeedStopped, LogUnavailable, OffsetOutOfRange."""
@@ -241,7 +241,7 @@ class EventTimeFeed:
         return self._offsets() if self._reader is None else self._reader.position()
 
     def _offsets(self) -> dict[Partition, int]:
-        return {partition: place.next_offset for partition, place in self.places.items()}
+        return {partition: place.next_offset for partition, place in self.positions.items()}
 
     def horizon(self) -> Horizon:
         """How far this feed's partitions have been read."""
@@ -273,7 +273,7 @@ class EventTimeFeed:
                     queue.events -= len(piece.item.batch)
                     events[partition.number].add(piece.item.batch, piece.item.offsets)
             next_offset = queue.pieces[0].first_offset if queue.pieces else position[partition]
-            self.places[partition] = Place(next_offset, queue.handed_ms)
+            self.positions[partition] = Position(next_offset, queue.handed_ms)
             while queue.dead and queue.dead[0].record.offset < next_offset:
                 dead.append(queue.dead.popleft())
         return TickEvents(tick, (tick + 1) * self._ticks.tick_ms, events, dead)

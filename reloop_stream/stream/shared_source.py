@@ -1,4 +1,4 @@
-"""Several processes that share reading, decoding and joining a stream's partitions, for the one that trains.
+"""Several processes that share plan, decoding and joining a stream's partitions, for the one that trains.
 
 Process i of N has the partitions p with p mod N = i. Each reads on by itself, up to a bound, and tells how far it is; the
 one that trains decides which tick has ended for all of them, has each join and hand on that tick, and merges what they
@@ -20,16 +20,17 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
-from reloop_stream.event_time import EventTimeFeed, FeedEnded, Horizon, Ticks, next_complete
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import POLL_S, FeedStopped
-from reloop_stream.joined import Joined, JoinedFeed, JoinedTick, JoinSettings, PartitionState, merge
 from reloop_stream.log import EventLog, LogPlace, Partition
 from reloop_stream.log.topics import Topics
 from reloop_stream.runtime.processes import die_with
 from reloop_stream.state.checkpoint import Sections
+from reloop_stream.stream.event_feed import POLL_S, FeedStopped
+from reloop_stream.stream.event_time_feed import EventTimeFeed, FeedEnded, Horizon, Ticks, next_complete
+from reloop_stream.stream.example_source import JoinedFeed, JoinedTick, PartitionState
+from reloop_stream.stream.partition_joins import Joined, JoinSettings, merge
 
-__all__ = ["Reading", "ReaderDied", "SharedSource"]
+__all__ = ["ReadPlan", "ReaderDied", "SharedSource"]
 
 IDLE_S = 0.02  # how long a process with nothing to read waits for an order: an order ends the wait
 END_PATIENCE_S = 5.0
@@ -39,7 +40,7 @@ class ReaderDied(RuntimeError):
     """A process that reads partitions ended without a word."""
 
 
-class Reading(NamedTuple):
+class ReadPlan(NamedTuple):
     """How a stream is read and joined, whoever does it."""
 
     topics: Topics
@@ -68,14 +69,14 @@ class SharedSource:
     def __init__(
         self,
         place: LogPlace,
-        reading: Reading,
+        plan: ReadPlan,
         numbers: Sequence[int],
         workers: int,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.numbers = list(numbers)
-        self.settings = reading.join
-        self.select = reading.select
+        self.settings = plan.join
+        self.select = plan.select
         self._should_stop = should_stop
         self._last_tick = float("-inf")
         self._ordered: int | None = None  # the tick that the processes are joining
@@ -86,7 +87,7 @@ class SharedSource:
         for share in self._shares:
             ours, theirs = context.Pipe()
             process = context.Process(
-                target=_read, args=(theirs, os.getpid(), place, reading, share), name=f"partitions {share}", daemon=True
+                target=_read, args=(theirs, os.getpid(), place, plan, share), name=f"partitions {share}", daemon=True
             )
             process.start()
             theirs.close()
@@ -95,7 +96,7 @@ class SharedSource:
         self._horizons: dict[Connection, Horizon] = {}
 
     def next_tick(self, *, rest: bool = False) -> JoinedTick:
-        """See `reloop_stream.joined.Source`. Raises ReaderDied as well."""
+        """See `reloop_stream.stream.example_source.ExampleSource`. Raises ReaderDied as well."""
         if self._ordered is None:
             self._order(self._await_complete())
         assert self._ordered is not None
@@ -229,15 +230,15 @@ def _merged(wires: Sequence[_Wire]) -> JoinedTick:
     )
 
 
-def _read(pipe: Connection, parent: int, place: LogPlace, reading: Reading, numbers: Sequence[int]) -> None:
+def _read(pipe: Connection, parent: int, place: LogPlace, plan: ReadPlan, numbers: Sequence[int]) -> None:
     """A process's life: read on, tell how far that is, carry out orders."""
     die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the one that trains decides
         signal.signal(number, signal.SIG_IGN)
     try:
         with place.open() as log:
-            feed = reading.feed(log, numbers)
-            source = JoinedFeed(feed, reading.topics, reading.join)
+            feed = plan.feed(log, numbers)
+            source = JoinedFeed(feed, plan.topics, plan.join)
             try:
                 _serve(pipe, feed, source)
             finally:

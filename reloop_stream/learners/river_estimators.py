@@ -9,8 +9,8 @@ import numpy as np
 from river import facto, linear_model, optim
 from scipy.special import expit
 
+from reloop_stream.learners.river_stamp import LastPrediction, last_prediction, stamp
 from reloop_stream.losses import reloop_weight
-from reloop_stream.river.stamp import LastPrediction, last_prediction, stamp
 
 __all__ = ["ReLoopFMClassifier", "ReLoopLogisticRegression", "SoftLog", "sigmoid"]
 

@@ -2,24 +2,21 @@
 
 What a monitor says depends on the predictions and labels in their order and on where ticks end, and on nothing else. Its
 state is data alone: the newest predictions, and the block means since the last detection, from which river's objects are
-built again by replay. river is imported when a monitor is made.
+built again. river is imported when a monitor is made.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import MonitorConfig
-from reloop_stream.events import ExampleBatch
 from reloop_stream.losses import bce
-from reloop_stream.updating import Trained, Updater
 
-__all__ = ["Monitor", "MonitoredUpdater", "Reading"]
+__all__ = ["Monitor", "MonitorReading"]
 
 # Block means that a detector looks back on at most: a quiet stream must not fill memory. Beyond it the older half goes.
 LONGEST_MEMORY = 4096
@@ -27,7 +24,7 @@ LONGEST_MEMORY = 4096
 State = tuple[dict[str, Any], dict[str, np.ndarray]]
 
 
-class Reading(NamedTuple):
+class MonitorReading(NamedTuple):
     """What a monitor says at the end of a tick. Metrics are those of the newest `rolling` examples, NaN where undefined.
 
     estimate: mean log loss of the whole blocks since the last detection. alarm: whether the log loss was found to have
@@ -74,9 +71,9 @@ class Monitor:
         self._auc = metrics.RollingROCAUC(window_size=self._config.rolling)
         self._feed_auc(pctr, label)
         self._waiting = waiting  # losses of a block that is not whole yet
-        self._replay(means)
+        self._restart_detector(means)
 
-    def _replay(self, means: list[float]) -> None:
+    def _restart_detector(self, means: list[float]) -> None:
         """Begin the detector anew and show it these block means."""
         from river import drift
 
@@ -116,11 +113,11 @@ class Monitor:
         if self._detector.drift_detected:
             # ADWIN keeps what came after the change: is it more than before? Page-Hinkley looks for a rise alone.
             rose = self._config.detector != "adwin" or self._detector.estimation > self.estimate * self._config.block
-            self._replay([])
+            self._restart_detector([])
             return bool(rose)
         self._means.append(mean)
         if len(self._means) >= LONGEST_MEMORY:
-            self._replay(self._means[-LONGEST_MEMORY // 2 :])
+            self._restart_detector(self._means[-LONGEST_MEMORY // 2 :])
         return False
 
     @property
@@ -150,103 +147,3 @@ class Monitor:
         mine, _ = self.state()
         if meta["settings"] == mine["settings"]:
             self._begin(arrays["pctr"], arrays["label"], arrays["waiting"], arrays["means"].tolist())
-
-
-@runtime_checkable
-class _Retrains(Protocol):
-    """An updater that can be told to retrain before its time."""
-
-    def retrain(self) -> None: ...
-
-
-def _ignore(reading: Reading) -> None:
-    """Nobody listens."""
-
-
-class MonitoredUpdater:
-    """An updater with a monitor on what it trains on, which acts on alarms at the end of their tick.
-
-    on_reading (an attribute to set): called with each tick's reading. Where a learner publishes less often than it could
-    be retrained by an alarm, the retrained model is published when it is due, as any other.
-    """
-
-    def __init__(self, config: MonitorConfig, updater: Updater) -> None:
-        self.learner = updater.learner
-        self.memory_ms = updater.memory_ms
-        self.on_reading: Callable[[Reading], None] = _ignore
-        self._config = config
-        self._updater = updater
-        self._monitor = Monitor(config)
-        self._alarm = False
-        self._alarms = 0
-        self._raised_until_ms: int | None = None
-        self._reading: Reading | None = None
-
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
-        trained = self._updater.learn(examples, foreign)
-        if trained.examples is not None:
-            self._alarm |= self._monitor.add(trained.pctr, trained.examples.label)
-        return trained
-
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        retrained = self._updater.end_tick(tick, watermark_ms)
-        if self._alarm and self._config.action == "retrain" and not retrained:
-            assert isinstance(self._updater, _Retrains)  # the configuration sees to it
-            self._updater.retrain()
-            retrained = True
-        if self._config.action == "raise_rate":
-            self._turn_rate(watermark_ms)
-        monitor, rate = self._monitor, self.learner.rate
-        self._reading = Reading(
-            tick, watermark_ms, monitor.auc, monitor.logloss, monitor.calibration, monitor.estimate, self._alarm, rate
-        )
-        self._alarms += self._alarm
-        self._alarm = False
-        self.on_reading(self._reading)
-        return retrained
-
-    def _turn_rate(self, watermark_ms: int) -> None:
-        """Up after an alarm, back to 1 when its time is over."""
-        if self._alarm:
-            self._raised_until_ms = watermark_ms + round(self._config.raise_hours * HOUR_MS)
-            self.learner.rate = self._config.raise_by
-        elif self._raised_until_ms is not None and watermark_ms >= self._raised_until_ms:
-            self._raised_until_ms = None
-            self.learner.rate = 1.0
-
-    def metrics(self) -> dict[str, Any]:
-        """The newest reading and the number of alarms, for announcements; nothing before the first tick has ended."""
-        if self._reading is None:
-            return {}
-        reading = self._reading
-        return {
-            "rolling_auc": reading.auc,
-            "rolling_logloss": reading.logloss,
-            "rolling_calibration": reading.calibration,
-            "drift_estimate": reading.estimate,
-            "alarms": self._alarms,
-            "rate": reading.rate,
-        }
-
-    def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
-        self._updater.refill(examples, foreign)
-
-    def state(self) -> State:
-        meta, arrays = self._updater.state()
-        own, own_arrays = self._monitor.state()
-        own |= {"alarms": self._alarms, "raised_until_ms": self._raised_until_ms}
-        return {**meta, "monitor": own}, {**arrays, **{f"monitor.{name}": array for name, array in own_arrays.items()}}
-
-    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `state` gave; after a fork from a learner without a monitor, or with another, watch anew."""
-        self._updater.restore(meta, arrays)
-        own = meta.get("monitor")
-        if own is None:
-            return
-        self._monitor.restore(
-            own, {name.removeprefix("monitor."): a for name, a in arrays.items() if name.startswith("monitor.")}
-        )
-        self._alarms = own["alarms"]
-        if self._config.action == "raise_rate":
-            self._raised_until_ms = own["raised_until_ms"]
-        self.learner.rate = 1.0 if self._raised_until_ms is None else self._config.raise_by

@@ -6,7 +6,7 @@ other: any number of processes can share them, and each partition's state can go
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -14,38 +14,20 @@ import numpy as np
 
 from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import Dead, Feed, PartitionEvents, Place, TickEvents
-from reloop_stream.join import Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
 from reloop_stream.log import Partition
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.checkpoint import Sections
+from reloop_stream.stream.event_feed import Dead, EventFeed, Position, TickEvents
+from reloop_stream.stream.join import JoinCounts, JoinState, LoggedClicks
+from reloop_stream.stream.partition_joins import JoinSettings, PartitionJoins
 
-__all__ = ["JoinSettings", "Joined", "JoinedFeed", "JoinedTick", "PartitionJoins", "PartitionState", "Source", "merge"]
-
-
-class JoinSettings(NamedTuple):
-    """What every partition's join is made with; see `reloop_stream.join.Join`."""
-
-    attribution_ms: int
-    emit: Emit = "at_close"
-
-    def join(self) -> Join:
-        return Join(self.attribution_ms, self.emit)
-
-
-class Joined(NamedTuple):
-    """What one release gave, over any number of partitions; examples and outcomes are in order."""
-
-    examples: ExampleBatch | None
-    outcomes: ExampleBatch | None
-    unknown: LoggedClicks | None
-    counts: JoinCounts  # since the beginning
+__all__ = ["JoinedFeed", "JoinedTick", "PartitionState", "moved_to", "ExampleSource"]
 
 
 class JoinedTick(NamedTuple):
     """What one tick gave: labelled examples in the order (label_time_ms, exposure_id), and what was set aside.
 
-    examples, outcomes, unknown: see `reloop_stream.join.Released`. counts: since the beginning, over all partitions.
+    examples, outcomes, unknown: see `reloop_stream.stream.join.Released`. counts: since the beginning, over all partitions.
     """
 
     tick: int
@@ -62,8 +44,8 @@ class JoinedTick(NamedTuple):
 class PartitionState:
     """One partition number of both topics after a tick: how far it has been read, and its join."""
 
-    exposures: Place
-    clicks: Place
+    exposures: Position
+    clicks: Position
     join: JoinState
 
     def put(self, sections: Sections, number: int) -> None:
@@ -99,10 +81,29 @@ class PartitionState:
         join = JoinState(
             exposures, arrays["clicked"].astype(bool), clicks, JoinCounts(**meta["counts"]), meta["watermark_ms"]
         )
-        return cls(Place(*meta["exposures"]), Place(*meta["clicks"]), join)
+        return cls(Position(*meta["exposures"]), Position(*meta["clicks"]), join)
 
 
-class Source(Protocol):
+def moved_to(
+    topics: Topics, begin: Mapping[Partition, int], states: Mapping[int, PartitionState], numbers: Sequence[int]
+) -> dict[int, PartitionState]:
+    """The states of another log's partitions as states of these topics' partitions, where `begin` says that they begin.
+
+    The first of `numbers` takes over all that is open, the others nothing.
+    """
+    merged = JoinState.merged([state.join for state in states.values()])
+    nothing = JoinState(None, np.zeros(0, dtype=bool), None, JoinCounts(), merged.watermark_ms)
+    return {
+        number: PartitionState(
+            Position(begin[Partition(topics.exposures, number)]),
+            Position(begin[Partition(topics.clicks, number)]),
+            merged if place == 0 else nothing,
+        )
+        for place, number in enumerate(numbers)
+    }
+
+
+class ExampleSource(Protocol):
     """Where a worker gets its labelled examples from, tick by tick."""
 
     @property
@@ -131,64 +132,10 @@ class Source(Protocol):
     def close(self) -> None: ...
 
 
-class PartitionJoins:
-    """The joins of several partitions, released together."""
-
-    def __init__(self, numbers: Iterable[int], settings: JoinSettings) -> None:
-        self._joins = {number: settings.join() for number in numbers}
-
-    def release(self, events: Mapping[int, PartitionEvents], watermark_ms: int) -> Joined:
-        """Add a tick's events, partition by partition, and release what is settled at the watermark."""
-        released = []
-        for number, of_partition in events.items():
-            join = self._joins[number]
-            for batch in of_partition.exposures:
-                join.add_exposures(batch)
-            for clicks in of_partition.clicks:
-                join.add_clicks(clicks.batch, number, clicks.offsets)
-            released.append(join.release(watermark_ms))
-        return merge([_joined(one, JoinCounts()) for one in released])._replace(
-            counts=JoinCounts.total(join.counts for join in self._joins.values())
-        )
-
-    def states(self) -> dict[int, JoinState]:
-        return {number: join.state() for number, join in self._joins.items()}
-
-    def restore(self, states: Mapping[int, JoinState]) -> None:
-        for number, join in self._joins.items():
-            join.restore(states[number])
-
-
-def _joined(released: Released, counts: JoinCounts) -> Joined:
-    return Joined(released.examples, released.outcomes, released.unknown, counts)
-
-
-def merge(parts: Sequence[Joined]) -> Joined:
-    """Several partitions' (or processes') results as one. Nothing is copied where one part alone has rows."""
-    examples = _merged([part.examples for part in parts])
-    # With emit `at_close` they are one and the same batch.
-    same = all(part.outcomes is part.examples for part in parts)
-    outcomes = examples if same else _merged([part.outcomes for part in parts])
-    unknown = [part.unknown for part in parts if part.unknown is not None]
-    return Joined(
-        examples,
-        outcomes,
-        LoggedClicks.concat(unknown) if unknown else None,
-        JoinCounts.total(part.counts for part in parts),
-    )
-
-
-def _merged(batches: Sequence[ExampleBatch | None]) -> ExampleBatch | None:
-    filled = [batch for batch in batches if batch is not None]
-    if len(filled) < 2:
-        return filled[0] if filled else None
-    return in_order(filled)
-
-
 class JoinedFeed:
     """A source in this process: a feed and its partitions' joins."""
 
-    def __init__(self, feed: Feed, topics: Topics, settings: JoinSettings) -> None:
+    def __init__(self, feed: EventFeed, topics: Topics, settings: JoinSettings) -> None:
         self.settings = settings
         self._feed = feed
         self._topics = topics
@@ -208,7 +155,7 @@ class JoinedFeed:
     def join(self, events: TickEvents) -> JoinedTick:
         """Join a tick's events: the other half of `next_tick`, for whoever reads the feed itself."""
         joined = self._joins.release(events.partitions, events.watermark_ms)
-        next_offsets = {partition: place.next_offset for partition, place in self._feed.places.items()}
+        next_offsets = {partition: place.next_offset for partition, place in self._feed.positions.items()}
         return JoinedTick(
             events.tick,
             events.watermark_ms,
@@ -223,8 +170,8 @@ class JoinedFeed:
     def states(self) -> dict[int, PartitionState]:
         return {
             number: PartitionState(
-                self._feed.places[Partition(self._topics.exposures, number)],
-                self._feed.places[Partition(self._topics.clicks, number)],
+                self._feed.positions[Partition(self._topics.exposures, number)],
+                self._feed.positions[Partition(self._topics.clicks, number)],
                 join,
             )
             for number, join in self._joins.states().items()
@@ -232,11 +179,11 @@ class JoinedFeed:
 
     def restore(self, tick: int, states: Mapping[int, PartitionState]) -> None:
         self._joins.restore({number: states[number].join for number in self.numbers})
-        places: dict[Partition, Place] = {}
+        positions: dict[Partition, Position] = {}
         for number in self.numbers:
-            places[Partition(self._topics.exposures, number)] = states[number].exposures
-            places[Partition(self._topics.clicks, number)] = states[number].clicks
-        self._feed.restore(tick, places)
+            positions[Partition(self._topics.exposures, number)] = states[number].exposures
+            positions[Partition(self._topics.clicks, number)] = states[number].clicks
+        self._feed.restore(tick, positions)
 
     def close(self) -> None:
         self._feed.close()

@@ -10,10 +10,10 @@ import numpy as np
 
 from reloop_stream.codec.records import Payload, dead_letter, encode
 from reloop_stream.events import ExampleBatch
-from reloop_stream.feed import Dead
-from reloop_stream.join import LoggedClicks
 from reloop_stream.log import EventLog, Partition, Producer, Record
 from reloop_stream.log.topics import Topics
+from reloop_stream.stream.event_feed import Dead
+from reloop_stream.stream.join import LoggedClicks
 
 __all__ = ["Outbox"]
 

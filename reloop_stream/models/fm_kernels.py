@@ -1,0 +1,118 @@
+"""Factorization machines' sums and gradients, in torch and compiled: the blocks that fm, deepfm and others share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+__all__ = ["fm_combine", "fm_parts", "wide_and_vectors"]
+
+
+class _WideAndVectors(torch.autograd.Function):
+    """Its gradient by hand: autograd would go over an array of x's size a dozen times. numba on the CPU, else torch."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
+        wide, total, vectors = _forward(x.detach())
+        ctx.save_for_backward(vectors, total)
+        return wide, vectors.flatten(1)
+
+    @staticmethod
+    def backward(ctx: Any, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+        vectors, total = ctx.saved_tensors
+        gradient_of = gradient_in_numba if vectors.device.type == "cpu" else gradient_in_torch
+        return gradient_of(vectors, total, of_wide, of_vectors.reshape(vectors.shape))
+
+
+def _forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    return forward_in_numba(x) if x.device.type == "cpu" else forward_in_torch(x)
+
+
+def forward_in_torch(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """First-order sum plus pairs [n], sum of the vectors [n, d], the vectors [n, fields, d].
+
+    Pairs are the inner products of all pairs of fields: half of the squared sum less the sum of squares (Rendle 2010,
+    "Factorization machines", Lemma 3.1).
+    """
+    vectors = x[:, :, :-1].contiguous()
+    total = vectors.sum(1)
+    return x[:, :, -1].sum(1) + 0.5 * (total.square().sum(1) - vectors.square().sum((1, 2))), total, vectors
+
+
+def forward_in_numba(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The same as `forward_in_torch`, in one pass."""
+    n, fields, width = x.shape
+    wide, total, vectors = x.new_empty(n), x.new_empty(n, width - 1), x.new_empty(n, fields, width - 1)
+    _wide_and_vectors(x.contiguous().numpy(), wide.numpy(), total.numpy(), vectors.numpy())
+    return wide, total, vectors
+
+
+def gradient_in_torch(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+    """The gradient with respect to x: pairs give each vector the sum of the other fields' vectors."""
+    gradient = (total[:, None] - vectors) * of_wide[:, None, None] + of_vectors
+    return torch.cat((gradient, of_wide[:, None, None].expand(-1, vectors.shape[1], 1)), 2)
+
+
+def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+    """The same as `gradient_in_torch`, in one pass."""
+    n, fields, d = vectors.shape
+    gradient = vectors.new_empty(n, fields, d + 1)
+    arrays = (tensor.contiguous().numpy() for tensor in (vectors, total, of_wide, of_vectors))
+    _gradient_of_wide_and_vectors(*arrays, gradient.numpy())
+    return gradient
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
+    n, fields, width = x.shape
+    d = width - 1
+    squares = np.empty(d, dtype=x.dtype)  # summed by dimension, which the compiler can vectorise
+    half = x.dtype.type(0.5)
+    for i in range(n):
+        first = x.dtype.type(0.0)
+        total[i] = 0.0
+        squares[:] = 0.0
+        for f in range(fields):
+            for j in range(d):
+                value = x[i, f, j]
+                vectors[i, f, j] = value
+                total[i, j] += value
+                squares[j] += value * value
+            first += x[i, f, d]
+        pairs = x.dtype.type(0.0)
+        for j in range(d):
+            pairs += total[i, j] * total[i, j] - squares[j]
+        wide[i] = first + half * pairs
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient):  # type: ignore[no-untyped-def]
+    n, fields, d = vectors.shape
+    for i in range(n):
+        g = of_wide[i]
+        for f in range(fields):
+            for j in range(d):
+                gradient[i, f, j] = g * (total[i, j] - vectors[i, f, j]) + of_vectors[i, f, j]
+            gradient[i, f, d] = g
+
+
+def wide_and_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The first-order sum plus the inner products of all pairs, [n], and the vectors side by side, [n, fields · d]."""
+    wide, vectors = _WideAndVectors.apply(x)
+    return wide, vectors
+
+
+def fm_parts(x: Tensor) -> Tensor:
+    """[m, 1 + d]: first-order terms and pairs within these fields, then the sum of their vectors. Without gradient."""
+    wide, total, _ = _forward(x)
+    return torch.cat((wide[:, None], total), 1)
+
+
+def fm_combine(requests: Tensor, items: Tensor) -> Tensor:
+    """[R, K] from request parts [R, 1 + d] and gathered item parts [R, K, 1 + d]: cross pairs are one inner product."""
+    cross = torch.matmul(items[:, :, 1:], requests[:, 1:, None]).squeeze(2)
+    return cross + items[:, :, 0] + requests[:, :1]

@@ -1,0 +1,105 @@
+"""Learning each example once, as it comes: alone, or beside examples of the past."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from reloop_stream.codec.records import batch_from_bytes, batch_to_bytes
+from reloop_stream.config import IncrementalConfig, ReplayConfig
+from reloop_stream.events import ExampleBatch
+from reloop_stream.learners.base import Learner
+from reloop_stream.updating.base import NOTHING, Trained, foreign_rows, slim
+from reloop_stream.updating.reservoir import Reservoir
+
+__all__ = ["IncrementalUpdater", "ReplayUpdater"]
+
+
+class IncrementalUpdater:
+    """Learns each example once, in batches of exactly `batch_size`; what is left over waits for the next examples."""
+
+    memory_ms = 0
+
+    def __init__(self, config: IncrementalConfig | ReplayConfig, learner: Learner) -> None:
+        self.learner = learner
+        self._size = config.batch_size
+        self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
+
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
+        others = foreign_rows(examples, foreign)
+        if self._waiting is not None:
+            examples = ExampleBatch.concat([self._waiting[0], examples])
+            others = np.concatenate((self._waiting[1], others))
+        ready = len(examples) // self._size * self._size
+        pctr = np.empty(ready)
+        for at in range(0, ready, self._size):
+            rows = slice(at, at + self._size)
+            batch = examples.part(rows)
+            pctr[rows] = self._step(batch, others[rows])
+            self.learner.remember(batch)
+        rest = slice(ready, len(examples))
+        self._waiting = (examples.part(rest), others[rest]) if ready < len(examples) else None
+        return Trained(examples.part(slice(0, ready)), pctr) if ready else NOTHING
+
+    def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
+        """Learn one batch; the pCTR of its rows before."""
+        return self.learner.learn(batch, foreign if foreign.any() else None)
+
+    def end_tick(self, tick: int, watermark_ms: int) -> bool:
+        return False
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        if self._waiting is None:
+            return {}, {}
+        examples, others = self._waiting
+        return {}, {"waiting": np.frombuffer(batch_to_bytes(examples), dtype=np.uint8), "foreign": others}
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        self._waiting = None
+        if "waiting" in arrays:
+            self._waiting = batch_from_bytes(arrays["waiting"].tobytes(), "example"), arrays["foreign"].astype(bool)
+
+    def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
+        """Nothing is kept."""
+
+    def metrics(self) -> Mapping[str, Any]:
+        return {}
+
+
+class ReplayUpdater(IncrementalUpdater):
+    """Learns each example once, as it comes, each batch beside examples drawn from a reservoir of all before it.
+
+    Rehearsal against forgetting (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"), the buffer kept
+    by reservoir sampling as in Chaudhry et al. 2019, "On tiny episodic memories in continual learning". A step learns
+    `batch_size` new examples and, behind them in the same batch, `replayed` old ones; then the new ones are offered to
+    the reservoir. The pCTR of the new ones alone is handed on: the old ones have been learnt before.
+    """
+
+    def __init__(self, config: ReplayConfig, learner: Learner, seed: int, columns: Sequence[str] = ()) -> None:
+        super().__init__(config, learner)
+        self._reservoir = Reservoir(config.capacity, seed)
+        self._replayed = config.replayed
+        self._columns = columns
+
+    def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
+        new = slim(batch, self._columns)
+        learnt, others = new, foreign
+        if (drawn := self._reservoir.draw(self._replayed)) is not None:
+            learnt = ExampleBatch.concat([new, drawn.examples])
+            others = np.concatenate((foreign, drawn.foreign))
+        pctr = super()._step(learnt, others)[: len(batch)]
+        self._reservoir.offer(new, foreign)
+        return pctr
+
+    def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        meta, arrays = super().state()
+        reservoir_meta, reservoir_arrays = self._reservoir.state()
+        return meta | reservoir_meta, arrays | {f"reservoir.{name}": a for name, a in reservoir_arrays.items()}
+
+    def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+        super().restore(meta, arrays)
+        prefix = "reservoir."
+        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+        self._reservoir.restore(meta, kept)
