@@ -13,9 +13,9 @@ from benchmarks.losses import FIELDS, batches, learner
 from benchmarks.output import arguments, show
 from reloop_stream.config import LearnerConfig
 from reloop_stream.learners import Learner
-from reloop_stream.published import SnapshotPublisher
-from reloop_stream.scorer import Scorer
-from reloop_stream.worker import Published
+from reloop_stream.serving.publisher import SnapshotPublisher
+from reloop_stream.serving.scorer import Scorer
+from reloop_stream.serving.snapshot import Published
 
 CONFIG = LearnerConfig.model_validate({"model": {"name": "deepfm", "embedding": 8}, "loss": {"name": "reloop"}})
 CANDIDATES = 30  # rows a request

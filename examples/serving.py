@@ -24,8 +24,8 @@ from reloop_stream.errors import LogError, SettingsError
 from reloop_stream.events import Batch, ClickBatch, ExposureBatch
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.metrics import StreamMetrics
-from reloop_stream.published import TopicOfSnapshots
-from reloop_stream.scorer import Scorer
+from reloop_stream.serving.scorer import Scorer
+from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 
 GROUPS, TOPICS, ITEMS = 20, 12, 240
 CANDIDATES, SLATE = 30, 3

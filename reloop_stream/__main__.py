@@ -9,8 +9,8 @@ import sys
 from collections.abc import Sequence
 
 from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, SnapshotError, UnknownTopic
-from reloop_stream.learner_folder import FolderInUse
 from reloop_stream.runtime.logging import log_to_stderr
+from reloop_stream.service.learner_folder import FolderInUse
 
 __all__ = ["main"]
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
-from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import Topics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream.event_feed import BEGINNING_MS, both_topics
 from reloop_stream.stream.example_source import ExampleSource, JoinedTick, PartitionState, moved_to
@@ -24,17 +24,7 @@ from reloop_stream.stream.outbox import Outbox
 from reloop_stream.stream.past import Past, TickEnd, read_again
 from reloop_stream.updating.base import Trained, Updater
 
-__all__ = ["Observer", "Published", "Rows", "Worker", "every_row"]
-
-
-class Published(NamedTuple):
-    """A model version that a worker hands to serving."""
-
-    learner: str
-    version: int
-    tick: int  # the last tick whose examples it may have learnt from
-    watermark_ms: int  # where that tick ended, in event time
-    model: FrozenModel
+__all__ = ["Observer", "Rows", "Worker", "every_row"]
 
 
 class Rows(NamedTuple):

@@ -14,10 +14,10 @@ from reloop_stream.config import LearnerConfig
 from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
 from reloop_stream.log.topics import Topics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.state.files import write_atomic
 from reloop_stream.stream.event_feed import FeedStopped
-from reloop_stream.worker import Published
 from simulator.experiment import Calendar
 
 __all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "Thaw", "VersionSource", "worker_lag"]

@@ -11,9 +11,10 @@ from functools import partial
 from pathlib import Path
 
 from reloop_stream.clock import crosses
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 from reloop_stream.stream.event_feed import FeedStopped
-from reloop_stream.worker import Published, Worker
+from reloop_stream.worker import Worker
 from simulator.lab import HOUR_MS, Lab, Report, Server
 from simulator.plan import Learning, Serving, Stage
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from reloop_stream.commands.arguments import add_place, log_place
-from reloop_stream.inspection import NothingToInspect, add_lag, inspect
+from reloop_stream.service.inspection import NothingToInspect, add_lag, inspect
 
 __all__ = ["add_parser", "run"]
 

@@ -16,18 +16,18 @@ from reloop_stream import plugins
 from reloop_stream.commands.arguments import add_place, log_place, positive, whole
 from reloop_stream.config import LOSSES, MODELS, apply_overrides, read_yaml
 from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
-from reloop_stream.inference import first_exposures, infer
-from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import Topics
-from reloop_stream.progress import StreamProgress
-from reloop_stream.published import SnapshotPublisher
-from reloop_stream.service import NoLongerRetained, Service, Stop, open_source
+from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
+from reloop_stream.service.inference import first_exposures, infer
+from reloop_stream.service.learner_folder import LearnerFolder
+from reloop_stream.service.service import NoLongerRetained, Service, Stop, open_source
+from reloop_stream.service.stream_progress import StreamProgress
+from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.stream.intake import IDS
 from reloop_stream.stream.join import Emit
 from reloop_stream.stream.shared_source import ReaderDied
-from reloop_stream.stream_config import StreamConfig, differences, load_config, parse_config, save_config
 
 __all__ = ["add_parser", "run"]
 

@@ -12,8 +12,8 @@ from reloop_stream.config import FieldConfig
 from reloop_stream.errors import EventError
 from reloop_stream.events import ClickBatch, ListColumn
 from reloop_stream.features.encoder import Encoder
-from reloop_stream.inference import first_exposures, infer
 from reloop_stream.log import Partition, open_log
+from reloop_stream.service.inference import first_exposures, infer
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.stream.intake import Intake
 from tests.batches import exposures, same

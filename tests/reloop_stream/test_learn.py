@@ -20,11 +20,11 @@ from benchmarks.kill import Plan, measure
 from benchmarks.load import Load, append, create_topics
 from reloop_stream.__main__ import main
 from reloop_stream.codec.records import encode
-from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import digest
 from reloop_stream.log import EventLog, Partition, open_log
 from reloop_stream.log.embedded import EmbeddedLog
-from reloop_stream.published import load_snapshot
+from reloop_stream.service.learner_folder import LearnerFolder
+from reloop_stream.serving.snapshot_folder import load_snapshot
 from reloop_stream.state.checkpoint import read_checkpoint
 from tests.batches import MINUTE_MS, clicks_on, exposures
 from tests.conftest import broker_or_skip

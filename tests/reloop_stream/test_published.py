@@ -15,19 +15,12 @@ from reloop_stream.errors import SnapshotError
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, Partition, Record, open_log
 from reloop_stream.models import LR
-from reloop_stream.published import (
-    FolderOfSnapshots,
-    SnapshotPublisher,
-    SnapshotSource,
-    TopicOfSnapshots,
-    load_snapshot,
-    read_snapshot,
-    snapshot_bytes,
-    snapshot_file,
-)
+from reloop_stream.serving.publisher import SnapshotPublisher
+from reloop_stream.serving.snapshot import Published, SnapshotSource, read_snapshot, snapshot_bytes
+from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, load_snapshot, snapshot_file
+from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.state.packing import pack, unpack
-from reloop_stream.worker import Published
 from tests.batches import examples
 
 FIELDS = [
@@ -204,8 +197,8 @@ def test_where_several_learners_publish_one_must_be_named(tmp_path: Path) -> Non
 
 
 def test_a_topic_gives_the_newest_version_and_then_what_comes(log: EventLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reloop_stream.published.PART_BYTES", 500)
-    monkeypatch.setattr("reloop_stream.published.LOOK_BACK", 2)  # less than the parts of a version
+    monkeypatch.setattr("reloop_stream.serving.snapshot_topic.PART_BYTES", 500)
+    monkeypatch.setattr("reloop_stream.serving.snapshot_topic.LOOK_BACK", 2)  # less than the parts of a version
     topic = make_topic(log)
     source = TopicOfSnapshots(log, topic)
     assert source.newest(0) is None
@@ -249,16 +242,16 @@ def parts_of(published: Published, log: EventLog, topic: str) -> list[Record]:
 def test_a_version_that_is_not_whole_is_passed_over_with_a_reason(
     fault: str, said: str, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reloop_stream.published.PART_BYTES", 500)
+    monkeypatch.setattr("reloop_stream.serving.snapshot_topic.PART_BYTES", 500)
     log = open_log(tmp_path / "events")
     log.create_topics({"recorded": 1, "snapshots": 1})
     first, second = versions(2)
     if fault == "its model is unknown":
         monkeypatch.setattr(plugins, "_registered", {("model", "gone"): LR})
         data = snapshot_bytes(versions(1, config(model={"name": "gone"}))[0], config(model={"name": "gone"}), FIELDS)
-        monkeypatch.setattr("reloop_stream.published.snapshot_bytes", lambda *_: data)
+        monkeypatch.setattr("reloop_stream.serving.publisher.snapshot_bytes", lambda *_: data)
     records = parts_of(first, log, "recorded")
-    monkeypatch.setattr("reloop_stream.published.snapshot_bytes", snapshot_bytes)
+    monkeypatch.setattr("reloop_stream.serving.publisher.snapshot_bytes", snapshot_bytes)
     monkeypatch.setattr(plugins, "_registered", {})
     assert len(records) > 3
     values, headers = [r.value for r in records], [dict(r.headers) for r in records]

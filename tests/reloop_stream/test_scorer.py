@@ -15,8 +15,11 @@ from reloop_stream.codec.records import decode, encode
 from reloop_stream.errors import EventError, LogUnavailable, SnapshotError
 from reloop_stream.events import ExposureBatch, ListColumn
 from reloop_stream.log import EventLog, Partition, Record
-from reloop_stream.published import FolderOfSnapshots, SnapshotPublisher, TopicOfSnapshots, snapshot_file
-from reloop_stream.scorer import Scorer, Scores, columns_of
+from reloop_stream.serving.publisher import SnapshotPublisher
+from reloop_stream.serving.scorer import Scorer
+from reloop_stream.serving.scores import Scores, columns_of
+from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, snapshot_file
+from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 from tests.batches import same
 from tests.reloop_stream.test_published import FEATURES, FIELDS, config, make_topic, versions
 

@@ -11,8 +11,8 @@ from reloop_stream.config import LearnerConfig
 from reloop_stream.learners import BaseRate, freeze_from_bytes
 from reloop_stream.log import Partition, open_log
 from reloop_stream.log.topics import Topics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
-from reloop_stream.worker import Published
 from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 from simulator.experiment import Calendar
 

@@ -12,12 +12,13 @@ import pytest
 
 from reloop_stream.commands.inspect import add_parser, run
 from reloop_stream.errors import SettingsError, SnapshotError, UnknownTopic
-from reloop_stream.inspection import NothingToInspect
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.models import FM
-from reloop_stream.observer import StreamObserver
-from reloop_stream.published import SnapshotPublisher, snapshot_file
+from reloop_stream.service.inspection import NothingToInspect
+from reloop_stream.service.observer import StreamObserver
+from reloop_stream.serving.publisher import SnapshotPublisher
+from reloop_stream.serving.snapshot_folder import snapshot_file
 from reloop_stream.state.checkpoint import Sections, write_checkpoint
 from reloop_stream.stream.example_source import JoinedFeed
 from reloop_stream.stream.intake import Intake

@@ -13,11 +13,11 @@ import numpy as np
 
 from reloop_stream.config import read_yaml
 from reloop_stream.errors import SnapshotError
-from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import digest
 from reloop_stream.log import EventLog, Partition
-from reloop_stream.observer import StreamObserver
-from reloop_stream.published import snapshot_versions
+from reloop_stream.service.learner_folder import LearnerFolder
+from reloop_stream.service.observer import StreamObserver
+from reloop_stream.serving.snapshot_folder import snapshot_versions
 from reloop_stream.state.checkpoint import Sections, read_checkpoint
 from reloop_stream.state.packing import unpack
 from reloop_stream.stream.example_source import PartitionState

@@ -13,11 +13,12 @@ import numpy as np
 
 from reloop_stream.errors import ConfigError, OffsetOutOfRange
 from reloop_stream.events import ExampleBatch
-from reloop_stream.learner_folder import LearnerFolder
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, LogPlace
-from reloop_stream.observer import StreamObserver
-from reloop_stream.published import SnapshotPublisher
+from reloop_stream.service.config import StreamConfig
+from reloop_stream.service.learner_folder import LearnerFolder
+from reloop_stream.service.observer import StreamObserver
+from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream.event_feed import FeedStopped, both_topics
 from reloop_stream.stream.event_time_feed import FeedEnded, Ticks
@@ -25,7 +26,6 @@ from reloop_stream.stream.example_source import ExampleSource
 from reloop_stream.stream.join import JoinCounts
 from reloop_stream.stream.past import Past
 from reloop_stream.stream.shared_source import ReadPlan, SharedSource
-from reloop_stream.stream_config import StreamConfig
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row
 

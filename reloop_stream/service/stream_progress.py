@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from reloop_stream.service import Status
+from reloop_stream.service.service import Status
 from reloop_stream.worker import Worker
 
 __all__ = ["StreamProgress"]

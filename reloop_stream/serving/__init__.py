@@ -1,0 +1,1 @@
+"""From published versions to scores and stamps: what a process that serves needs."""

@@ -1,0 +1,158 @@
+"""Snapshots in a topic, in parts, and reading the newest of them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from dataclasses import fields as dataclass_fields
+
+import msgspec
+
+from reloop_stream.errors import OffsetOutOfRange, SnapshotError
+from reloop_stream.learners.base import FrozenModel
+from reloop_stream.log import EventLog, Partition, Reader, Record
+from reloop_stream.serving.snapshot import KIND, Published, Snapshot, read_snapshot, the_one_learner
+
+__all__ = ["TopicOfSnapshots", "snapshot_parts"]
+
+logger = logging.getLogger(__name__)
+
+# Below the 1 MiB that a broker takes by default, headers included: the topic needs no setting of its own.
+PART_BYTES = 900 << 10
+LOOK_BACK = 64  # records before the end of a topic where the newest version is looked for first
+POLL_S = 0.05  # how long a look for newer versions waits where there is nothing new
+SILENCE_S = 2.0  # without a record: nothing more will come from where there should be some
+
+
+@dataclass(frozen=True)
+class _Part:
+    """Which part of which version a record holds."""
+
+    learner: str
+    version: int
+    part: int  # from 0
+    parts: int
+    sha256: str  # of the whole snapshot
+
+    def headers(self) -> dict[str, bytes]:
+        return {"kind": KIND.encode(), **{name: str(value).encode() for name, value in asdict(self).items()}}
+
+    @classmethod
+    def of(cls, record: Record) -> _Part | None:
+        """None for a record that is no part of a snapshot. Raises SnapshotError where its headers are incomplete."""
+        if record.headers.get("kind") != KIND.encode():
+            return None
+        names = [field.name for field in dataclass_fields(cls)]
+        try:
+            return msgspec.convert({name: record.headers[name].decode() for name in names}, cls, strict=False)
+        except (KeyError, UnicodeDecodeError, msgspec.ValidationError) as error:
+            raise SnapshotError(f"its headers do not say which part it is ({error})") from None
+
+
+def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[dict[str, bytes], bytes]]:
+    """Headers and value of each record that together hold a version's snapshot."""
+    starts, sha256 = range(0, len(data), PART_BYTES), hashlib.sha256(data).hexdigest()
+    for number, at in enumerate(starts):
+        part = _Part(published.learner, published.version, number, len(starts), sha256)
+        yield part.headers(), data[at : at + PART_BYTES]
+
+
+class TopicOfSnapshots:
+    """Reads the versions that a learner publishes to a topic. Reading begins at the newest of them.
+
+    A topic keeps what its retention says; other records in it (announcements, say) are passed over.
+    """
+
+    def __init__(self, log: EventLog, topic: str, learner: str | None = None) -> None:
+        self._log = log
+        self._topic = topic
+        self._learner = learner
+        self._reader: Reader | None = None
+        self._assembly = _Assembly(topic)
+
+    def newest(self, after: int) -> tuple[Snapshot, FrozenModel] | None:
+        try:
+            whole = self._begin() if self._reader is None else self._read(self._reader)
+        except OffsetOutOfRange:  # what was next has gone by retention
+            self.close()
+            whole = self._begin()
+        learner = the_one_learner(self._learner, {name for name, _ in whole}, self._topic)
+        for (name, version), data in sorted(whole.items(), key=lambda one: one[0][1], reverse=True):
+            if name != learner or version <= after:
+                continue
+            try:
+                snapshot = read_snapshot(data)
+                return snapshot, snapshot.model()
+            except SnapshotError as error:
+                logger.warning("%s: version %d of %s: %s; passed over", self._topic, version, name, error)
+        return None
+
+    def _begin(self) -> dict[tuple[str, int], bytes]:
+        """Read the end of the topic, as much as it takes to find a whole version."""
+        partitions = self._log.partitions(self._topic)
+        begin, end = self._log.begin_offsets(partitions), self._log.end_offsets(partitions)
+        back = LOOK_BACK
+        while True:
+            start = {partition: max(begin[partition], end[partition] - back) for partition in partitions}
+            self._assembly = _Assembly(self._topic)
+            self._reader = self._log.reader(start)
+            whole = self._read(self._reader, end)
+            if start == begin or any(self._learner in (None, name) for name, _ in whole):
+                return whole
+            self.close()
+            back *= 8
+
+    def _read(self, reader: Reader, end: Mapping[Partition, int] | None = None) -> dict[tuple[str, int], bytes]:
+        """The versions, by learner and number, that are complete with what can be read by now, or up to `end`."""
+        whole = {}
+        while end is None or any(at < end[partition] for partition, at in reader.position().items()):
+            # Where offsets have gaps, the position may never come to the end: a silence ends the reading too.
+            records = reader.poll(POLL_S if end is None else SILENCE_S)
+            if not records:
+                break
+            for part, data in filter(None, map(self._assembly.add, records)):
+                whole[part.learner, part.version] = data
+        return whole
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+
+class _Assembly:
+    """Puts the parts of versions together: of each learner one version at a time, its parts in order."""
+
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._begun: dict[str, tuple[_Part, list[bytes]]] = {}  # by learner: the next part, those that have come
+
+    def add(self, record: Record) -> tuple[_Part, bytes] | None:
+        """The last part of a version and the whole of it, when this record completes one."""
+        try:
+            part = _Part.of(record)
+        except SnapshotError as error:
+            logger.warning("%s offset %d: %s; passed over", self._topic, record.offset, error)
+            return None
+        if part is None:
+            return None
+        expected, values = self._begun.pop(part.learner, (replace(part, part=0), []))
+        if part != expected:
+            if values:
+                logger.warning("%s: version %d of %s has %d of its %d parts and then others; passed over",
+                               self._topic, expected.version, part.learner, len(values), expected.parts)  # fmt: skip
+            if part.part != 0:  # reading began, or a gap ended, in the middle of a version
+                return None
+            values = []
+        values.append(record.value)
+        if len(values) < part.parts:
+            self._begun[part.learner] = replace(part, part=len(values)), values
+            return None
+        data = b"".join(values)
+        if hashlib.sha256(data).hexdigest() != part.sha256:
+            logger.warning("%s: version %d of %s is damaged (its digest differs); passed over",
+                           self._topic, part.version, part.learner)  # fmt: skip
+            return None
+        return part, data
