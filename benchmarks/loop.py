@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.output import arguments, show
 from benchmarks.plain import plain_rate
 from reloop_stream.log import open_log
-from simulator.run import start_run
+from simulator.lab.run import start_run
 from simulator.scenario import parse_scenario
 
 USERS = 40_000

@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from simulator.lab import Lab, Place
+from simulator.lab.parts import Lab
+from simulator.lab.place import Place
 
 __all__ = ["plain_rate"]
 

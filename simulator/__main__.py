@@ -14,8 +14,8 @@ from typing import Any
 
 from reloop_stream.errors import ConfigError, LogError, SettingsError
 from reloop_stream.runtime.logging import log_to_stderr
-from simulator.folder import RunFolderError
-from simulator.replay.data import DataError
+from simulator.datasets.rows import DataError
+from simulator.run_folder.writer import RunFolderError
 from simulator.scenario import ScenarioError, json_schema, load_scenario, to_yaml
 
 __all__ = ["main"]
@@ -133,7 +133,7 @@ def _overrides(chosen: argparse.Namespace) -> list[str]:
 
 
 def _run(chosen: argparse.Namespace, said: str) -> int:
-    from simulator.run import start_run
+    from simulator.lab.run import start_run
 
     scenario = load_scenario(chosen.scenario, _overrides(chosen))
     return _carry_out(
@@ -144,7 +144,7 @@ def _run(chosen: argparse.Namespace, said: str) -> int:
 
 
 def _resume(chosen: argparse.Namespace, said: str) -> int:
-    from simulator.run import resume_run
+    from simulator.lab.run import resume_run
 
     return _carry_out(
         lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop)
@@ -153,8 +153,8 @@ def _resume(chosen: argparse.Namespace, said: str) -> int:
 
 def _carry_out(go: Callable[[Callable[[], bool]], Any]) -> int:
     """Run or resume, with Ctrl-C and SIGTERM stopping it in order (a second one at once), and read the folder out."""
+    from simulator.lab.run import RunFailed
     from simulator.readout import read_out
-    from simulator.run import RunFailed
 
     stop = threading.Event()
 
@@ -203,7 +203,7 @@ def _report(chosen: argparse.Namespace, said: str) -> int:
 
 
 def _data(chosen: argparse.Namespace, said: str) -> int:
-    from simulator.replay.fetch import FetchError, fetch
+    from simulator.datasets.fetch import FetchError, fetch
 
     try:
         print(fetch(chosen.name, chosen.to))

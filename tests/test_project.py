@@ -48,7 +48,7 @@ def test_a_room_imports_only_what_lies_below_it(room: str, allowed: tuple[str, .
 
 def test_the_package_holds_what_it_loads_at_run_time() -> None:
     assert KAFKA_VERSION in resources.files("reloop_stream.log").joinpath("broker_pom.xml").read_text()
-    assert "<!doctype html>" in resources.files("simulator.readout").joinpath("report.html.j2").read_text()
+    assert "<!doctype html>" in resources.files("simulator.readout.report").joinpath("report.html.j2").read_text()
 
 
 @pytest.fixture(scope="module")

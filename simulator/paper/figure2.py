@@ -20,7 +20,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from reloop_stream import losses
-from simulator.readout.plots import COLOURS, DPI, STYLE
+from simulator.readout.plots.style import COLOURS, DPI, STYLE
 
 __all__ = ["Curves", "curves", "draw"]
 

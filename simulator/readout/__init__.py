@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from simulator.readout.folder import ReadoutError, read_run
-from simulator.readout.results import Results, compute
+from simulator.readout.compute import compute
+from simulator.readout.results import Results
+from simulator.run_folder.reader import ReadoutError, read_run
 
 __all__ = ["ReadoutError", "Results", "read_out"]
 
 
 def read_out(path: Path) -> Results:
     """Read a run folder out: writes results.json, plots/ and report.html there. Raises ReadoutError."""
-    from simulator.readout.plots import draw
-    from simulator.readout.report import write_report
+    from simulator.readout.plots.draw import draw
+    from simulator.readout.report.write import write_report
 
     results = compute(read_run(path))
     (path / "results.json").write_text(results.to_json(), encoding="utf-8")

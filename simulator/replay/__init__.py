@@ -1,1 +1,1 @@
-"""Real data sets as event streams, one adapter each."""
+"""Replaying a data set: laid out in time, stamped as it passes."""

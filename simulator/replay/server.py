@@ -10,10 +10,11 @@ import numpy as np
 from reloop_stream.events import ClickBatch, ExposureBatch, constant
 from reloop_stream.learners.base import BaseRate, FrozenModel
 from reloop_stream.state.checkpoint import Sections
-from simulator.deployments import Deployments, Thaw
-from simulator.experiment import Assignment, Calendar
+from simulator.experiment.assignment import Assignment
+from simulator.experiment.calendar import Calendar
 from simulator.replay.stream import ReplayStream
-from simulator.writer import EventWriter
+from simulator.serving.deployments import Deployments, Thaw
+from simulator.serving.event_writer import EventWriter
 
 __all__ = ["ReplayServer"]
 

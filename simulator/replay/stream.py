@@ -3,40 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import assert_never
 
 import numpy as np
 
 from reloop_stream.config import FieldConfig
-from simulator.experiment import Calendar
-from simulator.replay.config import CsvConfig, DataConfig, LibfmConfig, MovieLensConfig, ParquetConfig
-from simulator.replay.data import DataError, ReplayRows, in_time_order
-from simulator.replay.libfm import read_libfm
-from simulator.replay.movielens import read_movielens
-from simulator.replay.tables import read_table
+from simulator.datasets.config import DataConfig
+from simulator.datasets.read import read_rows
+from simulator.datasets.rows import DataError, ReplayRows
+from simulator.experiment.calendar import Calendar
 from simulator.scenario import Phase
 
-__all__ = ["ReplayStream", "read_rows"]
+__all__ = ["ReplayStream"]
 
 DAY_MS = 86_400_000
-
-
-def read_rows(config: DataConfig) -> ReplayRows:
-    """The data set in the order of time. Raises DataError; a data set without a row is one."""
-    match config:
-        case MovieLensConfig():
-            rows = read_movielens(config)
-        case CsvConfig() | ParquetConfig():
-            rows = in_time_order(read_table(config))
-        case LibfmConfig():
-            rows = read_libfm(config)
-        case _:
-            assert_never(config)
-    if config.max_events is not None:
-        rows = rows.take(np.arange(min(config.max_events, len(rows))))
-    if not len(rows):
-        raise DataError(f"data.path: {config.path}: holds no event")
-    return rows
 
 
 class ReplayStream:

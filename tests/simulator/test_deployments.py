@@ -13,8 +13,8 @@ from reloop_stream.log import Partition, open_log
 from reloop_stream.log.topics import Topics
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
-from simulator.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
-from simulator.experiment import Calendar
+from simulator.experiment.calendar import Calendar
+from simulator.serving.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
 
 HOUR_MS = 3_600_000
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from reloop_stream.events import ExampleBatch
-from simulator.experiment import Assignment, hash_to_unit, training_rows
+from simulator.experiment.assignment import Assignment, hash_to_unit
+from simulator.experiment.training_rows import training_rows
 from tests.batches import examples
 
 NAMES = ["control", "reloop"]

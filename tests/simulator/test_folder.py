@@ -10,9 +10,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import yaml
 
-from simulator.folder import MONITOR_COLUMNS, RunFolder
+from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
+from simulator.run_folder.writer import RunFolder
 from simulator.scenario import parse_scenario
-from simulator.tally import DAILY_COLUMNS
 from tests.conftest import TINY
 
 ARMS = ["control", "reloop"]

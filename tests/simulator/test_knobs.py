@@ -13,7 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from reloop_stream.config import apply_overrides
-from simulator.run import start_run
+from simulator.lab.run import start_run
 from simulator.scenario import Scenario, parse_scenario
 from tests.conftest import TINY
 
@@ -260,7 +260,7 @@ def test_the_log_s_knobs_change_what_is_written(tmp_path: Path) -> None:
 def test_the_name_is_part_of_the_assignment() -> None:
     import numpy as np
 
-    from simulator.experiment import Assignment
+    from simulator.experiment.assignment import Assignment
 
     users = np.arange(200)
     arms = [Assignment(name, "1", [0.5, 0.5]).arms(users) for name in ("one", "two")]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from simulator.experiment import Calendar
-from simulator.plan import CONTROL, Learning, plan_stages
+from simulator.experiment.calendar import Calendar
+from simulator.experiment.stages import CONTROL, Learning, plan_stages
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 

@@ -14,7 +14,7 @@ from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import PluginError
 from reloop_stream.learners import freeze_from_bytes, make_learner
-from simulator.run import start_run
+from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
 from tests.batches import examples
 from tests.conftest import TINY

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from reloop_stream.config import apply_overrides
+from reloop_stream.errors import ConfigError
 from simulator.scenario import ScenarioError, parse_scenario
 from tests.conftest import TINY
 
@@ -81,8 +82,8 @@ def test_an_arm_s_learner_is_merged_over_the_scenario_s() -> None:
     ],
 )
 def test_a_bad_override_is_named(override: str, message: str) -> None:
-    with pytest.raises(ScenarioError) as caught:
-        parse_scenario(apply_overrides(BASE, [override]))
+    with pytest.raises(ConfigError) as caught:
+        apply_overrides(BASE, [override])
     assert f"--set {override}" in str(caught.value) and message in str(caught.value)
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from simulator.scenario import EpsilonGreedyPolicy, GreedyPolicy, SoftmaxPolicy
-from simulator.slates import choose_slates, is_random_request
+from simulator.scenario.sections import EpsilonGreedyPolicy, GreedyPolicy, SoftmaxPolicy
+from simulator.serving.slates import choose_slates, is_random_request
 
 POLICIES = [GreedyPolicy(), EpsilonGreedyPolicy(name="epsilon_greedy", epsilon=0.3), SoftmaxPolicy(name="softmax")]
 SCORES = np.array([0.1, 0.4, 0.2, 0.05])

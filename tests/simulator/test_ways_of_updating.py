@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from simulator.run import start_run
+from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
 from tests.conftest import TINY
 

@@ -13,9 +13,9 @@ import pytest
 import yaml
 
 from reloop_stream.config import apply_overrides
+from simulator.lab.run import start_run
 from simulator.readout import ReadoutError, read_out
 from simulator.readout.results import Alarm
-from simulator.run import start_run
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 

@@ -18,10 +18,11 @@ import pandas as pd
 import pytest
 
 from reloop_stream.events import ListColumn
-from simulator.replay.data import DataError
-from simulator.replay.fetch import FetchError, Source, fetch
-from simulator.replay.stream import ReplayStream, read_rows
-from simulator.run import start_run
+from simulator.datasets.fetch import FetchError, Source, fetch
+from simulator.datasets.read import read_rows
+from simulator.datasets.rows import DataError
+from simulator.lab.run import start_run
+from simulator.replay.stream import ReplayStream
 from simulator.scenario import parse_scenario
 
 N = 600

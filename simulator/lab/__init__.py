@@ -1,0 +1,1 @@
+"""A run of the laboratory: its parts, its loop, its processes, from beginning to end."""

@@ -1,0 +1,178 @@
+"""The processes of a run: started by spawn, told what to do over a pipe, gone when the loop is gone."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from reloop_stream.runtime.logging import log_to_file, log_to_stderr
+from reloop_stream.runtime.processes import die_with
+from simulator.experiment.stages import Learning, Serving, Stage
+from simulator.lab.loop import Stopped, run_stage
+from simulator.lab.parts import Lab
+from simulator.lab.place import Place
+
+__all__ = ["Crew", "CrewError", "Share"]
+
+# One stage's work for one process.
+Share = tuple[tuple[Serving, ...], tuple[Learning, ...]]
+
+WAIT_S = 0.1  # how soon a stop request is passed on
+STOP_PATIENCE_S = 60.0  # how long processes may take to save themselves when asked to stop
+
+
+class CrewError(RuntimeError):
+    """A process of the run failed. `kind` is the name of what it raised, "killed" when it died without a word."""
+
+    def __init__(self, kind: str, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.trace = trace
+
+
+class Crew:
+    """`n` processes that live through all stages of a run; with one, the work is done in this process instead."""
+
+    def __init__(self, n: int, scenario: Mapping[str, Any], place: Place) -> None:
+        self._lab: Lab | None = Lab.from_raw(scenario, place) if n == 1 else None
+        self._processes: list[Any] = []
+        self._pipes: list[Connection] = []
+        if n > 1:
+            context = multiprocessing.get_context("spawn")
+            for number in range(n):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=_live, args=(theirs, dict(scenario), place, os.getpid()), name=f"lab-{number}", daemon=True
+                )
+                process.start()
+                theirs.close()
+                self._processes.append(process)
+                self._pipes.append(ours)
+
+    @property
+    def size(self) -> int:
+        return max(1, len(self._pipes))
+
+    def run(
+        self,
+        stage: Stage,
+        before: Stage | None,
+        shares: Sequence[Share],
+        report: Callable[[str, dict[str, Any]], None],
+        should_stop: Callable[[], bool],
+    ) -> None:
+        """Run a stage to its end. Raises Stopped when asked to stop and all is saved, CrewError when a process failed."""
+        if self._lab is not None:
+            serving, learning = shares[0]
+            run_stage(self._lab, stage, before, serving, learning, report, should_stop)
+            return
+        busy: dict[Connection, Any] = {}
+        for pipe, process, share in zip(self._pipes, self._processes, shares, strict=True):
+            if share[0] or share[1]:
+                pipe.send(("run", stage, before, share))
+                busy[pipe] = process
+        failure: CrewError | None = None
+        stopping_since: float | None = None
+        was_stopped = False
+        while busy:
+            if stopping_since is None and (should_stop() or failure is not None):
+                stopping_since = time.monotonic()
+                for pipe in busy:
+                    with contextlib.suppress(OSError):
+                        pipe.send(("stop",))
+            for ready in wait(list(busy), WAIT_S):
+                assert isinstance(ready, Connection)
+                pipe = ready
+                try:
+                    kind, *rest = pipe.recv()
+                except (EOFError, OSError):
+                    process = busy.pop(pipe)
+                    process.join(timeout=1)
+                    code = process.exitcode
+                    how = f"killed by signal {-code}; out of memory?" if (code or 0) < 0 else f"exit code {code}"
+                    failure = failure or CrewError("killed", f"a process of the run died ({how})")
+                    continue
+                if kind == "report":
+                    report(*rest)
+                else:
+                    busy.pop(pipe)
+                    was_stopped |= kind == "stopped"
+                    if kind == "failed":
+                        failure = failure or CrewError(*rest)
+            if stopping_since is not None and time.monotonic() - stopping_since > STOP_PATIENCE_S:
+                failure = failure or CrewError("killed", f"processes did not stop within {STOP_PATIENCE_S:g} s")
+                break
+        if failure is not None:
+            raise failure
+        if was_stopped:
+            raise Stopped
+
+    def close(self) -> None:
+        """End the processes."""
+        for pipe in self._pipes:
+            with contextlib.suppress(OSError):
+                pipe.send(("end",))
+        for process in self._processes:
+            process.join(timeout=5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+
+
+def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int) -> None:
+    """A process's life: run stages as they are sent, until told to end or the parent is gone."""
+    die_with(parent)
+    log_to_stderr()
+    log_to_file(place.folder / "log.txt")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    stop = threading.Event()
+    inbox: list[tuple[Any, ...]] = []
+    arrived = threading.Condition()
+
+    def listen() -> None:
+        while True:
+            try:
+                message = pipe.recv()
+            except (EOFError, OSError):
+                os._exit(1)
+            if message[0] == "stop":
+                stop.set()
+            else:
+                with arrived:
+                    inbox.append(message)
+                    arrived.notify()
+
+    threading.Thread(target=listen, daemon=True).start()
+    sending = threading.Lock()
+
+    def send(*message: Any) -> None:
+        with sending:
+            pipe.send(message)
+
+    lab: Lab | None = None
+    while True:
+        with arrived:
+            while not inbox:
+                arrived.wait()
+            message = inbox.pop(0)
+        if message[0] == "end":
+            sys.exit(0)
+        _, stage, before, share = message
+        try:
+            lab = lab or Lab.from_raw(scenario, place)
+            serving, learning = share
+            run_stage(lab, stage, before, serving, learning, lambda *said: send("report", *said), stop.is_set)
+            send("done")
+        except Stopped:
+            send("stopped")
+        except BaseException as error:  # whatever it was, the parent tells the user
+            send("failed", type(error).__name__, str(error), traceback.format_exc())

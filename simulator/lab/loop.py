@@ -1,0 +1,199 @@
+"""The day loop of one process: its servers serve a tick, its learners work through it, and now and then all is saved.
+
+The story of the data in one place: `run_stage` moves the parts that a `Lab` builds, tick by tick.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from reloop_stream.clock import crosses
+from reloop_stream.serving.snapshot import Published
+from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
+from reloop_stream.stream.event_feed import FeedStopped
+from reloop_stream.worker import Worker
+from simulator.experiment.stages import Learning, Serving, Stage
+from simulator.lab.parts import HOUR_MS, Lab
+from simulator.lab.place import Report
+from simulator.serving.server import Server
+
+__all__ = ["Stopped", "run_stage"]
+
+REPORT_EVERY_S = 0.2  # wall clock between two progress reports of a process
+
+
+class Stopped(Exception):
+    """The loop was asked to stop; everything done so far is saved."""
+
+
+def run_stage(
+    lab: Lab,
+    stage: Stage,
+    before: Stage | None,
+    serving: tuple[Serving, ...],
+    learning: tuple[Learning, ...],
+    report: Report,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> None:
+    """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable likewise."""
+    here = {role.name for role in learning}
+    servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
+    workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
+    for role, worker in workers:
+        worker.on_publish = _hand_over(lab, role, servers, stage)
+    loop = _Loop(lab, stage, servers, workers, report)
+    try:
+        loop.restore(before)
+        loop.run(should_stop)
+    except FeedStopped:
+        loop.save()
+        raise Stopped from None
+    finally:
+        for _, server in servers:
+            server.close()
+        for _, worker in workers:
+            worker.close()
+
+
+def _hand_over(
+    lab: Lab, role: Learning, servers: list[tuple[Serving, Server]], stage: Stage
+) -> Callable[[Published], None]:
+    """What becomes of a version: deployed in this process at once, written to a file for servers in others."""
+    local = [server for serving, server in servers if serving.learner == role.name]
+    is_served_elsewhere = not local and any(serving.learner == role.name for serving in stage.serving)
+
+    def hand_over(published: Published) -> None:
+        for server in local:
+            server.deployments.offer(published)
+        if is_served_elsewhere:
+            lab.snapshots.write(published)
+
+    return hand_over
+
+
+class _Loop:
+    """One process's servers and workers in a stage, moved tick by tick."""
+
+    def __init__(
+        self,
+        lab: Lab,
+        stage: Stage,
+        servers: list[tuple[Serving, Server]],
+        workers: list[tuple[Learning, Worker]],
+        report: Report,
+    ) -> None:
+        self._lab = lab
+        self._stage = stage
+        self._servers = servers
+        self._workers = workers
+        self._report = report
+        self._reported_at = 0.0
+        self._began = time.time()
+        self._cpu_s = {"serve": 0.0, "learn": 0.0, "save": 0.0}
+
+    def _timed(self, part: str, action: Callable[[], None]) -> None:
+        started = time.process_time()
+        action()
+        self._cpu_s[part] += time.process_time() - started
+
+    def restore(self, before: Stage | None) -> None:
+        """Go on from this stage's checkpoints; where there is none, fork from the end of the stage before."""
+        lab, stage = self._lab, self._stage
+        origin = lab.place.origin or lab.place
+        for role, server in self._servers:
+            saved = read_checkpoint(lab.place.checkpoint(stage.name, "server", role.name))
+            if saved is not None:
+                server.restore(saved, lab.thaw)
+            elif before is not None and role.fork_of is not None:
+                forked = self._fork(origin.checkpoint(before.name, "server", role.fork_of))
+                server.restore(forked, lab.thaw, same_run=False)
+        for learning, worker in self._workers:
+            saved = read_checkpoint(lab.place.checkpoint(stage.name, "worker", learning.name))
+            if saved is not None:
+                worker.restore(saved)
+            elif before is not None and learning.fork_of is not None:
+                forked = self._fork(origin.checkpoint(before.name, "worker", learning.fork_of))
+                if lab.place.origin is None:
+                    worker.restore(forked)
+                else:
+                    worker.restore(forked, past_log=origin.open(lab.scenario), past_topics=origin.topics)
+
+    @staticmethod
+    def _fork(path: Path) -> Sections:
+        sections = read_checkpoint(path)
+        if sections is None:
+            raise FileNotFoundError(f"{path}: the checkpoint to fork from is gone; start a new run")
+        return sections
+
+    def run(self, should_stop: Callable[[], bool]) -> None:
+        self._began = time.time()
+        stage, calendar = self._stage, self._lab.calendar
+        lag = self._lab.lag if self._servers else 0
+        every_ms = round(self._lab.scenario.checkpoint_every_hours * HOUR_MS)
+        at = [server.tick for _, server in self._servers] + [worker.tick + lag for _, worker in self._workers]
+        for tick in range(max(stage.first_tick, min(at) + 1), stage.last_tick + 1):
+            if should_stop():
+                raise FeedStopped
+            for _, server in self._servers:
+                if server.tick < tick:
+                    self._timed("serve", partial(server.serve, tick))
+            for _, worker in self._workers:
+                self._timed("learn", partial(worker.advance, tick - lag))
+            if crosses(int(calendar.bounds_ms[tick]), int(calendar.bounds_ms[tick + 1]), every_ms):
+                self._timed("save", self.save)
+            self._tell(tick)
+        for _, worker in self._workers:
+            self._timed("learn", partial(worker.advance, stage.last_tick))
+        for _, server in self._servers:
+            server.deployments.collect(stage.last_tick)
+        self._timed("save", self.save)
+        self._tell(stage.last_tick, last=True)
+        self._finish()
+
+    def save(self) -> None:
+        """Checkpoint every role. Servers first: a version that a worker will not publish again must be in theirs."""
+        place, stage = self._lab.place, self._stage.name
+        for role, server in self._servers:
+            write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
+        for learning, worker in self._workers:
+            worker.flush()
+            self._lab.write_readings(learning.name)
+            write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())
+            self._lab.log.commit(f"{place.prefix}.{learning.name}", worker.next_offsets)
+            needed = [[p.topic, p.number, at] for p, at in worker.needed_offsets().items()]
+            self._report("saved", {"learner": learning.name, "tick": worker.tick, "needed": needed})
+
+    def _tell(self, tick: int, last: bool = False) -> None:
+        now = time.monotonic()
+        if now - self._reported_at < REPORT_EVERY_S and not last:
+            return
+        self._reported_at = now
+        shown = sum(server.exposures for _, server in self._servers)
+        told = {"tick": tick, "exposures": shown, "serves": bool(self._servers)}
+        self._report("tick", told)
+
+    def _finish(self) -> None:
+        from reloop_stream.learners import digest
+
+        truth = [row for role, server in self._servers for row in server.truth_rows(self._lab.names[role.arms[0]])]
+        learners = {}
+        for learning, worker in self._workers:
+            learners[learning.name] = {
+                "arm": learning.arm,
+                "digest": digest(worker.updater.learner.snapshot()),
+                "version": worker.updater.learner.version,
+                "counts": worker.counts.as_dict() | {"dead": worker.dead},
+            }
+        self._report(
+            "finished",
+            {
+                "stage": self._stage.name,
+                "truth": truth,
+                "learners": learners,
+                "cpu_s": self._cpu_s,
+                "began": self._began,
+            },
+        )

@@ -1,0 +1,78 @@
+"""How every plot looks, and the pieces that they share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+from simulator.readout.results import PHASE_NAMES, Day, Results
+
+__all__ = []
+
+# Okabe and Ito (2008): told apart by colour-blind readers.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+SHADES = {"warmup": "#e9e9e9", "aa": "#f5f5f5", "ab": "#ffffff"}
+STYLE = {
+    "svg.hashsalt": "reloop-stream",
+    "svg.fonttype": "path",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#dddddd",
+    "grid.linewidth": 0.6,
+    "axes.axisbelow": True,
+    "axes.titlelocation": "left",
+    "axes.titleweight": "bold",
+    "axes.titlesize": 11,
+    "legend.frameon": False,
+}
+WIDTH, HEIGHT, DPI = 8.5, 4.2, 150
+
+
+def new_figure(rows: int = 1, height: float = HEIGHT) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    return figure, figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)[:, 0]
+
+
+def colour_of(results: Results, arm: str) -> str:
+    return COLOURS[results.run.arms.index(arm) % len(COLOURS)]
+
+
+def days_of(results: Results, arm: str) -> list[Day]:
+    return [day for day in results.days if day.row["arm"] == arm]
+
+
+def shade_phases(axes: Axes, results: Results, label: bool = True) -> None:
+    """Shade warm-up and A/A, and name the phases along the top."""
+    for phase, shade in SHADES.items():
+        days = [day.row["day"] + 1 for day in results.days if day.row["phase"] == phase]
+        if not days:
+            continue
+        axes.axvspan(min(days) - 0.5, max(days) + 0.5, color=shade, zorder=0, lw=0)
+        if label:
+            axes.text(
+                (min(days) + max(days)) / 2, 0.985, PHASE_NAMES[phase], transform=axes.get_xaxis_transform(),
+                ha="center", va="top", fontsize=9, color="#666666", clip_on=True,
+            )  # fmt: skip
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18))
+    axes.margins(x=0.01)
+
+
+def numbers(days: list[Day], name: str) -> list[float]:
+    return [math.nan if day.row.get(name) is None else day.row[name] for day in days]
+
+
+def percent_axis(axes: Axes, digits: int = 1, sign: bool = False) -> None:
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:{'+' if sign else ''}.{digits}%}"))
+
+
+def head_room(axes: Axes, share: float = 0.12) -> None:
+    """Room above the curves for the names of the phases."""
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, high + share * (high - low))

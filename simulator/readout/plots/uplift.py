@@ -1,0 +1,103 @@
+"""Uplift by day, and by estimator."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from simulator.readout.plots.style import HEIGHT, colour_of, days_of, head_room, new_figure, percent_axis, shade_phases
+from simulator.readout.results import Day, Results
+from simulator.readout.statistics.estimate import Estimate
+
+__all__ = []
+
+
+def uplift(results: Results) -> Figure:
+    treatments = results.run.treatments
+    figure, all_axes = new_figure(len(treatments), HEIGHT * max(1.0, 0.75 * len(treatments)))
+    for axes, arm in zip(all_axes, treatments, strict=True):
+        colour = colour_of(results, arm)
+        days = [day for day in days_of(results, arm) if day.row["phase"] != "warmup" and day.uplift is not None]
+        _bars(axes, days, [d.uplift for d in days], -0.12, "#888888", "raw")
+        _bars(axes, days, [d.corrected for d in days], 0.12, colour, "A/B − A/A")
+        axes.axhline(0, color="#333333", lw=0.8)
+        ab = [day.row["day"] + 1 for day in days if day.row["phase"] == "ab"]
+        headline = results.uplift[arm][results.headline]
+        if ab and not math.isnan(headline.relative):
+            name = {"cuped": "CUPED", "raw": "raw"}[results.headline]
+            span = [min(ab) - 0.5, max(ab) + 0.5]
+            axes.fill_between(span, headline.lo, headline.hi, color=colour, alpha=0.13, lw=0)
+            label = f"{name} over A/B: {headline.relative:+.2%}"
+            axes.plot(span, [headline.relative] * 2, color=colour, lw=1.2, ls="--", label=label)
+        for kind, value in results.truth[arm].items():
+            if value is not None and ab:
+                style = "-" if kind == "experiment" else ":"
+                axes.plot(
+                    [min(ab) - 0.5, max(ab) + 0.5], [value] * 2, color="#111111", lw=1.4, ls=style,
+                    label=f"truth ({kind}): {value:+.2%}",
+                )  # fmt: skip
+        percent_axis(axes, sign=True)
+        head_room(axes, 0.16)
+        shade_phases(axes, results)
+        first = min((day.row["day"] + 1 for day in days), default=1)
+        axes.set_xlim(first - 0.6, max((day.row["day"] + 1 for day in days), default=1) + 0.6)
+        axes.set(title=f"Uplift in CTR of {arm} over {results.run.control}, per day", ylabel="relative uplift")
+        axes.legend(loc="lower left", ncols=2, fontsize=8.5)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low - 0.2 * (high - low), high)  # the legend's room
+    all_axes[-1].set_xlabel("day")
+    return figure
+
+
+def _bars(axes: Axes, days: list[Day], estimates: list[Estimate | None], shift: float, colour: str, label: str) -> None:
+    points = [(day.row["day"] + 1 + shift, e) for day, e in zip(days, estimates, strict=True) if e is not None]
+    points = [(x, e) for x, e in points if not math.isnan(e.relative)]
+    if points:
+        y = [e.relative for _, e in points]
+        spread = [[e.relative - e.lo for _, e in points], [e.hi - e.relative for _, e in points]]
+        axes.errorbar([x for x, _ in points], y, spread, fmt="o", ms=4, lw=1.2, capsize=2, color=colour, label=label)
+
+
+def estimators(results: Results) -> Figure:
+    labels = {"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"}
+    rows = [(arm, name) for arm in results.run.treatments for name in labels]
+    figure, (axes,) = new_figure(height=1.4 + 0.42 * len(rows))
+    for y, (arm, name) in enumerate(reversed(rows)):
+        estimate = results.uplift[arm][name]
+        if math.isnan(estimate.relative):
+            continue
+        colour = colour_of(results, arm)
+        axes.plot([estimate.lo, estimate.hi], [y, y], color=colour, lw=2.2, solid_capstyle="round")
+        axes.plot(estimate.relative, y, "o", color=colour, ms=6)
+        axes.annotate(
+            f"{estimate.relative:+.2%}",
+            (estimate.relative, y),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # the truth's line may lie behind it
+        )
+    for arm in results.run.treatments:
+        for kind, value in results.truth[arm].items():
+            if value is not None:
+                ls = "-" if kind == "experiment" else ":"
+                axes.axvline(value, color="#111111", lw=1.3, ls=ls, label=f"truth of {arm} ({kind}): {value:+.2%}")
+    axes.axvline(0, color="#999999", lw=0.8)
+    several = len(results.run.treatments) > 1
+    axes.set_yticks(range(len(rows)), [f"{arm}: {labels[n]}" if several else labels[n] for arm, n in reversed(rows)])
+    axes.set_ylim(-0.6, len(rows) - 0.2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.1%}"))
+    axes.grid(axis="x")
+    axes.grid(visible=False, axis="y")
+    axes.set(
+        title="Uplift in CTR over the A/B period, by estimator (95% intervals across users)", xlabel="relative uplift"
+    )
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(
+            loc="lower center", bbox_to_anchor=(0.5, -0.02 - 1.1 / (1.4 + 0.42 * len(rows))), ncols=2, fontsize=8.5
+        )
+    return figure

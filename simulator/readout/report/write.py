@@ -1,0 +1,64 @@
+"""report.html: one page that stands alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from simulator.readout.results import PHASE_NAMES, SRM_ALARM, Results
+
+__all__ = ["write_report"]
+
+CAPTIONS = {
+    "ctr": "Click-through rate per simulated day and arm. Warm-up and A/A are shaded.",
+    "uplift": "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period.",
+    "estimators": "The same uplift by three estimators, beside the truth where the simulator knows it.",
+    "quality": "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.",
+    "monitor": "Over the newest examples of each learner, tick by tick. Triangles are alarms, dotted lines sudden drifts.",
+    "difference": "How much better or worse the treatment predicts than the control, on the same kind of users.",
+}
+
+
+def write_report(results: Results, plots: dict[str, Path]) -> None:
+    """Write report.html into the run folder. plots: name → SVG."""
+    environment = Environment(
+        loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters |= {"percent": _percent, "number": _number}
+    run = results.run
+    page = environment.get_template("report.html.j2").render(
+        results=results,
+        run=run,
+        manifest=run.manifest,
+        phases=PHASE_NAMES,
+        figures=[(name, Markup(_inline(path)), CAPTIONS[name]) for name, path in plots.items()],
+        srm_alarm=results.srm_p < SRM_ALARM,
+        config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+        estimators={"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"},
+        isnan=math.isnan,
+    )
+    (run.path / "report.html").write_text(page, encoding="utf-8")
+
+
+def _inline(path: Path) -> str:
+    """The SVG without its XML head. It is drawn by us, from escaped text alone."""
+    text = path.read_text(encoding="utf-8")
+    return text[text.index("<svg") :]
+
+
+def _percent(value: Any, digits: int = 2, sign: bool = False) -> str:
+    if value is None or math.isnan(value):
+        return "–"
+    return f"{value:{'+' if sign else ''}.{digits}%}"
+
+
+def _number(value: Any, digits: int = 4) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"

@@ -1,0 +1,178 @@
+"""The run folder: what a run leaves behind, written so that an interrupted run keeps what it has."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from reloop_stream.state.files import write_atomic
+from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
+from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
+
+__all__ = ["RunFolder", "RunFolderError", "new_folder_name"]
+
+DAYS = "days"
+MONITOR = "monitor"
+ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
+
+
+class RunFolderError(ValueError):
+    """The folder cannot be used as asked. The message names it and the remedy."""
+
+
+def new_folder_name(scenario: Scenario) -> str:
+    """`<scenario>-<time>-<hash>`."""
+    return f"{scenario.name}-{datetime.now(UTC):%Y%m%dT%H%M%S}-{scenario_hash(scenario)}"
+
+
+class RunFolder:
+    """Paths and writers of one run folder."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._daily: dict[tuple[int, str], dict[str, Any]] = {}
+
+    @classmethod
+    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
+        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+        if (path / "manifest.json").exists():
+            raise RunFolderError(f"{path}: holds a run already; choose another --out, or `resume {path}`")
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunFolderError(f"{path}: exists and is not an empty folder; choose another --out")
+        folder = cls(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            write_atomic(path / "config.yaml", to_yaml(scenario).encode())
+        except OSError as error:
+            raise RunFolderError(f"{path}: cannot be written: {error.strerror or error}") from None
+        return folder
+
+    @classmethod
+    def open(cls, path: Path) -> tuple[RunFolder, Scenario, dict[str, Any]]:
+        """An existing run folder, its scenario and manifest. Raises RunFolderError where it is none."""
+        manifest_path = path / "manifest.json"
+        try:
+            manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise RunFolderError(f"{path}: is no run folder (there is no manifest.json in it)") from None
+        except ValueError as error:
+            raise RunFolderError(f"{manifest_path}: is not valid JSON: {error}") from None
+        folder = cls(path)
+        folder._load_days()
+        return folder, load_scenario(path / "config.yaml"), manifest
+
+    def _load_days(self) -> None:
+        """The days that are done: those of `daily.csv`, and those whose process had no time to tell before a crash."""
+        path = self.path / "daily.csv"
+        rows = pyarrow.csv.read_csv(path).to_pylist() if path.exists() else []
+        rows += [json.loads(pq.read_schema(part).metadata[ROW]) for part in self._day_files()]
+        for row in rows:
+            row["arm"] = str(row["arm"])
+            self._daily[row["day"], row["arm"]] = row
+
+    def _day_files(self) -> list[Path]:
+        return sorted((self.path / DAYS).glob("*.parquet"))
+
+    def write_day(self, row: Mapping[str, Any], users: Mapping[str, Any]) -> None:
+        """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv`."""
+        clean = {name: _as_value(value) for name, value in row.items()}
+        table = pa.table(dict(users)).replace_schema_metadata({ROW: json.dumps(clean).encode()})
+        _write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
+
+    def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
+        """Take a finished day of one arm."""
+        self._daily[row["day"], row["arm"]] = dict(row)
+        self.write_daily(arms)
+
+    def write_daily(self, arms: Iterable[str]) -> None:
+        """`daily.csv` and `daily.parquet` anew, in the order of days and arms; nothing before the first day is done."""
+        if not self._daily:
+            return
+        order = {arm: i for i, arm in enumerate(arms)}
+        rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
+        write_atomic(self.path / "daily.csv", _csv(DAILY_COLUMNS, rows))
+        columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
+        _write_parquet(self.path / "daily.parquet", pa.table(columns))
+
+    def write_users(self) -> None:
+        """Put the days' files of users together into `users.parquet`, a day at a time."""
+        parts = self._day_files()
+        if not parts:
+            return
+        temporary = self.path / ".users.parquet.tmp"
+        schema = pq.read_schema(parts[0]).remove_metadata()
+        with pq.ParquetWriter(temporary, schema) as writer:
+            for part in parts:
+                writer.write_table(pq.read_table(part).cast(schema))
+        temporary.replace(self.path / "users.parquet")
+
+    def delete_day_files(self) -> None:
+        """Once the manifest says that the run is finished: the tables made of them hold everything."""
+        for name in (DAYS, MONITOR):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+
+    def write_readings(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Keep consecutive readings of one learner's monitor until the run is done, as a file named by the first of them."""
+        name = f"{rows[0]['learner']}-{rows[0]['tick']:08d}.csv"
+        write_atomic(self.path / MONITOR / name, _csv(MONITOR_COLUMNS, rows))
+
+    def write_monitor(self, arms: Iterable[str]) -> None:
+        """Put the readings together into `monitor.csv`, a row a learner and tick.
+
+        A tick that was worked through again after a restart, in which nothing can differ, is there once.
+        """
+        order = {arm: i for i, arm in enumerate(arms)}
+        found: dict[tuple[int, int, str], dict[str, str]] = {}
+        for path in sorted((self.path / MONITOR).glob("*.csv")):
+            for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
+                found[order.get(row["arm"], len(order)), int(row["tick"]), row["learner"]] = row
+        if found:
+            rows = [found[key] for key in sorted(found)]
+            write_atomic(self.path / "monitor.csv", _csv(MONITOR_COLUMNS, rows))
+
+    def write_segments(self, segments: Mapping[str, Any]) -> None:
+        _write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
+
+    def write_truth(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """`truth.csv`: kind, day, arm, exposures, expected_clicks."""
+        columns = ("kind", "day", "arm", "exposures", "expected_clicks")
+        in_order = sorted(rows, key=lambda r: (r["kind"], r["day"], r["arm"]))
+        write_atomic(self.path / "truth.csv", _csv(columns, in_order))
+
+    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
+        write_atomic(self.path / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
+
+
+def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_as_text(row.get(name)) for name in columns] for row in rows)
+    return text.getvalue().encode()
+
+
+def _write_parquet(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def _as_value(value: Any) -> Any:
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _as_text(value: Any) -> Any:
+    """Floats in the shortest form that reads back as the same number; empty where undefined."""
+    value = _as_value(value)
+    return "" if value is None else repr(value) if isinstance(value, float) else value

@@ -1,0 +1,106 @@
+"""A scenario from YAML, and back."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from reloop_stream import plugins
+from reloop_stream.config import apply_overrides, explain
+from reloop_stream.errors import PluginError
+from simulator.scenario.scenario import Scenario
+from simulator.scenario.sections import ScenarioError
+
+__all__ = ["json_schema", "load_scenario", "parse_scenario", "scenario_hash", "to_yaml"]
+
+
+def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
+    """The scenario in a YAML file, with `path.to.key=value` overrides applied.
+
+    Raises ScenarioError naming the file and every mistake in it, ConfigError for an override that cannot be applied.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ScenarioError(
+            f"{path}: no such file; the scenarios that come with the project are in scenarios/"
+        ) from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path}: cannot be read: {error}") from None
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ScenarioError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(raw, dict):
+        raise ScenarioError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
+    raw = apply_overrides(raw, overrides)
+    if isinstance(raw.get("plugins"), list):
+        raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
+    return parse_scenario(raw, source=str(path))
+
+
+def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario:
+    """The scenario that a mapping describes; each arm's `learner` is merged over the scenario's.
+
+    Raises ScenarioError with a line a mistake.
+    """
+    merged = dict(raw)
+    if merged.get("world") is None and merged.get("data") is None:
+        merged["world"] = {}
+    base, arms = merged.get("learner"), merged.get("arms")
+    if isinstance(arms, list) and isinstance(base, Mapping | None):
+        merged["arms"] = [_merge_arm(base or {}, arm) for arm in arms]
+    if isinstance(files := merged.get("plugins"), list):
+        try:
+            plugins.load(map(str, files))
+        except PluginError as error:
+            raise ScenarioError(f"{source}: plugins: {error}") from None
+    try:
+        return Scenario.model_validate(merged)
+    except ValidationError as error:
+        lines = [explain(item, merged, json_schema()) for item in error.errors()]
+        raise ScenarioError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
+
+
+def _merge_arm(base: Mapping[str, Any], arm: Any) -> Any:
+    if not isinstance(arm, Mapping) or not isinstance(arm.get("learner", {}), Mapping | None):
+        return arm
+    return {**arm, "learner": _merge(base, arm.get("learner") or {})}
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` on top of `base`, mapping by mapping. A mapping that chooses another `name` or `mode` replaces the base's."""
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        if isinstance(value, Mapping) and isinstance(below, Mapping):
+            same_kind = all(value.get(tag, below.get(tag)) == below.get(tag) for tag in ("name", "mode"))
+            merged[key] = _merge(below, value) if same_kind else dict(value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def json_schema() -> dict[str, Any]:
+    """The scenario's JSON Schema, for editors that complete and check YAML."""
+    schema = Scenario.model_json_schema()
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ReLoop Stream scenario", **schema}
+
+
+def to_yaml(scenario: Scenario) -> str:
+    """The resolved scenario: every default written out. Reading it again gives the same scenario."""
+    return yaml.safe_dump(
+        scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=100
+    )
+
+
+def scenario_hash(scenario: Scenario) -> str:
+    """Eight hex digits that name the resolved scenario."""
+    canonical = json.dumps(scenario.model_dump(mode="json"), sort_keys=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:8]

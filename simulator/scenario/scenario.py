@@ -1,0 +1,129 @@
+"""The scenario: the YAML contract of a run.
+
+Every mistake is reported with the path of the key, the value, the rule and, for a misspelt key, the likely one.
+"""
+
+from __future__ import annotations
+
+from pydantic import Field, model_validator
+
+from reloop_stream.config import FieldConfig, LearnerConfig
+from simulator.datasets.config import DataConfig
+from simulator.scenario.sections import (
+    ArmConfig,
+    ExperimentConfig,
+    JoinConfig,
+    LogConfig,
+    PhasesConfig,
+    Section,
+    SeedConfig,
+    ServingConfig,
+    TruthConfig,
+)
+from simulator.world.config import WorldConfig
+
+__all__ = ["Scenario"]
+
+SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three thirds need a little room
+
+
+class Scenario(Section):
+    """A run of the laboratory: a world (or a data set), the arms, and what is measured."""
+
+    name: str = Field(
+        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run folder."
+    )
+    plugins: list[str] = Field(
+        [],
+        description="Python files that add models or losses; relative to the scenario's file. They run as your code.",
+    )
+    seed: SeedConfig = SeedConfig()
+    phases: PhasesConfig = PhasesConfig()
+    tick_minutes: int = Field(
+        30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day."
+    )
+    checkpoint_every_hours: float = Field(12.0, gt=0, description="Simulated hours between checkpoints.")
+    world: WorldConfig | None = Field(
+        None, description="The simulated feed. Left out together with `data`: its defaults."
+    )
+    data: DataConfig | None = Field(None, description="A real data set to replay instead of a simulated world.")
+    features: list[FieldConfig] | None = Field(
+        None, description="What the models see. Left out: every field of the world, exact where its size is known."
+    )
+    serving: ServingConfig = ServingConfig()
+    join: JoinConfig = JoinConfig()
+    log: LogConfig = LogConfig()
+    experiment: ExperimentConfig = ExperimentConfig()
+    truth: TruthConfig = TruthConfig()
+    learner: LearnerConfig = Field(
+        default_factory=LearnerConfig, description="The learner of every arm, where the arm does not differ."
+    )
+    arms: list[ArmConfig] = Field(min_length=1, max_length=64, description="The arms; the first is the control.")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Scenario:
+        if self.world is not None and self.data is not None:
+            raise ValueError("world, data: a run has a simulated world or a replayed data set, not both; remove one")
+        names = [arm.name for arm in self.arms]
+        if len(set(names)) < len(names):
+            raise ValueError(f"arms: names must differ, got {names}")
+        total = sum(arm.share for arm in self.arms)
+        if abs(total - 1) > SHARE_TOLERANCE:
+            raise ValueError(f"arms: the shares add up to {total:g}, must add up to 1")
+        if 1440 % self.tick_minutes:
+            raise ValueError(f"tick_minutes: got {self.tick_minutes}, must divide a day (1440 minutes)")
+        if self.data is not None and self.features is None:
+            raise ValueError("features: a replay needs the list of fields that the models see, got none")
+        if self.world is not None and self.serving.slate > self.world.candidates.k:
+            raise ValueError(
+                f"serving.slate: got {self.serving.slate}, must be at most world.candidates.k ({self.world.candidates.k})"
+            )
+        return self
+
+    @property
+    def control(self) -> ArmConfig:
+        return self.arms[0]
+
+    @property
+    def is_replay(self) -> bool:
+        return self.data is not None
+
+    @property
+    def tick_ms(self) -> int:
+        return self.tick_minutes * 60_000
+
+    @property
+    def attribution_ms(self) -> int:
+        return round(self.join.attribution_hours * 3_600_000)
+
+    @property
+    def days(self) -> int:
+        return sum(self.phases.days.values())
+
+    def warnings(self) -> list[str]:
+        """What is allowed and yet likely to mislead."""
+        found = []
+        if self.experiment.data == "own" and len({arm.share for arm in self.arms}) > 1:
+            found.append(
+                "the arms' shares differ and each trains on its own users (experiment.data: own): "
+                "how much data a learner has is then confounded with its method"
+            )
+        if self.phases.aa_days == 0 and self.phases.ab_days > 0:
+            found.append("there is no A/A period (phases.aa_days: 0): CUPED and A/B - A/A cannot be computed")
+        if self.control.learner.updating.mode == "none":
+            found.append(
+                f"the control {self.control.name} never learns (updating.mode: none): all arms are served untrained until A/B"
+            )
+        for arm in self.arms:
+            at_once, loss = self.join.emit == "at_once", arm.learner.loss.name
+            if loss in ("fnw", "fnc") and not at_once:
+                found.append(
+                    f"arm {arm.name}: loss {loss} corrects for clicks that are shown twice, which join.emit: "
+                    f"{self.join.emit} does not do; set it to at_once"
+                )
+            if arm.learner.memory is not None and at_once:
+                found.append(
+                    f"arm {arm.name}: with join.emit: at_once its memory holds each click as a negative too, and corrects "
+                    "towards rates that are too low"
+                )
+        return found

@@ -1,0 +1,1 @@
+"""Serving the simulated feed, and what servers of every feed share."""

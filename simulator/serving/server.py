@@ -1,0 +1,28 @@
+"""What a server is to the loop."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from reloop_stream.state.checkpoint import Sections
+from simulator.serving.deployments import Deployments, Thaw
+
+__all__ = ["Server"]
+
+
+class Server(Protocol):
+    """What the loop needs of a server: the simulated feed's and the replay's."""
+
+    tick: int
+    exposures: int
+    deployments: Deployments
+
+    def serve(self, tick: int) -> None: ...
+
+    def checkpoint(self) -> Sections: ...
+
+    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None: ...
+
+    def truth_rows(self, arm: str) -> list[dict[str, Any]]: ...
+
+    def close(self) -> None: ...
