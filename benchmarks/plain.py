@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from simulator.lab.parts import Lab
-from simulator.lab.place import Place
+from simulator.lab.place import RunPlace
+from simulator.serving.simulated_feed import SimulatedFeed
 
 __all__ = ["plain_rate"]
 
@@ -24,14 +25,16 @@ def _candidate_slots(raw: dict[str, Any], arm: int) -> list[np.ndarray]:
     """What the run's arm scores: int64 [requests, K, fields] a call, rows of one embedding table."""
     from reloop_stream.features.encoder import Encoder
 
-    lab = Lab.from_raw(raw, Place(Path(), "embedded", "plain"))
-    encoder = Encoder(lab.fields)
-    request_fields, item_fields = lab.world.request_fields, lab.world.item_fields
+    lab = Lab.from_raw(raw, RunPlace(Path(), "embedded", "plain"))
+    feed = lab.feed
+    assert isinstance(feed, SimulatedFeed)
+    world, encoder = feed.world, Encoder(feed.fields)
+    request_fields, item_fields = world.request_fields, world.item_fields
     names = encoder.names
-    users = lab.arm_of_user == arm
+    users = feed.arm_of_user == arm
     calls = []
     for number in range(lab.calendar.serving_ticks):
-        tick = lab.world.tick(number, users)
+        tick = world.tick(number, users)
         slots = np.empty((*tick.candidates.shape, len(names)), dtype=np.int64)
         requests = encoder.encode_some(tick.request_features, request_fields).slots
         items = encoder.encode_some(tick.item_features, item_fields).slots

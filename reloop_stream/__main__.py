@@ -9,12 +9,12 @@ import sys
 from collections.abc import Sequence
 
 from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, SnapshotError, UnknownTopic
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
 from reloop_stream.runtime.logging import log_to_stderr
 from reloop_stream.service.learner_folder import FolderInUse
 
 __all__ = ["main"]
 
-OK, FAILED, USERS_MISTAKE, INTERRUPTED = 0, 1, 2, 130
 # What a user can put right.
 MISTAKES = (ConfigError, SettingsError, PluginError, SnapshotError, FolderInUse, UnknownTopic)
 COMMANDS = {
@@ -46,18 +46,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         code: int = module.run(chosen)
         return code
     except MISTAKES as error:
-        return _say(error, USERS_MISTAKE)
+        return say(error, USERS_MISTAKE)
     except KeyboardInterrupt:
         return INTERRUPTED
     except (LogError, OSError) as error:
-        return _say(error, FAILED)
+        return say(error, FAILED)
     finally:
         logging.getLogger().removeHandler(handler)
-
-
-def _say(error: BaseException, code: int) -> int:
-    print(f"error: {error}", file=sys.stderr)
-    return code
 
 
 if __name__ == "__main__":

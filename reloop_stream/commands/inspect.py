@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from reloop_stream.commands.arguments import add_place, log_place
+from reloop_stream.runtime.exits import OK
 from reloop_stream.service.inspection import NothingToInspect, add_lag, inspect
 
 __all__ = ["add_parser", "run"]
 
-OK = 0
 PIPED_WIDTH = 400  # no line of a table is broken where no terminal bounds it
 NUMERIC = ("shape", "norm", "buckets", "partition", "next offset", "end", "lag", "version", "bytes")
 

@@ -5,10 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import signal
-import sys
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +15,12 @@ from reloop_stream.config import LOSSES, MODELS, apply_overrides, read_yaml
 from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import Topics
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
+from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
 from reloop_stream.service.inference import first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
-from reloop_stream.service.service import NoLongerRetained, Service, Stop, open_source
+from reloop_stream.service.service import NoLongerRetained, Service, open_source
 from reloop_stream.service.stream_progress import StreamProgress
 from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.stream.event_feed import FeedStopped
@@ -31,8 +30,6 @@ from reloop_stream.stream.shared_source import ReaderDied
 
 __all__ = ["add_parser", "run"]
 
-OK, FAILED = 0, 1
-INTERRUPTED = 130
 EMITS: tuple[Emit, ...] = ("at_close", "at_click", "at_once")
 
 DESCRIPTION = """\
@@ -192,22 +189,23 @@ def add_parser(commands: Any) -> None:
 
 def run(chosen: argparse.Namespace) -> int:
     """Learn until the stream's end, a limit or a signal. The exit code."""
-    stop = Stop(deadline=math.inf if chosen.timeout is None else time.monotonic() + chosen.timeout)
     plugins.load(chosen.plugin)
     place = log_place(chosen)
-    with _signals(stop) as was_interrupted, place.open() as log, LearnerFolder(chosen.checkpoint) as folder:
+    with (
+        stop_on_signals("finishing what is complete", chosen.timeout or math.inf) as stop,
+        place.open() as log,
+        LearnerFolder(chosen.checkpoint) as folder,
+    ):
         try:
             config = _settle(chosen, log, folder, stop)
             _learn(chosen, config, place, log, folder, stop)
         except FeedStopped:
             pass
         except (NoLongerRetained, ReaderDied) as error:
-            print(f"error: {error}", file=sys.stderr)
-            return FAILED
+            return say(error, FAILED)
         except LogUnavailable as error:
-            print(f"error: {error}; the same command then goes on where it stopped", file=sys.stderr)
-            return FAILED
-        return INTERRUPTED if was_interrupted() else OK
+            return say(f"{error}; the same command then goes on where it stopped", FAILED)
+        return INTERRUPTED if stop.was_ctrl_c else OK
 
 
 def _learn(
@@ -249,26 +247,6 @@ def _learn(
                 service.restore(saved)
             progress.begin(folder.path, service.worker)
             service.run(chosen.count)
-
-
-@contextlib.contextmanager
-def _signals(stop: Stop) -> Iterator[Callable[[], bool]]:
-    """SIGTERM and Ctrl-C ask for a stop in order, a second one ends at once. Gives: whether it was Ctrl-C."""
-    numbers: list[int] = []
-
-    def ask(number: int, frame: object) -> None:
-        if stop.asked:
-            raise KeyboardInterrupt
-        stop.asked = True
-        numbers.append(number)
-        print("stopping: finishing what is complete (again to stop at once) ...", file=sys.stderr)
-
-    handlers = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: signal.SIGINT in numbers
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Stop) -> StreamConfig:

@@ -27,6 +27,7 @@ from typing import Self
 import kafka
 import kafka.errors
 
+from reloop_stream.errors import ReloopError
 from reloop_stream.log.secured import NAME as SECURED
 from reloop_stream.log.secured import SecuredListener
 
@@ -64,7 +65,7 @@ group.initial.rebalance.delay.ms=0
 """
 
 
-class BrokerError(RuntimeError):
+class BrokerError(ReloopError):
     """The broker cannot be started. The message says what is missing."""
 
 

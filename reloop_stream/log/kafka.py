@@ -116,7 +116,7 @@ class KafkaLog:
         hint = "" if self._settings else "; one that asks for TLS or a password needs security_protocol"
         return LogUnavailable(
             f"{self.address} has not answered for {self.unavailable_after_s:g} s{cause}; start the broker, "
-            f"or raise log.unavailable_after_s{hint}"
+            f"or wait longer (--unavailable-seconds){hint}"
         )
 
     def _knock(self) -> None:

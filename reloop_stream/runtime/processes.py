@@ -1,16 +1,22 @@
-"""Processes that do not outlive the one that started them."""
+"""Child processes: started by spawn, spoken to over a pipe, found dead with a reason, gone when the parent is gone."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
+import types
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from typing import Any
 
-__all__ = ["die_with"]
+__all__ = ["Child", "die_with"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
+LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
 
 
 def die_with(parent: int) -> None:
@@ -20,3 +26,58 @@ def die_with(parent: int) -> None:
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+@contextlib.contextmanager
+def _without_main() -> Iterator[None]:
+    """A spawned process runs its parent's main module again. Nothing here lives in one, and a user's script that has no
+    `if __name__ == "__main__"` would start itself anew in every child."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = types.ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+class Child:
+    """A process that runs `target(pipe, *arguments)`; `pipe` is this side's end.
+
+    target, arguments: importable and picklable, and not of the main module.
+    """
+
+    def __init__(self, target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.name = name
+        self.pipe, theirs = context.Pipe()
+        self._process = context.Process(
+            target=_live, args=(target, theirs, os.getpid(), arguments), name=name, daemon=True
+        )
+        with _without_main():
+            self._process.start()
+        theirs.close()
+
+    def send(self, *message: Any) -> None:
+        """Raises OSError where it is dead."""
+        self.pipe.send(message)
+
+    def how_it_died(self) -> str:
+        """Once its pipe has ended: the signal or the exit code."""
+        self._process.join(timeout=LAST_WORDS_S)
+        code = self._process.exitcode
+        return f"signal {-code}; out of memory?" if code is not None and code < 0 else f"exit code {code}"
+
+    def end(self, *farewell: Any, patience_s: float) -> None:
+        """Say farewell, wait for it to end, and end it where that takes too long."""
+        with contextlib.suppress(OSError):
+            self.send(*farewell)
+        self._process.join(timeout=patience_s)
+        if self._process.is_alive():
+            self._process.kill()
+            self._process.join()
+        self.pipe.close()
+
+
+def _live(target: Callable[..., None], pipe: Connection, parent: int, arguments: tuple[Any, ...]) -> None:
+    die_with(parent)
+    target(pipe, *arguments)

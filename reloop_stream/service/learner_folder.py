@@ -8,12 +8,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from reloop_stream.errors import ReloopError
 from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 
 __all__ = ["FolderInUse", "LearnerFolder"]
 
 
-class FolderInUse(Exception):
+class FolderInUse(ReloopError):
     """Another process learns in this folder."""
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 
-from reloop_stream.errors import ConfigError, OffsetOutOfRange
+from reloop_stream.errors import ConfigError, LogError, OffsetOutOfRange
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, LogPlace
@@ -29,13 +27,13 @@ from reloop_stream.stream.shared_source import ReadPlan, SharedSource
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row
 
-__all__ = ["NoLongerRetained", "Service", "Status", "Stop"]
+__all__ = ["NoLongerRetained", "Service", "Status"]
 
 RATE_S = 10.0  # the rate is that of the last seconds
 STATUS_S = 0.5  # wall clock between two looks at the status
 
 
-class NoLongerRetained(Exception):
+class NoLongerRetained(LogError):
     """Events that the checkpoint still needs are gone from their topic."""
 
 
@@ -52,17 +50,6 @@ class Status(NamedTuple):
     auc: float  # of late
     logloss: float
     is_saved: bool  # a checkpoint has just been written
-
-
-@dataclass
-class Stop:
-    """Whether to stop: asked for by anyone, or at a moment of the monotonic clock."""
-
-    asked: bool = False
-    deadline: float = math.inf
-
-    def __call__(self) -> bool:
-        return self.asked or time.monotonic() >= self.deadline
 
 
 def rows_of_arm(arm: str | None) -> Callable[[ExampleBatch], Rows]:
@@ -125,7 +112,7 @@ class Service:
         *,
         group: str,
         checkpoint_s: float,
-        stop: Stop,
+        stop: Callable[[], bool],
         watch: Callable[[Status], None],
     ) -> None:
         self._config = config
@@ -135,7 +122,6 @@ class Service:
         self._publisher = publisher
         self._group = group
         self._checkpoint_s = checkpoint_s
-        self._stop = stop
         self._watch = watch
         every_ms = publish_every_ms(config.learner)
         self.observer = StreamObserver(every_ms)

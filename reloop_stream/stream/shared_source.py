@@ -11,7 +11,6 @@ While a tick is trained on, the next one is joined, unless a checkpoint is due.
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import time
@@ -20,10 +19,11 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
+from reloop_stream.errors import ReloopError
 from reloop_stream.events import ExampleBatch
 from reloop_stream.log import EventLog, LogPlace, Partition
 from reloop_stream.log.topics import Topics
-from reloop_stream.runtime.processes import die_with
+from reloop_stream.runtime.processes import Child
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream.event_feed import POLL_S, FeedStopped
 from reloop_stream.stream.event_time_feed import EventTimeFeed, FeedEnded, Horizon, Ticks, next_complete
@@ -36,7 +36,7 @@ IDLE_S = 0.02  # how long a process with nothing to read waits for an order: an 
 END_PATIENCE_S = 5.0
 
 
-class ReaderDied(RuntimeError):
+class ReaderDied(ReloopError):
     """A process that reads partitions ended without a word."""
 
 
@@ -80,20 +80,12 @@ class SharedSource:
         self._should_stop = should_stop
         self._last_tick = float("-inf")
         self._ordered: int | None = None  # the tick that the processes are joining
-        self._shares = [share for share in (self.numbers[i::workers] for i in range(workers)) if share]
-        context = multiprocessing.get_context("spawn")
-        self._pipes: list[Connection] = []
-        self._processes: list[Any] = []
-        for share in self._shares:
-            ours, theirs = context.Pipe()
-            process = context.Process(
-                target=_read, args=(theirs, os.getpid(), place, plan, share), name=f"partitions {share}", daemon=True
-            )
-            process.start()
-            theirs.close()
-            self._pipes.append(ours)
-            self._processes.append(process)
-        self._horizons: dict[Connection, Horizon] = {}
+        shares = [share for share in (self.numbers[i::workers] for i in range(workers)) if share]
+        self._readers = {
+            share: Child(_read, (place, plan, share), name=f"the process that reads partitions {list(share)}")
+            for share in map(tuple, shares)
+        }
+        self._horizons: dict[Child, Horizon] = {}
 
     def next_tick(self, *, rest: bool = False) -> JoinedTick:
         """See `reloop_stream.stream.example_source.ExampleSource`. Raises ReaderDied as well."""
@@ -101,7 +93,7 @@ class SharedSource:
             self._order(self._await_complete())
         assert self._ordered is not None
         tick, self._ordered = self._ordered, None
-        joined = _merged([self._answer(pipe, "joined") for pipe in self._pipes])
+        joined = _merged([self._answer(reader, "joined") for reader in self._readers.values()])
         self._last_tick = tick
         if not rest and not self._should_stop():
             following = next_complete(self._horizons.values(), tick)
@@ -111,7 +103,7 @@ class SharedSource:
 
     def _await_complete(self) -> int:
         while True:
-            if len(self._horizons) == len(self._pipes):
+            if len(self._horizons) == len(self._readers):
                 tick = next_complete(self._horizons.values(), self._last_tick)
                 if tick is not None:
                     return tick
@@ -119,77 +111,67 @@ class SharedSource:
                     raise FeedEnded
             if self._should_stop():
                 raise FeedStopped
-            for ready in wait(self._pipes, POLL_S):
+            by_pipe = {reader.pipe: reader for reader in self._readers.values()}
+            for ready in wait(list(by_pipe), POLL_S):
                 assert isinstance(ready, Connection)
-                self._receive(ready)
+                self._receive(by_pipe[ready])
 
     def _order(self, tick: int) -> None:
         self._ordered = tick
-        for pipe in self._pipes:
-            self._send(pipe, "join", tick)
+        for reader in self._readers.values():
+            self._send(reader, "join", tick)
 
-    def _send(self, pipe: Connection, *message: Any) -> None:
+    def _send(self, reader: Child, *message: Any) -> None:
         try:
-            pipe.send(message)
+            reader.send(*message)
         except OSError:
-            raise self._died(pipe) from None
+            raise _died(reader) from None
 
-    def _answer(self, pipe: Connection, kind: str) -> Any:
+    def _answer(self, reader: Child, kind: str) -> Any:
         """Wait for an answer of this kind."""
         while True:
-            found, content = self._receive(pipe)
+            found, content = self._receive(reader)
             if found == kind:
                 return content
 
-    def _receive(self, pipe: Connection) -> tuple[str, Any]:
+    def _receive(self, reader: Child) -> tuple[str, Any]:
         try:
-            kind, content, horizon = pipe.recv()
+            kind, content, horizon = reader.pipe.recv()
         except (EOFError, OSError):
-            raise self._died(pipe) from None
+            raise _died(reader) from None
         if kind == "failed":
             raise content
         if horizon is not None:
-            self._horizons[pipe] = horizon
+            self._horizons[reader] = horizon
         return kind, content
-
-    def _died(self, pipe: Connection) -> ReaderDied:
-        place = self._pipes.index(pipe)
-        process = self._processes[place]
-        process.join(timeout=1)
-        code = process.exitcode
-        how = f"signal {-code}; out of memory?" if code is not None and code < 0 else f"exit code {code}"
-        return ReaderDied(f"the process that reads partitions {self._shares[place]} died ({how})")
 
     def states(self) -> dict[int, PartitionState]:
         if self._ordered is not None:
             raise RuntimeError("states: the tick before them must be asked for with rest=True")
-        for pipe in self._pipes:
-            self._send(pipe, "states", None)
+        for reader in self._readers.values():
+            self._send(reader, "states", None)
         found: dict[int, PartitionState] = {}
-        for pipe, share in zip(self._pipes, self._shares, strict=True):
-            sections = Sections.from_bytes(self._answer(pipe, "states"))
+        for share, reader in self._readers.items():
+            sections = Sections.from_bytes(self._answer(reader, "states"))
             found |= {number: PartitionState.get(sections, number) for number in share}
         return {number: found[number] for number in self.numbers}
 
     def restore(self, tick: int, states: Mapping[int, PartitionState]) -> None:
         self._last_tick = tick
-        for pipe, share in zip(self._pipes, self._shares, strict=True):
+        for share, reader in self._readers.items():
             sections = Sections()
             for number in share:
                 states[number].put(sections, number)
-            self._send(pipe, "restore", (tick, sections.to_bytes()))
-            self._answer(pipe, "restored")
+            self._send(reader, "restore", (tick, sections.to_bytes()))
+            self._answer(reader, "restored")
 
     def close(self) -> None:
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.send(("end", None))
-        for process, pipe in zip(self._processes, self._pipes, strict=True):
-            process.join(timeout=END_PATIENCE_S)
-            if process.is_alive():
-                process.kill()
-                process.join()
-            pipe.close()
+        for reader in self._readers.values():
+            reader.end("end", None, patience_s=END_PATIENCE_S)
+
+
+def _died(reader: Child) -> ReaderDied:
+    return ReaderDied(f"{reader.name} died ({reader.how_it_died()})")
 
 
 class _Wire(NamedTuple):
@@ -230,9 +212,8 @@ def _merged(wires: Sequence[_Wire]) -> JoinedTick:
     )
 
 
-def _read(pipe: Connection, parent: int, place: LogPlace, plan: ReadPlan, numbers: Sequence[int]) -> None:
+def _read(pipe: Connection, place: LogPlace, plan: ReadPlan, numbers: Sequence[int]) -> None:
     """A process's life: read on, tell how far that is, carry out orders."""
-    die_with(parent)
     for number in (signal.SIGINT, signal.SIGTERM):  # they reach the whole group; the one that trains decides
         signal.signal(number, signal.SIG_IGN)
     try:

@@ -15,26 +15,23 @@ from rich.console import Console
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from simulator.datasets.rows import cache_folder
+from simulator.errors import FetchError
 
-__all__ = ["SOURCES", "FetchError", "Source", "fetch"]
+__all__ = ["RELEASES", "Release", "fetch"]
 
 CHUNK = 1 << 16
 TIMEOUT_S = 30.0
 
 
-class FetchError(RuntimeError):
-    """The data set could not be downloaded, or is not what it should be. The message says how to go on by hand."""
-
-
-class Source(NamedTuple):
+class Release(NamedTuple):
     """Where a data set is published, and the sha256 of the archive."""
 
     url: str
     sha256: str
 
 
-SOURCES = {
-    "movielens-small": Source(
+RELEASES = {
+    "movielens-small": Release(
         "https://files.grouplens.org/datasets/movielens/ml-latest-small.zip",
         # The release of September 2018, as TensorFlow Datasets and others list it.
         "696d65a3dfceac7c45750ad32df2c259311949efec81f0f144fdfb91ebc9e436",
@@ -42,16 +39,16 @@ SOURCES = {
 }
 
 
-def fetch(name: str, to: Path | None = None, sources: dict[str, Source] = SOURCES) -> Path:
+def fetch(name: str, to: Path | None = None, releases: dict[str, Release] = RELEASES) -> Path:
     """Download a data set and check it; the path of the archive, which a scenario's `data.path` takes.
 
     Raises FetchError: it cannot be reached, cannot be written, or its sha256 is another.
     """
-    source = sources[name]
+    release = releases[name]
     folder = to or cache_folder()
-    target = folder / source.url.rsplit("/", 1)[1]
+    target = folder / release.url.rsplit("/", 1)[1]
     if target.exists():
-        _check(target, source)
+        _check(target, release)
         return target
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,8 +58,8 @@ def fetch(name: str, to: Path | None = None, sources: dict[str, Source] = SOURCE
     os.close(handle)
     temporary = Path(temporary_name)
     try:
-        _download(source.url, temporary)
-        _check(temporary, source)
+        _download(release.url, temporary)
+        _check(temporary, release)
         temporary.replace(target)
     finally:
         with contextlib.suppress(OSError):
@@ -89,11 +86,11 @@ def _download(url: str, target: Path) -> None:
         ) from None
 
 
-def _check(path: Path, source: Source) -> None:
+def _check(path: Path, release: Release) -> None:
     with open(path, "rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != source.sha256:
+    if found != release.sha256:
         raise FetchError(
-            f"{path}: its sha256 is {found}, expected {source.sha256}: it is damaged or another release; remove it and "
+            f"{path}: its sha256 is {found}, expected {release.sha256}: it is damaged or another release; remove it and "
             "fetch again, or name it with --set data.path=FILE if you trust it"
         )

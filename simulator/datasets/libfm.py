@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from simulator.datasets.config import LibfmConfig
-from simulator.datasets.rows import DataError, ReplayRows, find
+from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.tables import ROW_MS
+from simulator.errors import DataError
 
 __all__ = ["read_libfm"]
 

@@ -13,8 +13,9 @@ import pyarrow.compute
 
 from reloop_stream.events import ListColumn
 from simulator.datasets.config import MovieLensConfig
-from simulator.datasets.rows import DataError, ReplayRows, find, in_time_order
+from simulator.datasets.rows import ReplayRows, find, in_time_order
 from simulator.datasets.tables import read_csv
+from simulator.errors import DataError
 
 __all__ = ["read_movielens"]
 

@@ -9,8 +9,9 @@ import numpy as np
 from simulator.datasets.config import CsvConfig, DataConfig, LibfmConfig, MovieLensConfig, ParquetConfig
 from simulator.datasets.libfm import read_libfm
 from simulator.datasets.movielens import read_movielens
-from simulator.datasets.rows import DataError, ReplayRows, in_time_order
+from simulator.datasets.rows import ReplayRows, in_time_order
 from simulator.datasets.tables import read_table
+from simulator.errors import DataError
 
 __all__ = ["read_rows"]
 

@@ -10,12 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from reloop_stream.events import Column, take_column
+from simulator.errors import DataError
 
-__all__ = ["DataError", "ReplayRows", "cache_folder", "find", "in_time_order"]
-
-
-class DataError(ValueError):
-    """A data set that cannot be replayed. The message names the file, the place in it, and the remedy."""
+__all__ = ["ReplayRows", "cache_folder", "find", "in_time_order"]
 
 
 @dataclass(frozen=True, slots=True)

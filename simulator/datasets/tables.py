@@ -12,7 +12,8 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from simulator.datasets.config import CsvConfig, LabelConfig, ParquetConfig
-from simulator.datasets.rows import DataError, ReplayRows, find
+from simulator.datasets.rows import ReplayRows, find
+from simulator.errors import DataError
 
 __all__ = ["read_csv", "read_table"]
 

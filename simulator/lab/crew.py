@@ -1,9 +1,8 @@
-"""The processes of a run: started by spawn, told what to do over a pipe, gone when the loop is gone."""
+"""The processes of a run: each with a lab of its own, told what to do over a pipe, gone when the loop is gone."""
 
 from __future__ import annotations
 
 import contextlib
-import multiprocessing
 import os
 import signal
 import sys
@@ -14,12 +13,15 @@ from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from reloop_stream.errors import ReloopError
 from reloop_stream.runtime.logging import log_to_file, log_to_stderr
-from reloop_stream.runtime.processes import die_with
+from reloop_stream.runtime.processes import Child
+from simulator.errors import MISTAKES
 from simulator.experiment.stages import Learning, Serving, Stage
 from simulator.lab.loop import Stopped, run_stage
 from simulator.lab.parts import Lab
-from simulator.lab.place import Place
+from simulator.lab.place import RunPlace
+from simulator.lab.reports import Report
 
 __all__ = ["Crew", "CrewError", "Share"]
 
@@ -28,46 +30,37 @@ Share = tuple[tuple[Serving, ...], tuple[Learning, ...]]
 
 WAIT_S = 0.1  # how soon a stop request is passed on
 STOP_PATIENCE_S = 60.0  # how long processes may take to save themselves when asked to stop
+END_PATIENCE_S = 5.0
 
 
-class CrewError(RuntimeError):
-    """A process of the run failed. `kind` is the name of what it raised, "killed" when it died without a word."""
+class CrewError(ReloopError):
+    """A process of the run failed. kind: the name of what it raised, "killed" when it died without a word."""
 
-    def __init__(self, kind: str, message: str, trace: str = "") -> None:
+    def __init__(self, kind: str, message: str, trace: str = "", is_mistake: bool = False) -> None:
         super().__init__(message)
         self.kind = kind
         self.trace = trace
+        self.is_mistake = is_mistake
 
 
 class Crew:
     """`n` processes that live through all stages of a run; with one, the work is done in this process instead."""
 
-    def __init__(self, n: int, scenario: Mapping[str, Any], place: Place) -> None:
+    def __init__(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> None:
         self._lab: Lab | None = Lab.from_raw(scenario, place) if n == 1 else None
-        self._processes: list[Any] = []
-        self._pipes: list[Connection] = []
-        if n > 1:
-            context = multiprocessing.get_context("spawn")
-            for number in range(n):
-                ours, theirs = context.Pipe()
-                process = context.Process(
-                    target=_live, args=(theirs, dict(scenario), place, os.getpid()), name=f"lab-{number}", daemon=True
-                )
-                process.start()
-                theirs.close()
-                self._processes.append(process)
-                self._pipes.append(ours)
+        several = range(n if n > 1 else 0)
+        self._children = [Child(_live, (dict(scenario), place), f"lab-{number}") for number in several]
 
     @property
     def size(self) -> int:
-        return max(1, len(self._pipes))
+        return max(1, len(self._children))
 
     def run(
         self,
         stage: Stage,
         before: Stage | None,
         shares: Sequence[Share],
-        report: Callable[[str, dict[str, Any]], None],
+        report: Report,
         should_stop: Callable[[], bool],
     ) -> None:
         """Run a stage to its end. Raises Stopped when asked to stop and all is saved, CrewError when a process failed."""
@@ -75,36 +68,32 @@ class Crew:
             serving, learning = shares[0]
             run_stage(self._lab, stage, before, serving, learning, report, should_stop)
             return
-        busy: dict[Connection, Any] = {}
-        for pipe, process, share in zip(self._pipes, self._processes, shares, strict=True):
+        busy: dict[Connection, Child] = {}
+        for child, share in zip(self._children, shares, strict=True):
             if share[0] or share[1]:
-                pipe.send(("run", stage, before, share))
-                busy[pipe] = process
+                child.send("run", stage, before, share)
+                busy[child.pipe] = child
         failure: CrewError | None = None
         stopping_since: float | None = None
         was_stopped = False
         while busy:
             if stopping_since is None and (should_stop() or failure is not None):
                 stopping_since = time.monotonic()
-                for pipe in busy:
+                for child in busy.values():
                     with contextlib.suppress(OSError):
-                        pipe.send(("stop",))
+                        child.send("stop")
             for ready in wait(list(busy), WAIT_S):
                 assert isinstance(ready, Connection)
-                pipe = ready
                 try:
-                    kind, *rest = pipe.recv()
+                    kind, *rest = ready.recv()
                 except (EOFError, OSError):
-                    process = busy.pop(pipe)
-                    process.join(timeout=1)
-                    code = process.exitcode
-                    how = f"killed by signal {-code}; out of memory?" if (code or 0) < 0 else f"exit code {code}"
+                    how = busy.pop(ready).how_it_died()
                     failure = failure or CrewError("killed", f"a process of the run died ({how})")
                     continue
                 if kind == "report":
                     report(*rest)
                 else:
-                    busy.pop(pipe)
+                    busy.pop(ready)
                     was_stopped |= kind == "stopped"
                     if kind == "failed":
                         failure = failure or CrewError(*rest)
@@ -118,19 +107,12 @@ class Crew:
 
     def close(self) -> None:
         """End the processes."""
-        for pipe in self._pipes:
-            with contextlib.suppress(OSError):
-                pipe.send(("end",))
-        for process in self._processes:
-            process.join(timeout=5)
-            if process.is_alive():
-                process.kill()
-                process.join()
+        for child in self._children:
+            child.end("end", patience_s=END_PATIENCE_S)
 
 
-def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int) -> None:
+def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
     """A process's life: run stages as they are sent, until told to end or the parent is gone."""
-    die_with(parent)
     log_to_stderr()
     log_to_file(place.folder / "log.txt")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
@@ -170,9 +152,9 @@ def _live(pipe: Connection, scenario: dict[str, Any], place: Place, parent: int)
         try:
             lab = lab or Lab.from_raw(scenario, place)
             serving, learning = share
-            run_stage(lab, stage, before, serving, learning, lambda *said: send("report", *said), stop.is_set)
+            run_stage(lab, stage, before, serving, learning, lambda told: send("report", told), stop.is_set)
             send("done")
         except Stopped:
             send("stopped")
         except BaseException as error:  # whatever it was, the parent tells the user
-            send("failed", type(error).__name__, str(error), traceback.format_exc())
+            send("failed", type(error).__name__, str(error), traceback.format_exc(), isinstance(error, MISTAKES))

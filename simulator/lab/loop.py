@@ -10,14 +10,16 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from reloop_stream.clock import crosses
+from reloop_stream.clock import HOUR_MS, crosses
+from reloop_stream.learners import digest
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.worker import Worker
 from simulator.experiment.stages import Learning, Serving, Stage
-from simulator.lab.parts import HOUR_MS, Lab
-from simulator.lab.place import Report
+from simulator.lab.parts import Lab
+from simulator.lab.reports import Report, Saved, StageFinished, TickServed
+from simulator.run_folder.manifest import LearnerOutcome
 from simulator.serving.server import Server
 
 __all__ = ["Stopped", "run_stage"]
@@ -69,7 +71,7 @@ def _hand_over(
         for server in local:
             server.deployments.offer(published)
         if is_served_elsewhere:
-            lab.snapshots.write(published)
+            lab.version_files.write(published)
 
     return hand_over
 
@@ -119,7 +121,7 @@ class _Loop:
                 if lab.place.origin is None:
                     worker.restore(forked)
                 else:
-                    worker.restore(forked, past_log=origin.open(lab.scenario), past_topics=origin.topics)
+                    worker.restore(forked, past_log=origin.open(lab.scenario.log), past_topics=origin.topics)
 
     @staticmethod
     def _fork(path: Path) -> Sections:
@@ -160,40 +162,25 @@ class _Loop:
             write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
         for learning, worker in self._workers:
             worker.flush()
-            self._lab.write_readings(learning.name)
+            self._lab.recorder.write_readings(learning.name)
             write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())
             self._lab.log.commit(f"{place.prefix}.{learning.name}", worker.next_offsets)
-            needed = [[p.topic, p.number, at] for p, at in worker.needed_offsets().items()]
-            self._report("saved", {"learner": learning.name, "tick": worker.tick, "needed": needed})
+            self._report(Saved(learning.name, worker.needed_offsets()))
 
     def _tell(self, tick: int, last: bool = False) -> None:
         now = time.monotonic()
         if now - self._reported_at < REPORT_EVERY_S and not last:
             return
         self._reported_at = now
-        shown = sum(server.exposures for _, server in self._servers)
-        told = {"tick": tick, "exposures": shown, "serves": bool(self._servers)}
-        self._report("tick", told)
+        if self._servers:
+            shown = sum(server.exposures for _, server in self._servers)
+            self._report(TickServed(tuple(role.name for role, _ in self._servers), tick, shown))
 
     def _finish(self) -> None:
-        from reloop_stream.learners import digest
-
         truth = [row for role, server in self._servers for row in server.truth_rows(self._lab.names[role.arms[0]])]
         learners = {}
         for learning, worker in self._workers:
-            learners[learning.name] = {
-                "arm": learning.arm,
-                "digest": digest(worker.updater.learner.snapshot()),
-                "version": worker.updater.learner.version,
-                "counts": worker.counts.as_dict() | {"dead": worker.dead},
-            }
-        self._report(
-            "finished",
-            {
-                "stage": self._stage.name,
-                "truth": truth,
-                "learners": learners,
-                "cpu_s": self._cpu_s,
-                "began": self._began,
-            },
-        )
+            learner = worker.updater.learner
+            counts = worker.counts.as_dict() | {"dead": worker.dead}
+            learners[learning.name] = LearnerOutcome(learning.arm, digest(learner.snapshot()), learner.version, counts)
+        self._report(StageFinished(tuple(truth), learners, self._cpu_s, self._began))

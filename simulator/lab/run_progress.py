@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,9 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from simulator.run_folder.columns import PHASE_LABELS
+
 __all__ = ["RunProgress"]
 
-PHASE_NAMES = {"warmup": "warm-up", "aa": "A/A", "ab": "A/B"}
 RATE_WINDOW_S = 5.0  # the rate shown is that of the last seconds: it differs between phases
 
 
@@ -74,7 +75,7 @@ class RunProgress:
         rate = (total - before) / span if span > 0 else None
         so_far = ((arm, *self._ctr.get(arm, (0, 0))) for arm in self._arms)
         ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, clicks, shown in so_far if shown)
-        self._label = f"day {day + 1}/{self._days} {PHASE_NAMES[phase]}  {ctr}"
+        self._label = f"day {day + 1}/{self._days} {PHASE_LABELS[phase]}  {ctr}"
         # Processes move at their own pace; the slowest says how far the run is.
         self._progress.update(self._task, description=self._label, completed=min(self._tick.values()) + 1, rate=rate)
 
@@ -82,7 +83,7 @@ class RunProgress:
         """Forget who served: the processes share the work out anew."""
         self._tick.clear()
 
-    def day(self, row: dict[str, Any]) -> None:
+    def day(self, row: Mapping[str, Any]) -> None:
         """A day of one arm is complete. The CTR shown is that of the phase so far."""
         if row["phase"] != self._phase:
             self._phase = row["phase"]
@@ -96,7 +97,7 @@ class RunProgress:
         if len(seen) == len(self._arms):
             rates = "  ".join(f"{arm} {seen[arm]:.2%}" for arm in self._arms)
             print(
-                f"day {row['day'] + 1}/{self._days} {PHASE_NAMES[row['phase']]}: CTR {rates}",
+                f"day {row['day'] + 1}/{self._days} {PHASE_LABELS[row['phase']]}: CTR {rates}",
                 file=sys.stderr,
                 flush=True,
             )

@@ -65,7 +65,7 @@ class Tally:
 
     A click counts on its exposure's day. Memory holds the open days alone: those whose attribution windows are.
 
-    is_random: for request ids [n], whether the slate was drawn at random in every arm.
+    is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
     on_day: receives each finished day of each arm, in the order of days.
     """
 
@@ -75,7 +75,7 @@ class Tally:
         arms: Sequence[str],
         attribution_ms: int,
         on_day: Callable[[DayOfArm], None],
-        is_random: Callable[[np.ndarray], np.ndarray] | None = None,
+        is_random: Callable[[np.ndarray], np.ndarray | None] = lambda request_id: None,
     ) -> None:
         self._calendar = calendar
         self._arms = list(arms)
@@ -98,10 +98,9 @@ class Tally:
             sums.requests += int(np.count_nonzero(position == 0))
             sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
             sums.add_users(exposures.user_id[rows], label)
-            if self._is_random is not None:
-                chosen = self._is_random(exposures.request_id[rows])
-                if chosen.any():
-                    sums.random.add(pctr[chosen], label[chosen])
+            drawn = self._is_random(exposures.request_id[rows])
+            if drawn is not None and drawn.any():
+                sums.random.add(pctr[drawn], label[drawn])
 
     def trained(self, trained: Trained) -> None:
         """Count the progressive predictions of rows that the learner trains on."""

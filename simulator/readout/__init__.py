@@ -6,13 +6,13 @@ from pathlib import Path
 
 from simulator.readout.compute import compute
 from simulator.readout.results import Results
-from simulator.run_folder.reader import ReadoutError, read_run
+from simulator.run_folder.reader import read_run
 
-__all__ = ["ReadoutError", "Results", "read_out"]
+__all__ = ["Results", "read_out"]
 
 
 def read_out(path: Path) -> Results:
-    """Read a run folder out: writes results.json, plots/ and report.html there. Raises ReadoutError."""
+    """Read a run folder out: writes results.json, plots/ and report.html there. Raises RunFolderError."""
     from simulator.readout.plots.draw import draw
     from simulator.readout.report.write import write_report
 

@@ -81,10 +81,11 @@ def _srm(run: Run) -> float:
 def _truth(run: Run, arm: str) -> dict[str, float | None]:
     """The true relative uplift of each kind: expected clicks an exposure over those of the control."""
     found: dict[str, float | None] = {}
+    truth = run.truth.to_pylist()
     for kind in ("experiment", "launch"):
         rates = {}
         for name in (run.control, arm):
-            rows = [row for row in run.truth if row["kind"] == kind and str(row["arm"]) == name]
+            rows = [row for row in truth if row["kind"] == kind and row["arm"] == name]
             shown = sum(row["exposures"] for row in rows)
             rates[name] = sum(row["expected_clicks"] for row in rows) / shown if shown else math.nan
         relative = rates[arm] / rates[run.control] - 1 if rates[run.control] else math.nan
@@ -161,9 +162,9 @@ def _number(value: float | None) -> float:
 
 
 def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
-    notes = list(run.manifest.get("warnings", []))
-    if run.manifest.get("status") != "finished":
-        notes.append(f"the run is {run.manifest.get('status')}: the figures cover the days so far")
+    notes = list(run.manifest.warnings)
+    if run.manifest.status != "finished":
+        notes.append(f"the run is {run.manifest.status}: the figures cover the days so far")
     if srm_p < SRM_ALARM:
         notes.append(f"sample ratio mismatch (p = {srm_p:.2g}): the arms' numbers of users do not fit their shares")
     if run.is_replay:

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
+from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
 
 __all__ = ["Alarm", "Day", "Results"]
 
 ESTIMATORS = ("raw", "ab_minus_aa", "cuped")
-PHASE_NAMES = {"warmup": "warm-up", "aa": "A/A", "ab": "A/B"}
 SRM_ALARM = 0.001  # the usual bound: an alarm here means that the assignment is broken, not bad luck
 
 
@@ -124,7 +124,7 @@ class Results:
         for day in self.days:
             by_day.setdefault(day.row["day"], {})[day.row["arm"]] = day
         for number, found in sorted(by_day.items()):
-            phase = PHASE_NAMES[next(iter(found.values())).row["phase"]]
+            phase = PHASE_LABELS[next(iter(found.values())).row["phase"]]
             cells = ""
             for arm in arms:
                 row = found[arm].row if arm in found else {}

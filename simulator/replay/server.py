@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from reloop_stream.events import ClickBatch, ExposureBatch, constant
+from reloop_stream.events import ClickBatch
 from reloop_stream.learners.base import BaseRate, FrozenModel
+from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
+from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.stream import ReplayStream
+from simulator.run_folder.manifest import TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
 
@@ -61,30 +63,26 @@ class ReplayServer:
         self._writer.end_tick(tick, int(self._calendar.bounds_ms[tick + 1]))
         self.tick = tick
 
-    def _append(self, tick: int, arm: int, ids: np.ndarray, rows: Any, model: FrozenModel) -> None:
-        n = len(ids)
-        batch = ExposureBatch(
+    def _append(self, tick: int, arm: int, ids: np.ndarray, rows: ReplayRows, model: FrozenModel) -> None:
+        scores = Scores(model.predict(rows.features), model.name, model.version)
+        batch = scores.exposures(
             request_id=ids,
             exposure_id=ids,
             event_time_ms=rows.time_ms,
             user_id=rows.user_id,
             item_id=rows.item_id,
-            arm=constant(self._names[arm], n),
-            position=constant(0, n, np.int32),
-            n_candidates=constant(1, n, np.int32),
-            model_name=constant(model.name, n),
-            model_version=constant(model.version, n, np.int64),
-            pctr=model.predict(rows.features),
-            propensity=constant(np.nan, n),
+            arm=self._names[arm],
+            position=0,
+            n_candidates=1,
             features=rows.features,
         )
-        self.exposures += n
+        self.exposures += len(ids)
         self._writer.exposures(arm, batch, tick)
         clicked = np.flatnonzero(rows.label)
         times = rows.time_ms[clicked]
         self._writer.clicks(arm, ClickBatch(ids[clicked], times, times), tick)
 
-    def truth_rows(self, arm: str) -> list[dict[str, Any]]:
+    def truth_rows(self, arm: str) -> list[TruthRow]:
         """None: what was shown did not depend on the arm."""
         return []
 

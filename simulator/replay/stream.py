@@ -9,7 +9,8 @@ import numpy as np
 from reloop_stream.config import FieldConfig
 from simulator.datasets.config import DataConfig
 from simulator.datasets.read import read_rows
-from simulator.datasets.rows import DataError, ReplayRows
+from simulator.datasets.rows import ReplayRows
+from simulator.errors import DataError
 from simulator.experiment.calendar import Calendar
 from simulator.scenario import Phase
 

@@ -1,9 +1,19 @@
-"""The columns of a run folder's tables: one place for whoever writes and whoever reads."""
+"""The columns of a run folder's tables, and the words for its phases: one place for whoever writes and whoever reads."""
 
 from __future__ import annotations
 
-__all__ = ["DAILY_COLUMNS", "MONITOR_COLUMNS"]
+__all__ = [
+    "DAILY_COLUMNS",
+    "DAILY_NEEDED",
+    "MONITOR_COLUMNS",
+    "PHASE_LABELS",
+    "TEXT_COLUMNS",
+    "TRUTH_COLUMNS",
+    "USERS_COLUMNS",
+]
 
+# A row a day and arm. day: from 0. auc to calibration: of the stamps. progressive_*: of the learner, before it learnt.
+# random_*: of the stamps of slates that were drawn at random.
 DAILY_COLUMNS = (
     "day",
     "phase",
@@ -25,9 +35,16 @@ DAILY_COLUMNS = (
     "random_auc",
     "random_calibration",
 )
+DAILY_NEEDED = DAILY_COLUMNS[:12]  # what no readout does without
 
+# A row a user and day.
+USERS_COLUMNS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
 
-# day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest: `reloop_stream.updating.monitor.MonitorReading`.
+# A row a kind of truth, day and arm. kind: experiment, launch.
+TRUTH_COLUMNS = ("kind", "day", "arm", "exposures", "expected_clicks")
+
+# A row a learner and tick. day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest:
+# `reloop_stream.updating.monitor.MonitorReading`.
 MONITOR_COLUMNS = (
     "learner",
     "arm",
@@ -41,3 +58,8 @@ MONITOR_COLUMNS = (
     "alarm",
     "rate",
 )
+
+# Text in every table, whatever it looks like: an arm may be named 1.
+TEXT_COLUMNS = ("arm", "kind", "learner", "phase")
+
+PHASE_LABELS = {"warmup": "warm-up", "aa": "A/A", "ab": "A/B"}

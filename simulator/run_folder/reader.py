@@ -1,52 +1,33 @@
-"""Reading a run folder, and saying clearly what is missing in it."""
+"""Reading a run folder, and saying clearly what is missing in it. Knows no scenario, no world and no learner."""
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.parquet as pq
 import yaml
 
-__all__ = ["ReadoutError", "Run", "read_run"]
+from simulator.errors import RunFolderError
+from simulator.run_folder.columns import DAILY_NEEDED, MONITOR_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
+from simulator.run_folder.manifest import Manifest, read_manifest
+from simulator.run_folder.tables import read_csv, read_parquet
 
-DAILY = (
-    "day",
-    "phase",
-    "arm",
-    "users",
-    "requests",
-    "exposures",
-    "clicks",
-    "ctr",
-    "auc",
-    "logloss",
-    "ne",
-    "calibration",
-)
-USERS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
-MONITOR = ("learner", "arm", "tick", "day", "time", "auc", "logloss", "calibration", "estimate", "alarm", "rate")
-
-
-class ReadoutError(ValueError):
-    """A run folder that cannot be read out. The message names the file and what is missing in it."""
+__all__ = ["Run", "read_run"]
 
 
 @dataclass(frozen=True)
 class Run:
     """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
-    monitor: a row a learner and tick; None where no learner had a monitor."""
+    truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor."""
 
     path: Path
     config: dict[str, Any]
-    manifest: dict[str, Any]
+    manifest: Manifest
     daily: pa.Table
     users: pa.Table | None
-    truth: list[dict[str, Any]]
+    truth: pa.Table
     monitor: pa.Table | None = None
 
     @property
@@ -63,40 +44,35 @@ class Run:
 
     @property
     def is_replay(self) -> bool:
-        return bool(self.manifest.get("kind") == "replay")
+        return self.manifest.kind == "replay"
 
 
 def read_run(path: Path) -> Run:
-    """Raises ReadoutError naming the file or column that is missing."""
-    config = yaml.safe_load(_text(path / "config.yaml"))
+    """Raises RunFolderError naming the file or column that is missing."""
+    manifest = read_manifest(path)
+    daily = path / "daily.parquet"
+    if not daily.exists():
+        raise RunFolderError(f"{daily}: no such file; the run ended before its first day was complete")
+    users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
+    no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
+    return Run(
+        path,
+        _config(path / "config.yaml"),
+        manifest,
+        read_parquet(daily, DAILY_NEEDED),
+        read_parquet(users, USERS_COLUMNS) if users.exists() else None,
+        read_csv(truth, TRUTH_COLUMNS) if truth.exists() else no_truth,
+        read_csv(monitor, MONITOR_COLUMNS) if monitor.exists() else None,
+    )
+
+
+def _config(path: Path) -> dict[str, Any]:
     try:
-        manifest = json.loads(_text(path / "manifest.json"))
-    except ValueError as error:
-        raise ReadoutError(f"{path / 'manifest.json'}: is not valid JSON: {error}") from None
-    daily_path, users_path, truth_path = path / "daily.parquet", path / "users.parquet", path / "truth.csv"
-    if not daily_path.exists():
-        raise ReadoutError(f"{daily_path}: no such file; the run ended before its first day was complete")
-    daily = _with_columns(daily_path, pq.read_table(daily_path), DAILY)
-    users = _with_columns(users_path, pq.read_table(users_path), USERS) if users_path.exists() else None
-    truth = pyarrow.csv.read_csv(truth_path).to_pylist() if truth_path.exists() else []
-    monitor_path = path / "monitor.csv"
-    monitor = _with_columns(monitor_path, _read_monitor(monitor_path), MONITOR) if monitor_path.exists() else None
-    return Run(path, config, manifest, daily, users, truth, monitor)
-
-
-def _read_monitor(path: Path) -> pa.Table:
-    names = {"learner": pa.string(), "arm": pa.string()}  # an arm may be named 1
-    return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=names))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ReadoutError(f"{path}: {error.strerror}; is this a run folder?") from None
-
-
-def _with_columns(path: Path, table: pa.Table, wanted: tuple[str, ...]) -> pa.Table:
-    if missing := [name for name in wanted if name not in table.column_names]:
-        raise ReadoutError(f"{path}: has no column {missing[0]!r}")
-    return table
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    except yaml.YAMLError as error:
+        raise RunFolderError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(config, dict) or not isinstance(config.get("arms"), list):
+        raise RunFolderError(f"{path}: is no resolved scenario (it has no arms)")
+    return config

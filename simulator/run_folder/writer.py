@@ -1,11 +1,8 @@
-"""The run folder: what a run leaves behind, written so that an interrupted run keeps what it has."""
+"""The run folder, written so that an interrupted run keeps what it has."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import math
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -13,22 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.parquet as pq
 
 from reloop_stream.state.files import write_atomic
-from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
+from simulator.errors import RunFolderError
+from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS, TRUTH_COLUMNS
+from simulator.run_folder.manifest import Manifest, TruthRow, read_manifest
+from simulator.run_folder.tables import as_value, read_csv, write_csv, write_parquet
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
 
-__all__ = ["RunFolder", "RunFolderError", "new_folder_name"]
+__all__ = ["RunFolder", "new_folder_name"]
 
 DAYS = "days"
 MONITOR = "monitor"
 ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
-
-
-class RunFolderError(ValueError):
-    """The folder cannot be used as asked. The message names it and the remedy."""
 
 
 def new_folder_name(scenario: Scenario) -> str:
@@ -59,15 +54,9 @@ class RunFolder:
         return folder
 
     @classmethod
-    def open(cls, path: Path) -> tuple[RunFolder, Scenario, dict[str, Any]]:
-        """An existing run folder, its scenario and manifest. Raises RunFolderError where it is none."""
-        manifest_path = path / "manifest.json"
-        try:
-            manifest = json.loads(manifest_path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise RunFolderError(f"{path}: is no run folder (there is no manifest.json in it)") from None
-        except ValueError as error:
-            raise RunFolderError(f"{manifest_path}: is not valid JSON: {error}") from None
+    def open(cls, path: Path) -> tuple[RunFolder, Scenario, Manifest]:
+        """An existing run folder, its scenario and manifest. Raises RunFolderError where it is none, ScenarioError."""
+        manifest = read_manifest(path)
         folder = cls(path)
         folder._load_days()
         return folder, load_scenario(path / "config.yaml"), manifest
@@ -75,10 +64,9 @@ class RunFolder:
     def _load_days(self) -> None:
         """The days that are done: those of `daily.csv`, and those whose process had no time to tell before a crash."""
         path = self.path / "daily.csv"
-        rows = pyarrow.csv.read_csv(path).to_pylist() if path.exists() else []
+        rows = read_csv(path).to_pylist() if path.exists() else []
         rows += [json.loads(pq.read_schema(part).metadata[ROW]) for part in self._day_files()]
         for row in rows:
-            row["arm"] = str(row["arm"])
             self._daily[row["day"], row["arm"]] = row
 
     def _day_files(self) -> list[Path]:
@@ -86,9 +74,9 @@ class RunFolder:
 
     def write_day(self, row: Mapping[str, Any], users: Mapping[str, Any]) -> None:
         """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv`."""
-        clean = {name: _as_value(value) for name, value in row.items()}
+        clean = {name: as_value(value) for name, value in row.items()}
         table = pa.table(dict(users)).replace_schema_metadata({ROW: json.dumps(clean).encode()})
-        _write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
+        write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
         """Take a finished day of one arm."""
@@ -101,9 +89,9 @@ class RunFolder:
             return
         order = {arm: i for i, arm in enumerate(arms)}
         rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
-        write_atomic(self.path / "daily.csv", _csv(DAILY_COLUMNS, rows))
-        columns = {name: [_as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
-        _write_parquet(self.path / "daily.parquet", pa.table(columns))
+        write_csv(self.path / "daily.csv", DAILY_COLUMNS, rows)
+        columns = {name: [as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
+        write_parquet(self.path / "daily.parquet", pa.table(columns))
 
     def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""
@@ -125,7 +113,7 @@ class RunFolder:
     def write_readings(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Keep consecutive readings of one learner's monitor until the run is done, as a file named by the first of them."""
         name = f"{rows[0]['learner']}-{rows[0]['tick']:08d}.csv"
-        write_atomic(self.path / MONITOR / name, _csv(MONITOR_COLUMNS, rows))
+        write_csv(self.path / MONITOR / name, MONITOR_COLUMNS, rows)
 
     def write_monitor(self, arms: Iterable[str]) -> None:
         """Put the readings together into `monitor.csv`, a row a learner and tick.
@@ -133,46 +121,22 @@ class RunFolder:
         A tick that was worked through again after a restart, in which nothing can differ, is there once.
         """
         order = {arm: i for i, arm in enumerate(arms)}
-        found: dict[tuple[int, int, str], dict[str, str]] = {}
+        found: dict[tuple[int, int, str], dict[str, Any]] = {}
         for path in sorted((self.path / MONITOR).glob("*.csv")):
-            for row in csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))):
-                found[order.get(row["arm"], len(order)), int(row["tick"]), row["learner"]] = row
+            for row in read_csv(path, MONITOR_COLUMNS).to_pylist():
+                found[order.get(row["arm"], len(order)), row["tick"], row["learner"]] = row
         if found:
-            rows = [found[key] for key in sorted(found)]
-            write_atomic(self.path / "monitor.csv", _csv(MONITOR_COLUMNS, rows))
+            write_csv(self.path / "monitor.csv", MONITOR_COLUMNS, [found[key] for key in sorted(found)])
 
     def write_segments(self, segments: Mapping[str, Any]) -> None:
-        _write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
+        """`segments.parquet`: a row a user."""
+        write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
 
-    def write_truth(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """`truth.csv`: kind, day, arm, exposures, expected_clicks."""
-        columns = ("kind", "day", "arm", "exposures", "expected_clicks")
-        in_order = sorted(rows, key=lambda r: (r["kind"], r["day"], r["arm"]))
-        write_atomic(self.path / "truth.csv", _csv(columns, in_order))
+    def write_truth(self, rows: Iterable[TruthRow]) -> None:
+        """`truth.csv`: a row a kind of truth, day and arm."""
+        in_order = sorted(rows, key=lambda row: (row.kind, row.day, row.arm))
+        columns = [{name: getattr(row, name) for name in TRUTH_COLUMNS} for row in in_order]
+        write_csv(self.path / "truth.csv", TRUTH_COLUMNS, columns)
 
-    def write_manifest(self, manifest: Mapping[str, Any]) -> None:
-        write_atomic(self.path / "manifest.json", (json.dumps(manifest, indent=2) + "\n").encode())
-
-
-def _csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(columns)
-    writer.writerows([_as_text(row.get(name)) for name in columns] for row in rows)
-    return text.getvalue().encode()
-
-
-def _write_parquet(path: Path, table: pa.Table) -> None:
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
-    write_atomic(path, sink.getvalue().to_pybytes())
-
-
-def _as_value(value: Any) -> Any:
-    return None if isinstance(value, float) and math.isnan(value) else value
-
-
-def _as_text(value: Any) -> Any:
-    """Floats in the shortest form that reads back as the same number; empty where undefined."""
-    value = _as_value(value)
-    return "" if value is None else repr(value) if isinstance(value, float) else value
+    def write_manifest(self, manifest: Manifest) -> None:
+        manifest.write(self.path / "manifest.json")

@@ -14,8 +14,8 @@ from pydantic import ValidationError
 from reloop_stream import plugins
 from reloop_stream.config import apply_overrides, explain
 from reloop_stream.errors import PluginError
+from simulator.errors import ScenarioError
 from simulator.scenario.scenario import Scenario
-from simulator.scenario.sections import ScenarioError
 
 __all__ = ["json_schema", "load_scenario", "parse_scenario", "scenario_hash", "to_yaml"]
 
@@ -29,7 +29,7 @@ def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise ScenarioError(
-            f"{path}: no such file; the scenarios that come with the project are in scenarios/"
+            f"{path}: no such file; `python -m simulator scenarios` lists those that come with the project"
         ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ScenarioError(f"{path}: cannot be read: {error}") from None

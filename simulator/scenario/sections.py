@@ -7,16 +7,11 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from reloop_stream.config import LearnerConfig
-from reloop_stream.errors import ConfigError
 from reloop_stream.log.kafka_settings import check_settings, plain_secrets
 
-__all__ = ["ArmConfig", "Phase", "ScenarioError"]
+__all__ = ["ArmConfig", "Phase"]
 
 Phase = Literal["warmup", "aa", "ab"]
-
-
-class ScenarioError(ConfigError):
-    """A mistake in a scenario: one line a mistake, each with its path, value and rule."""
 
 
 class Section(BaseModel):

@@ -15,12 +15,13 @@ from reloop_stream.learners.base import FrozenModel
 from reloop_stream.log import EventLog, Partition, Reader, Record
 from reloop_stream.log.topics import Topics
 from reloop_stream.serving.snapshot import Published
+from reloop_stream.serving.snapshot_folder import snapshot_file, snapshot_versions
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.state.files import write_atomic
 from reloop_stream.stream.event_feed import FeedStopped
 from simulator.experiment.calendar import Calendar
 
-__all__ = ["AnnouncedVersions", "Deployments", "SnapshotFolder", "Thaw", "VersionSource", "worker_lag"]
+__all__ = ["AnnouncedVersions", "Deployments", "VersionFiles", "Thaw", "VersionSource", "worker_lag"]
 
 logger = logging.getLogger(__name__)
 
@@ -131,37 +132,39 @@ class Deployments:
                 self.offer(published)
 
 
-class SnapshotFolder:
-    """Model versions as files, for servers in other processes. Files that no restart can need are removed."""
+class VersionFiles:
+    """Deployed versions as files, numbered by the tick of their publication, for servers in other processes.
+
+    A file holds the model alone; a server knows the settings. Files that no restart can need are removed.
+    """
 
     def __init__(self, folder: Path, keep_ticks: int) -> None:
         self._folder = folder
         self._keep_ticks = keep_ticks
 
     def path(self, learner: str, tick: int) -> Path:
-        return self._folder / f"{learner}-{tick:08d}.safetensors"
+        return snapshot_file(self._folder, learner, tick)
 
     def write(self, published: Published) -> None:
         write_atomic(self.path(published.learner, published.tick), published.model.to_bytes())
-        ticks = sorted(
-            int(path.stem.rsplit("-", 1)[1]) for path in self._folder.glob(f"{published.learner}-*.safetensors")
-        )
+        mine = published.learner
+        ticks = sorted(tick for learner, tick, _ in snapshot_versions(self._folder) if learner == mine)
         # The newest version from before the horizon may still be the one that serves.
         old = [tick for tick in ticks if tick <= published.tick - self._keep_ticks][:-1]
         for tick in old:
-            self.path(published.learner, tick).unlink(missing_ok=True)
+            self.path(mine, tick).unlink(missing_ok=True)
 
 
 class AnnouncedVersions:
-    """Versions as their learner announces them on the topic `snapshots`; the weights come from the snapshot folder."""
+    """Versions as their learner announces them on the topic `snapshots`; the weights come from their files."""
 
     def __init__(
-        self, log: EventLog, topics: Topics, learner: str, folder: SnapshotFolder, thaw: Callable[[bytes], FrozenModel]
+        self, log: EventLog, topics: Topics, learner: str, files: VersionFiles, thaw: Callable[[bytes], FrozenModel]
     ) -> None:
         self._log = log
         self._topic = topics.snapshots
         self._learner = learner
-        self._folder = folder
+        self._files = files
         self._thaw = thaw
         self._reader: Reader | None = None
 
@@ -174,7 +177,7 @@ class AnnouncedVersions:
             said = _read_announcement(record)
             if said is None or said.learner != self._learner:
                 continue
-            path = self._folder.path(self._learner, said.tick)
+            path = self._files.path(self._learner, said.tick)
             # A version whose file is gone is one that no server needs any more.
             if path.exists():
                 model = self._thaw(path.read_bytes())

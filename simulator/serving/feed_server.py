@@ -1,4 +1,4 @@
-"""Serving: candidates → scores → slate → stamped exposures. The only place that stamps."""
+"""Serving the simulated feed: candidates → scores → slate → stamped exposures, and the clicks that answer them."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from reloop_stream.events import ClickBatch, ExposureBatch, constant
+from reloop_stream.events import ClickBatch
 from reloop_stream.learners.base import BaseRate, FrozenModel
+from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
 from simulator.experiment.calendar import Calendar
+from simulator.run_folder.manifest import TruthRow
 from simulator.scenario import ServingConfig
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
@@ -150,29 +152,25 @@ class FeedServer:
         model: FrozenModel,
     ) -> None:
         requests, slate = columns.shape
-        n = requests * slate
-        if not n:
+        if not requests:
             return
         request_id = tick_world.request_id[rows]
         item_rows = np.take_along_axis(tick_world.candidates[rows], columns, axis=1).ravel()
         features = {name: np.repeat(column[rows], slate) for name, column in tick_world.request_features.items()}
         features |= {name: column[item_rows] for name, column in tick_world.item_features.items()}
-        batch = ExposureBatch(
+        batch = Scores(pctr.ravel(), model.name, model.version).exposures(
             request_id=np.repeat(request_id, slate),
             exposure_id=exposure_ids(request_id, slate).ravel(),
             event_time_ms=np.repeat(tick_world.time_ms[rows], slate),
             user_id=np.repeat(tick_world.user[rows], slate),
             item_id=tick_world.item_ids[item_rows],
-            arm=constant(self._arms[arm], n),
+            arm=self._arms[arm],
             position=np.tile(np.arange(slate, dtype=np.int32), requests),
-            n_candidates=constant(tick_world.candidates.shape[1], n, np.int32),
-            model_name=constant(model.name, n),
-            model_version=constant(model.version, n, np.int64),
-            pctr=pctr.ravel(),
+            n_candidates=tick_world.candidates.shape[1],
             propensity=propensity.ravel(),
             features=features,
         )
-        self.exposures += n
+        self.exposures += len(batch)
         self.writer.exposures(arm, batch, tick)
 
     def _draw_clicks(self, tick_world: Tick, arm: int, rows: Any, response: Any) -> None:
@@ -183,12 +181,12 @@ class FeedServer:
         ids = exposure_ids(tick_world.request_id[rows], response.click.shape[1])[clicked_rows, positions]
         self._pending.add(arm, ids, tick_world.time_ms[rows][clicked_rows], click_ms)
 
-    def truth_rows(self, arm: str) -> list[dict[str, Any]]:
+    def truth_rows(self, arm: str) -> list[TruthRow]:
         """What everyone would have clicked on average under this arm's model: a row a day of A/B."""
         if self._truth is None:
             return []
         return [
-            {"day": day, "arm": arm, "exposures": int(shown), "expected_clicks": float(expected)}
+            TruthRow("experiment", day, arm, int(shown), float(expected))
             for day, (shown, expected) in enumerate(self._truth)
             if self._calendar.phases[day] == "ab"
         ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Protocol
 
 from reloop_stream.state.checkpoint import Sections
+from simulator.run_folder.manifest import TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 
 __all__ = ["Server"]
@@ -23,6 +24,7 @@ class Server(Protocol):
 
     def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None: ...
 
-    def truth_rows(self, arm: str) -> list[dict[str, Any]]: ...
+    def truth_rows(self, arm: str) -> list[TruthRow]:
+        """What everyone would have clicked on average under this arm's model: a row a day of A/B; none in a replay."""
 
     def close(self) -> None: ...

@@ -53,7 +53,6 @@ class Tick:
     """The requests of a tick, in the order of time. Request columns are [R], item columns [N]."""
 
     start_ms: int
-    end_ms: int
     user: np.ndarray  # int64
     sequence: np.ndarray
     request_id: np.ndarray
@@ -157,7 +156,6 @@ class World:
         people = self.users
         return Tick(
             start_ms=start_ms,
-            end_ms=start_ms + self._tick_ms,
             user=user,
             sequence=requests.sequence,
             request_id=request_id,

@@ -14,7 +14,7 @@ from reloop_stream.log.topics import Topics
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
 from simulator.experiment.calendar import Calendar
-from simulator.serving.deployments import AnnouncedVersions, Deployments, SnapshotFolder, worker_lag
+from simulator.serving.deployments import AnnouncedVersions, Deployments, VersionFiles, worker_lag
 
 HOUR_MS = 3_600_000
 
@@ -59,7 +59,7 @@ def test_versions_survive_a_checkpoint() -> None:
 
 
 def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: Any) -> None:
-    folder = SnapshotFolder(tmp_path, keep_ticks=4)
+    folder = VersionFiles(tmp_path, keep_ticks=4)
     for tick in np.arange(0, 20, 3).tolist():
         folder.write(Published("x", tick, tick, 0, BaseRate(0.1)))
     kept = sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir())
@@ -69,7 +69,7 @@ def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: An
 def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
     tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log, folder = open_log(tmp_path / "events"), SnapshotFolder(tmp_path / "snapshots", keep_ticks=9)
+    log, folder = open_log(tmp_path / "events"), VersionFiles(tmp_path / "snapshots", keep_ticks=9)
     log.create_topics({"snapshots": 1})
     folder.write(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     producer = log.producer()

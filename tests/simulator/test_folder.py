@@ -11,11 +11,16 @@ import pyarrow.parquet as pq
 import yaml
 
 from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
+from simulator.run_folder.manifest import Manifest, Timings
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 
 ARMS = ["control", "reloop"]
+MANIFEST = Manifest(
+    scenario="tiny", kind="simulation", status="running", command="test", seeds={}, log="embedded", prefix="tiny",
+    git=None, versions={}, warnings=[], stages_done=[], truth=[], learners={}, timings=Timings(),
+)  # fmt: skip
 
 
 def row(day: int, arm: str) -> dict[str, Any]:
@@ -36,7 +41,7 @@ def users(day: int, arm: str) -> dict[str, Any]:
 
 def folder_with(path: Path, told: list[tuple[int, str]], untold: list[tuple[int, str]]) -> RunFolder:
     folder = RunFolder.create(path, parse_scenario(yaml.safe_load(TINY)))
-    folder.write_manifest({"status": "running"})
+    folder.write_manifest(MANIFEST)
     for day, arm in (*told, *untold):
         folder.write_day(row(day, arm), users(day, arm))
         if (day, arm) in told:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from reloop_stream.log.secured import SecuredListener
-from simulator.lab.run import RunFailed, start_run
+from simulator.errors import RunFailed
+from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
 from tests.conftest import broker_or_skip, secured_or_skip
 

@@ -9,7 +9,8 @@ import yaml
 
 from reloop_stream.config import apply_overrides
 from reloop_stream.errors import ConfigError
-from simulator.scenario import ScenarioError, parse_scenario
+from simulator.errors import ScenarioError
+from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 
 BASE: dict[str, Any] = yaml.safe_load(TINY)

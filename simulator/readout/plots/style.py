@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from simulator.readout.results import PHASE_NAMES, Day, Results
+from simulator.readout.results import Day, Results
+from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = []
 
@@ -57,7 +58,7 @@ def shade_phases(axes: Axes, results: Results, label: bool = True) -> None:
         axes.axvspan(min(days) - 0.5, max(days) + 0.5, color=shade, zorder=0, lw=0)
         if label:
             axes.text(
-                (min(days) + max(days)) / 2, 0.985, PHASE_NAMES[phase], transform=axes.get_xaxis_transform(),
+                (min(days) + max(days)) / 2, 0.985, PHASE_LABELS[phase], transform=axes.get_xaxis_transform(),
                 ha="center", va="top", fontsize=9, color="#666666", clip_on=True,
             )  # fmt: skip
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=18))

@@ -10,7 +10,8 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from simulator.readout.results import PHASE_NAMES, SRM_ALARM, Results
+from simulator.readout.results import SRM_ALARM, Results
+from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["write_report"]
 
@@ -36,7 +37,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         results=results,
         run=run,
         manifest=run.manifest,
-        phases=PHASE_NAMES,
+        phases=PHASE_LABELS,
         figures=[(name, Markup(_inline(path)), CAPTIONS[name]) for name, path in plots.items()],
         srm_alarm=results.srm_p < SRM_ALARM,
         config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),

@@ -18,9 +18,9 @@ import pandas as pd
 import pytest
 
 from reloop_stream.events import ListColumn
-from simulator.datasets.fetch import FetchError, Source, fetch
+from simulator.datasets.fetch import Release, fetch
 from simulator.datasets.read import read_rows
-from simulator.datasets.rows import DataError
+from simulator.errors import DataError, FetchError
 from simulator.lab.run import start_run
 from simulator.replay.stream import ReplayStream
 from simulator.scenario import parse_scenario
@@ -256,7 +256,7 @@ def site(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 def test_a_data_set_is_downloaded_once_and_checked(site: tuple[Path, str], tmp_path: Path) -> None:
     folder, url = site
     (folder / "set.zip").write_bytes(b"the data")
-    sources = {"set": Source(f"{url}/set.zip", hashlib.sha256(b"the data").hexdigest())}
+    sources = {"set": Release(f"{url}/set.zip", hashlib.sha256(b"the data").hexdigest())}
     path = fetch("set", tmp_path / "cache", sources)
     assert path.read_bytes() == b"the data"
     (folder / "set.zip").unlink()
@@ -271,5 +271,5 @@ def test_a_download_that_fails_leaves_nothing_and_says_how_to_go_on(site: tuple[
     (folder / "bad.zip").write_bytes(b"tampered with")
     for name in ("bad", "gone"):
         with pytest.raises(FetchError, match=r"data\.path=FILE"):
-            fetch(name, tmp_path / "cache", {name: Source(f"{url}/{name}.zip", "0" * 64)})
+            fetch(name, tmp_path / "cache", {name: Release(f"{url}/{name}.zip", "0" * 64)})
     assert list((tmp_path / "cache").iterdir()) == []

@@ -1,0 +1,86 @@
+"""python -m simulator run, resume: a scenario from beginning to end, or on to its end."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from reloop_stream.commands.arguments import whole
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say
+from reloop_stream.runtime.stopping import stop_on_signals
+from simulator.commands.scenario import add_overrides, overrides_of
+from simulator.errors import RunFailed
+from simulator.run_folder.writer import RunFolder
+from simulator.scenario import find_scenario, load_scenario
+
+__all__ = ["add_parser"]
+
+
+def add_parser(commands: Any) -> None:
+    """Add `run` and `resume` to the subparsers."""
+    run = commands.add_parser(
+        "run",
+        help="run a scenario",
+        description="Run a scenario: warm-up, A/A, A/B. Progress goes to stderr, the results to stdout. "
+        "Ctrl-C saves what was done; `resume` goes on from there.",
+        epilog="example: python -m simulator run quickstart --set arms.1.learner.loss.alpha=0.5 --seed 2",
+    )
+    run.add_argument("scenario", help="a YAML file, or the name of one that `python -m simulator scenarios` lists")
+    run.add_argument("--out", type=Path, metavar="DIR", help="the run folder (default: runs/<scenario>-<time>-<hash>)")
+    run.add_argument("--log", metavar="URL", help="embedded (default), or kafka://HOST:PORT[,HOST:PORT]")
+    run.add_argument("--seed", type=int, metavar="N", help="sets the world's and the models' seed")
+    add_overrides(run)
+    _add_how(run)
+    run.set_defaults(carry_out=_run)
+
+    resume = commands.add_parser(
+        "resume", help="go on with a run that was stopped", description="Go on with a run that was stopped or killed."
+    )
+    resume.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="its folder")
+    _add_how(resume)
+    resume.set_defaults(carry_out=_resume)
+
+
+def _add_how(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--workers", type=whole, metavar="N", help="processes (default: one an arm, where there are cores)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _run(chosen: argparse.Namespace) -> int:
+    from simulator.lab.run import start_run
+
+    scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
+    return _read_out(
+        lambda stop: start_run(
+            scenario, chosen.out, command=chosen.said, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop
+        )
+    )
+
+
+def _resume(chosen: argparse.Namespace) -> int:
+    from simulator.lab.run import resume_run
+
+    return _read_out(
+        lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop)
+    )
+
+
+def _read_out(go: Callable[[Callable[[], bool]], RunFolder]) -> int:
+    """Run or resume, with a stop in order on Ctrl-C and SIGTERM, and read the folder out."""
+    from simulator.readout import read_out
+
+    try:
+        with stop_on_signals("saving what was done") as stop:
+            folder = go(stop)
+    except RunFailed as failure:
+        if failure.kind == "Stopped":
+            print(f"stopped; go on with: python -m simulator resume {failure.path}", file=sys.stderr)
+            return INTERRUPTED
+        return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
+    print(read_out(folder.path).render())
+    return OK

@@ -1,0 +1,51 @@
+"""What a process of a run tells the one that started it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from reloop_stream.log import Partition
+from simulator.run_folder.manifest import LearnerOutcome, TruthRow
+
+__all__ = ["DayClosed", "Report", "Saved", "StageFinished", "TickServed", "Told"]
+
+
+@dataclass(frozen=True, slots=True)
+class TickServed:
+    """These servers have served up to a tick. exposures: written by them since this process began."""
+
+    servers: tuple[str, ...]
+    tick: int
+    exposures: int
+
+
+@dataclass(frozen=True, slots=True)
+class DayClosed:
+    """All labels of an arm's day are known. row: as in daily.csv."""
+
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A learner has been checkpointed. needed: where its restart from there would begin to read."""
+
+    learner: str
+    needed: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class StageFinished:
+    """A process has done its share of a stage. cpu_s: by part of the loop. began: when it had loaded what it needs, in
+    seconds since 1970."""
+
+    truth: tuple[TruthRow, ...]
+    learners: Mapping[str, LearnerOutcome]
+    cpu_s: Mapping[str, float]
+    began: float
+
+
+Told: TypeAlias = TickServed | DayClosed | Saved | StageFinished
+Report: TypeAlias = Callable[[Told], None]

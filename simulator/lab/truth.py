@@ -1,0 +1,75 @@
+"""True uplift by launching each arm for everyone: counterfactual worlds that fork from the end of a run's A/A period."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from simulator.experiment.stages import Stage
+from simulator.lab.crew import Crew
+from simulator.lab.parts import Lab
+from simulator.lab.place import RunPlace
+from simulator.lab.reports import Report, StageFinished, Told
+from simulator.run_folder.manifest import TruthRow
+from simulator.scenario import Scenario
+
+__all__ = ["launches"]
+
+FOLDER = "truth"  # in the run's; gone when all launches are done
+
+
+def launches(
+    scenario: Scenario,
+    place: RunPlace,
+    stages: list[Stage],
+    done: Callable[[str], bool],
+    watch: Callable[[str], Report],
+    should_stop: Callable[[], bool],
+) -> Iterator[tuple[str, list[TruthRow]]]:
+    """What a launch of each arm would give: everyone on it from the fork on, trained on all of it.
+
+    stages: the run's, with A/B behind the one that it forks from. done: whether a launch, by its name, need not be made
+    again. watch: who is told of an arm's progress. Gives each launch's name and its truth, a row a day of A/B.
+    """
+    for number, arm in enumerate(scenario.arms):
+        if done(name := f"launch-{arm.name}"):
+            continue
+        folder = place.folder / FOLDER / arm.name
+        shutil.rmtree(folder, ignore_errors=True)
+        yield name, _launch(scenario, number, RunPlace(folder, "embedded", arm.name, origin=place), stages, watch(arm.name), should_stop)  # fmt: skip
+        shutil.rmtree(folder, ignore_errors=True)
+    shutil.rmtree(place.folder / FOLDER, ignore_errors=True)
+
+
+def _launch(
+    scenario: Scenario,
+    number: int,
+    place: RunPlace,
+    stages: list[Stage],
+    watch: Report,
+    should_stop: Callable[[], bool],
+) -> list[TruthRow]:
+    fork, ab = stages[0], stages[1]
+    raw: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
+    raw["arms"] = [{**raw["arms"][number], "share": 1.0}]
+    raw["log"] = {**raw["log"], "url": "embedded", "retention": "window"}
+    raw["checkpoint_every_hours"] = 1e6  # a launch that is cut off begins anew
+    Lab.from_raw(raw, place).log.create_topics(dict.fromkeys(place.topics, 1))
+    serving = replace(ab.serving[number], arms=(0,))
+    learning = replace(
+        ab.learning[number], config_of=0, loss_of=0, updating_of=0, partitions=(0,), counts=(0,), arm=0
+    )  # fmt: skip
+    stage = Stage("ab", ab.first_tick, ab.last_tick, (serving,), (learning,))
+    truth: list[TruthRow] = []
+
+    def report(told: Told) -> None:
+        watch(told)
+        if isinstance(told, StageFinished):
+            truth.extend(msgspec.structs.replace(row, kind="launch") for row in told.truth)
+
+    Crew(1, raw, place).run(stage, fork, [((serving,), (learning,))], report, should_stop)
+    return truth

@@ -1,0 +1,66 @@
+"""A replayed data set as a feed: what was shown is given, and every arm's model stamps it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+
+from reloop_stream.config import FieldConfig
+from reloop_stream.learners.base import BaseRate
+from simulator.experiment.assignment import Assignment
+from simulator.experiment.calendar import Calendar
+from simulator.replay.server import ReplayServer
+from simulator.replay.stream import ReplayStream
+from simulator.scenario import Scenario
+from simulator.serving.deployments import Deployments
+from simulator.serving.event_writer import EventWriter
+
+__all__ = ["ReplayedFeed"]
+
+
+class ReplayedFeed:
+    """A `Feed` of a scenario with data."""
+
+    kind: Literal["replay"] = "replay"
+    has_truth = False
+    tick_ms = None
+    expected_exposures = None
+
+    def __init__(self, scenario: Scenario, assignment: Assignment) -> None:
+        assert scenario.data is not None and scenario.features is not None
+        self._scenario = scenario
+        self._data = scenario.data
+        self._assignment = assignment
+        self.fields: list[FieldConfig] = scenario.features
+
+    @cached_property
+    def _stream(self) -> ReplayStream:
+        scenario = self._scenario
+        return ReplayStream(self._data, scenario.phases.days, self.fields, scenario.attribution_ms)
+
+    def prepare(self) -> None:
+        _ = self._stream
+
+    @property
+    def calendar(self) -> Calendar:
+        return self._stream.calendar
+
+    @property
+    def base_rate(self) -> float:
+        return self._stream.base_rate
+
+    def segments(self) -> None:
+        """None: the data set says nothing of its users."""
+
+    def is_random(self, request_id: np.ndarray) -> None:
+        """None: nothing is drawn."""
+
+    def server(
+        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool
+    ) -> ReplayServer:
+        names = [arm.name for arm in self._scenario.arms]
+        base = BaseRate(self.base_rate)
+        return ReplayServer(self._stream, self.calendar, deployments, writer, self._assignment, names, serves, base)

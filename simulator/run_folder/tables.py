@@ -1,0 +1,69 @@
+"""Tables as CSV and Parquet: written whole or not at all, and read with the types that they were written with."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from reloop_stream.state.files import write_atomic
+from simulator.errors import RunFolderError
+from simulator.run_folder.columns import TEXT_COLUMNS
+
+__all__ = ["as_value", "read_csv", "read_parquet", "write_csv", "write_parquet"]
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
+    """The columns of the rows, with a header. Floats in the shortest form that reads back as the same number."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([_as_text(row.get(name)) for name in columns] for row in rows)
+    write_atomic(path, text.getvalue().encode())
+
+
+def read_csv(path: Path, needed: Sequence[str] = ()) -> pa.Table:
+    """Raises RunFolderError naming the file, and the column that is missing in it."""
+    types = dict.fromkeys(TEXT_COLUMNS, pa.string())
+    try:
+        table = pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=types))
+    except (pa.ArrowException, OSError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+    return _with(path, table, needed)
+
+
+def write_parquet(path: Path, table: pa.Table) -> None:
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    write_atomic(path, sink.getvalue().to_pybytes())
+
+
+def read_parquet(path: Path, needed: Sequence[str] = ()) -> pa.Table:
+    """Raises RunFolderError naming the file, and the column that is missing in it."""
+    try:
+        return _with(path, pq.read_table(path), needed)
+    except (pa.ArrowException, OSError) as error:
+        raise RunFolderError(f"{path}: cannot be read: {error}") from None
+
+
+def _with(path: Path, table: pa.Table, needed: Sequence[str]) -> pa.Table:
+    if missing := [name for name in needed if name not in table.column_names]:
+        raise RunFolderError(f"{path}: has no column {missing[0]!r}")
+    return table
+
+
+def as_value(value: Any) -> Any:
+    """None for a float that is not defined."""
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _as_text(value: Any) -> Any:
+    value = as_value(value)
+    return "" if value is None else repr(value) if isinstance(value, float) else value

@@ -1,0 +1,59 @@
+"""What a feed is to the laboratory: something that shows items to users on a calendar, made up or replayed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from reloop_stream.config import FieldConfig
+from simulator.experiment.calendar import Calendar
+from simulator.serving.deployments import Deployments
+from simulator.serving.event_writer import EventWriter
+from simulator.serving.server import Server
+
+__all__ = ["Feed"]
+
+
+class Feed(Protocol):
+    """The simulated feed's and the replay's. What is costly to build is built when it is first asked for."""
+
+    @property
+    def kind(self) -> Literal["simulation", "replay"]: ...
+
+    @property
+    def has_truth(self) -> bool:
+        """Whether the true CTR of a model is known."""
+
+    @property
+    def calendar(self) -> Calendar: ...
+
+    @property
+    def tick_ms(self) -> int | None:
+        """The length of a tick; None where ticks are cut by count."""
+
+    @property
+    def base_rate(self) -> float:
+        """What version 0 predicts."""
+
+    @property
+    def fields(self) -> list[FieldConfig]:
+        """What the models see."""
+
+    @property
+    def expected_exposures(self) -> int | None:
+        """About how many there will be in all; None where that is not known beforehand."""
+
+    def prepare(self) -> None:
+        """Build the world, or read the data. Raises ScenarioError, DataError."""
+
+    def segments(self) -> Mapping[str, Any] | None:
+        """Users' observed attributes, [users] each; None where none are known."""
+
+    def is_random(self, request_id: np.ndarray) -> np.ndarray | None:
+        """Which requests get a random slate in every arm, bool [n]; None where nothing is drawn."""
+
+    def server(self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool) -> Server:
+        """A server at its beginning. serves: numbers of the arms whose users it serves. truth: whether it also serves
+        everyone for the arm's true CTR, where that can be known."""

@@ -1,0 +1,102 @@
+"""The simulated feed: a world of users and items, served by models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from reloop_stream.config import FieldConfig
+from reloop_stream.learners.base import BaseRate
+from simulator.errors import ScenarioError
+from simulator.experiment.assignment import Assignment
+from simulator.experiment.calendar import Calendar
+from simulator.scenario import Scenario
+from simulator.serving.deployments import Deployments
+from simulator.serving.event_writer import EventWriter
+from simulator.serving.feed_server import FeedServer
+from simulator.serving.slates import is_random_request
+from simulator.world import DAY_MS, EPOCH_MS, World
+
+__all__ = ["SimulatedFeed"]
+
+HASHED_BUCKETS = 1 << 15  # of a field whose values keep coming
+EXPOSURES_A_USER_AND_DAY = 15  # about, at the default arrivals and slate
+
+
+class SimulatedFeed:
+    """A `Feed` of a scenario with a world."""
+
+    kind: Literal["simulation"] = "simulation"
+    has_truth = True
+
+    def __init__(self, scenario: Scenario, assignment: Assignment) -> None:
+        assert scenario.world is not None
+        self._scenario = scenario
+        self._config = scenario.world
+        self._assignment = assignment
+        self.tick_ms = scenario.tick_ms
+        self.base_rate = self._config.ctr
+        self.expected_exposures = sum(scenario.phases.days.values()) * self._config.users.n * EXPOSURES_A_USER_AND_DAY
+        self.calendar = Calendar.regular(
+            start_ms=EPOCH_MS,
+            tick_ms=scenario.tick_ms,
+            day_ms=DAY_MS,
+            days=scenario.phases.days,
+            attribution_ms=scenario.attribution_ms,
+        )
+
+    @cached_property
+    def world(self) -> World:
+        """Raises ScenarioError where these knobs cannot give the wanted CTR."""
+        scenario = self._scenario
+        try:
+            return World(self._config, scenario.seed.world, scenario.tick_ms, scenario.serving.slate)
+        except ValueError as error:
+            raise ScenarioError(f"{scenario.name}: {error}") from None
+
+    def prepare(self) -> None:
+        _ = self.world
+
+    @cached_property
+    def fields(self) -> list[FieldConfig]:
+        """Those of the scenario, or every field of the world, exact where its size is known."""
+        if self._scenario.features is not None:
+            return self._scenario.features
+        return [
+            FieldConfig(name=name, mode="hashed", buckets=HASHED_BUCKETS)
+            if size is None
+            else FieldConfig(name=name, mode="exact", buckets=size)
+            for name, size in self.world.field_sizes.items()
+        ]
+
+    @cached_property
+    def arm_of_user(self) -> np.ndarray:
+        """The number of each user's arm, int32 [users]."""
+        return self._assignment.arms(np.arange(self.world.n_users))
+
+    def segments(self) -> Mapping[str, Any]:
+        names = [arm.name for arm in self._scenario.arms]
+        return {**self.world.segments(), "arm": [names[i] for i in self.arm_of_user.tolist()]}
+
+    def is_random(self, request_id: np.ndarray) -> np.ndarray:
+        return is_random_request(request_id, self._scenario.serving.random_share, self._scenario.seed.world)
+
+    def server(
+        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool
+    ) -> FeedServer:
+        return FeedServer(
+            self.world,
+            self.calendar,
+            self._scenario.serving,
+            deployments,
+            writer,
+            arms=[arm.name for arm in self._scenario.arms],
+            arm_of_user=self.arm_of_user,
+            serves=serves,
+            base_rate=BaseRate(self.base_rate),
+            truth=truth,
+            seed=self._scenario.seed.world,
+        )
