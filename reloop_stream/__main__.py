@@ -8,7 +8,7 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, SnapshotError, UnknownTopic
+from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, StateError, UnknownTopic
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
 from reloop_stream.runtime.logging import log_to_stderr
 from reloop_stream.service.learner_folder import FolderInUse
@@ -16,7 +16,7 @@ from reloop_stream.service.learner_folder import FolderInUse
 __all__ = ["main"]
 
 # What a user can put right.
-MISTAKES = (ConfigError, SettingsError, PluginError, SnapshotError, FolderInUse, UnknownTopic)
+MISTAKES = (ConfigError, SettingsError, PluginError, StateError, FolderInUse, UnknownTopic)
 COMMANDS = {
     "learn": "learn from a stream of exposures and clicks, and publish what was learnt",
     "inspect": "show what a snapshot or a checkpoint holds",

@@ -6,6 +6,7 @@ Those that say of a value that it is wrong are ValueErrors too.
 from __future__ import annotations
 
 __all__ = [
+    "CheckpointError",
     "ConfigError",
     "EventError",
     "LogError",
@@ -15,6 +16,7 @@ __all__ = [
     "ReloopError",
     "SettingsError",
     "SnapshotError",
+    "StateError",
     "UnknownTopic",
 ]
 
@@ -39,8 +41,16 @@ class EventError(ReloopError, ValueError):
     """An event that breaks the contract. The message names the field, the value and the rule."""
 
 
-class SnapshotError(ReloopError, ValueError):
-    """Bytes that are no snapshot, or not the one asked for."""
+class StateError(ReloopError, ValueError):
+    """Bytes that hold no state of this program, or that of something else than was asked for."""
+
+
+class CheckpointError(StateError):
+    """A checkpoint that cannot be gone on from. The message names the file."""
+
+
+class SnapshotError(StateError):
+    """A published version that cannot be read or served. The message names the file or the topic."""
 
 
 class LogError(ReloopError):

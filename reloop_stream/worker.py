@@ -198,7 +198,7 @@ class Worker:
         for number, state in states.items():
             state.put(sections, number)
         sections.put("updater", *self.updater.state())
-        sections.put_bytes("learner", self.updater.learner.snapshot())
+        sections.put_bytes("learner", self.updater.learner.to_bytes())
         if self._observer is not None:
             sections.put("observer", *self._observer.state())
         return sections

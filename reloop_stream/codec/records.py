@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from reloop_stream.codec import arrow_format, json_format
-from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.errors import EventError, StateError
 from reloop_stream.events import (
     SCHEMA_VERSION,
     AnyBatch,
@@ -201,11 +201,11 @@ def batch_to_bytes(batch: Any) -> bytes:
 
 
 def batch_from_bytes(data: bytes, kind: EventKind) -> Any:
-    """The batch that `batch_to_bytes` wrote. Raises SnapshotError on other bytes."""
+    """The batch that `batch_to_bytes` wrote. Raises StateError on other bytes."""
     reasons: list[str] = []
     headers = {"encoding": b"arrow", "kind": kind.encode()}
     record = Record(Partition("checkpoint", 0), 0, None, data, headers)
     decoded = decode([record], kind, lambda _, reason: reasons.append(reason))
     if reasons or len(decoded) != 1:
-        raise SnapshotError(f"checkpoint: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
+        raise StateError(f"state: its {kind} events cannot be read: {'; '.join(reasons) or 'not one batch'}")
     return decoded[0].batch

@@ -51,7 +51,7 @@ def add_parser(commands: Any) -> None:
 
 
 def run(chosen: argparse.Namespace) -> int:
-    """Print what lies at the path. Raises SnapshotError, SettingsError, LogError."""
+    """Print what lies at the path. Raises StateError, SettingsError, LogError."""
     found = inspect(chosen.path)
     if chosen.bootstrap is not None or chosen.log is not None:
         if "checkpoint" not in found:

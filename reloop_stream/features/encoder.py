@@ -94,7 +94,7 @@ class Encoder:
         return self._vocabulary.state(self.rows) if self._growing else ({}, {})
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        """Put back what `state` gave. Raises SnapshotError where it is of other fields."""
+        """Put back what `state` gave. Raises StateError where it is of other fields."""
         if self._growing:
             self._vocabulary = self._vocabulary.restored(meta, arrays)
             self._end = None if self._end is None else self._vocabulary.end

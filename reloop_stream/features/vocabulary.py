@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 
 __all__ = ["Vocabulary"]
 
@@ -63,22 +63,20 @@ class Vocabulary:
         return {"fields": sorted(self._rows)}, arrays
 
     def restored(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Vocabulary:
-        """Another vocabulary of the same fields, with what `state` gave. Raises SnapshotError where it is of others."""
+        """Another vocabulary of the same fields, with what `state` gave. Raises StateError where it is of others."""
         if meta.get("fields") != sorted(self._rows):
-            raise SnapshotError(
-                f"snapshot: vocabulary of {meta.get('fields')}, this model's is of {sorted(self._rows)}"
-            )
+            raise StateError(f"state: vocabulary of {meta.get('fields')}, this model's is of {sorted(self._rows)}")
         vocabulary = Vocabulary(self._limits, self._first)
         try:
             for field, known in vocabulary._rows.items():
                 values = msgspec.json.decode(arrays[f"{field}.values"].tobytes(), type=list[Value])
                 known.update(zip(values, arrays[f"{field}.rows"].tolist(), strict=True))
         except (KeyError, ValueError, msgspec.DecodeError) as error:
-            raise SnapshotError(f"snapshot: holds no vocabulary that can be read ({error})") from None
+            raise StateError(f"state: holds no vocabulary that can be read ({error})") from None
         given = sorted(row for known in vocabulary._rows.values() for row in known.values())
         vocabulary.end = self._first + len(given)
         if given != list(range(self._first, vocabulary.end)):
-            raise SnapshotError(f"snapshot: vocabulary's rows are not {self._first} to {vocabulary.end - 1}, each once")
+            raise StateError(f"state: vocabulary's rows are not {self._first} to {vocabulary.end - 1}, each once")
         return vocabulary
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.learners.base import BASE_RATE, REMEMBERING, BaseRate, FrozenModel, Learner
 from reloop_stream.learners.delayed_feedback import CALIBRATED, CalibratedLearner, CalibratedModel
 from reloop_stream.state.packing import unpack
@@ -57,7 +57,7 @@ def _make_plain(
 
 
 def freeze_from_bytes(data: bytes, fields: Sequence[FieldConfig], config: LearnerConfig) -> FrozenModel:
-    """The deployed model that `to_bytes` wrote. Raises SnapshotError where it is another model's."""
+    """The deployed model that `to_bytes` wrote. Raises StateError where it is another model's."""
     meta, arrays = unpack(data)
     if meta.get("kind") == BASE_RATE:
         return BaseRate(meta["rate"], meta["name"])
@@ -66,30 +66,30 @@ def freeze_from_bytes(data: bytes, fields: Sequence[FieldConfig], config: Learne
     if meta.get("kind") == REMEMBERING:
         from reloop_stream.learners.error_memory import RememberingModel
 
-        return RememberingModel.from_snapshot(meta, arrays, lambda base: freeze_from_bytes(base, fields, config))
+        return RememberingModel.from_state(meta, arrays, lambda base: freeze_from_bytes(base, fields, config))
     if config.kind == "river":
         from reloop_stream.learners.river_learner import RiverModel
 
-        return RiverModel.from_snapshot(meta, arrays, fields, config)
+        return RiverModel.from_state(meta, arrays, fields, config)
     if config.kind == "linear":
         from reloop_stream.learners.linear_learner import LinearModel
 
-        return LinearModel.from_snapshot(meta, arrays, fields, config)
+        return LinearModel.from_state(meta, arrays, fields, config)
     from reloop_stream.learners.torch_learner import TorchModel
 
-    return TorchModel.from_snapshot(meta, arrays, fields, config)
+    return TorchModel.from_state(meta, arrays, fields, config)
 
 
-def digest(snapshot: bytes) -> str:
+def digest(state: bytes) -> str:
     """sha256 of a learner's weights, and of its error memory where it has one: names, shapes and bytes, and nothing else
-    of the snapshot.
+    of its state.
 
-    Raises SnapshotError where the bytes are no learner's snapshot.
+    Raises StateError where the bytes are no learner's state.
     """
-    _, arrays = unpack(snapshot)
+    _, arrays = unpack(state)
     weights = {name: array for name, array in arrays.items() if name.startswith(("weights.", "memory."))}
     if not weights:
-        raise SnapshotError("digest: the snapshot holds no weights")
+        raise StateError("digest: the state holds no weights")
     sums = hashlib.sha256()
     for name in sorted(weights):
         array = np.ascontiguousarray(weights[name])

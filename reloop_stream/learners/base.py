@@ -13,7 +13,7 @@ from reloop_stream.state.packing import pack
 
 __all__ = ["BaseRate", "FrozenModel", "Learner", "LearnerWrapper", "WithoutMemory"]
 
-# Kinds of snapshots of deployed models, beside those of the learners proper.
+# Kinds of deployed models, beside those of the learners proper.
 BASE_RATE = "base-rate"
 REMEMBERING = "memory"
 
@@ -43,7 +43,7 @@ class FrozenModel(Protocol):
         int [R, K] are rows of the items."""
 
     def to_bytes(self) -> bytes:
-        """A snapshot; `reloop_stream.learners.freeze_from_bytes` reads it."""
+        """What `reloop_stream.learners.freeze_from_bytes` reads."""
 
 
 class Learner(Protocol):
@@ -68,7 +68,7 @@ class Learner(Protocol):
 
     @property
     def rate(self) -> float:
-        """Multiplies the configured learning rates; 1 at first, and part of the snapshot. Settable."""
+        """Multiplies the configured learning rates; 1 at first, and part of the state. Settable."""
 
     @rate.setter
     def rate(self, rate: float) -> None: ...
@@ -85,11 +85,11 @@ class Learner(Protocol):
     def reset(self) -> None:
         """Back to the first weights and a fresh optimiser (a cold start); the version stays."""
 
-    def snapshot(self) -> bytes:
+    def to_bytes(self) -> bytes:
         """Weights, optimiser, version, and the last published version."""
 
     def restore(self, data: bytes) -> None:
-        """Put back a snapshot. Raises SnapshotError where it is another model's, or no snapshot."""
+        """Put back what `to_bytes` gave. Raises StateError where it is another learner's, or no state at all."""
 
 
 class WithoutMemory:
@@ -145,8 +145,8 @@ class LearnerWrapper:
     def reset(self) -> None:
         self.inner.reset()
 
-    def snapshot(self) -> bytes:
-        return self.inner.snapshot()
+    def to_bytes(self) -> bytes:
+        return self.inner.to_bytes()
 
     def restore(self, data: bytes) -> None:
         self.inner.restore(data)

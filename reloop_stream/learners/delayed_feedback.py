@@ -61,7 +61,7 @@ class CalibratedModel:
 
 
 class CalibratedLearner(LearnerWrapper):
-    """A learner whose predictions are calibrated, and whose training is not. Its snapshots are the inner learner's."""
+    """A learner whose predictions are calibrated, and whose training is not. Its state is the inner learner's."""
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return calibrate(self.inner.predict(features))

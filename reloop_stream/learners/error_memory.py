@@ -25,7 +25,7 @@ import numba
 import numpy as np
 
 from reloop_stream.config import MemoryConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch, take_column
 from reloop_stream.learners.base import REMEMBERING, FrozenModel, Learner, LearnerWrapper
 from reloop_stream.state.packing import pack, unpack
@@ -33,7 +33,7 @@ from reloop_stream.state.packing import pack, unpack
 __all__ = ["ErrorMemory", "RememberingLearner", "RememberingModel"]
 
 HOUR_MS = 3_600_000
-MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's snapshot
+MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's state
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
@@ -208,16 +208,16 @@ class RememberingModel:
         return pack(meta, {"sums": self._memory.sums, "base": np.frombuffer(self._base.to_bytes(), dtype=np.uint8)})
 
     @classmethod
-    def from_snapshot(
+    def from_state(
         cls, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray], thaw: Callable[[bytes], FrozenModel]
     ) -> Self:
-        """thaw: reads the base model. Raises SnapshotError where this is no memory's snapshot."""
+        """thaw: reads the base model. Raises StateError where this is no memory's state."""
         try:
             memory = ErrorMemory(MemoryConfig.model_validate(meta["config"]), meta["seed"])
             memory.fill(arrays["sums"])
             return cls(thaw(arrays["base"].tobytes()), memory, meta["version"])
         except (KeyError, ValueError) as error:
-            raise SnapshotError(f"snapshot: holds no error memory ({error})") from None
+            raise StateError(f"state: holds no error memory ({error})") from None
 
 
 class RememberingLearner(LearnerWrapper):
@@ -230,7 +230,7 @@ class RememberingLearner(LearnerWrapper):
 
     The inner learner's `last_version` is the base, without the memory.
 
-    A snapshot is the inner learner's with the memory added to it. The snapshot of a learner without a memory, or with one
+    Its state is the inner learner's with the memory added to it. The state of a learner without a memory, or with one
     of another shape, is restored too: the memory begins empty with the next publication. So an arm with a memory can
     fork from a control without one, and the other way round.
     """
@@ -285,8 +285,8 @@ class RememberingLearner(LearnerWrapper):
     def _is_old(self) -> bool:
         return self._every_ms is not None and self._seen_ms - self._based_ms >= self._every_ms
 
-    def snapshot(self) -> bytes:
-        meta, arrays = unpack(self.inner.snapshot())
+    def to_bytes(self) -> bytes:
+        meta, arrays = unpack(self.inner.to_bytes())
         times = {"based_ms": self._based_ms, "seen_ms": self._seen_ms, "retrained": self._retrained}
         if self._base is not None:
             arrays[MEMORY + "sums"] = self._memory.sums

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
@@ -21,7 +21,7 @@ from reloop_stream.learners.base import WithoutMemory
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import TIE, target_and_weight
-from reloop_stream.state.packing import pack, unpack
+from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["LinearLearner", "LinearModel"]
 
@@ -122,35 +122,34 @@ class LinearModel:
         return pack(meta, arrays | {"weights.table": self._weights})
 
     @classmethod
-    def from_snapshot(
+    def from_state(
         cls,
         meta: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
         fields: Sequence[FieldConfig],
         config: LearnerConfig,
     ) -> Self:
-        """Raises SnapshotError where the snapshot is another model's."""
+        """Raises StateError where the state is another model's."""
         if meta.get("kind") != "linear":
-            raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a linear model")
+            raise StateError(f"state: is of kind {meta.get('kind')!r}, expected a linear model")
         encoder = Encoder(fields)
         _restore_vocabulary(encoder, meta, arrays)
         shape = (_first_row(encoder) + encoder.rows, 1 + _vector_size(config))
         weights = arrays.get("weights.table")
         if weights is None or weights.shape != shape:
             found = None if weights is None else weights.shape
-            raise SnapshotError(f"snapshot: is of another model: weights.table has shape {found}, expected {shape}")
+            raise StateError(f"state: is of another model: weights.table has shape {found}, expected {shape}")
         return cls(meta["name"], meta["version"], encoder.frozen(), weights)
 
 
 def _vocabulary(encoder: Encoder) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What the encoder has learnt, as it lies in a snapshot."""
+    """What the encoder has learnt, as it lies in a state."""
     meta, arrays = encoder.state()
-    return meta, {VOCABULARY + name: array for name, array in arrays.items()}
+    return meta, prefixed(VOCABULARY, arrays)
 
 
 def _restore_vocabulary(encoder: Encoder, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    mine = {name.removeprefix(VOCABULARY): array for name, array in arrays.items() if name.startswith(VOCABULARY)}
-    encoder.restore(meta["vocabulary"], mine)
+    encoder.restore(meta["vocabulary"], part_of(VOCABULARY, arrays))
 
 
 def _vector_size(config: LearnerConfig) -> int:
@@ -281,7 +280,7 @@ class LinearLearner(WithoutMemory):
     def reset(self) -> None:
         self._begin()
 
-    def snapshot(self) -> bytes:
+    def to_bytes(self) -> bytes:
         used = self._table[: self._used()]
         vocabulary, arrays = _vocabulary(self.encoder)
         arrays |= {
@@ -298,8 +297,8 @@ class LinearLearner(WithoutMemory):
         meta, arrays = unpack(data)
         mine = self._config.optimizer.name
         if meta.get("kind") != "linear-learner" or meta.get("optimizer") != mine:
-            raise SnapshotError(
-                f"snapshot: of {meta.get('kind')!r} with optimizer {meta.get('optimizer')!r}, expected a linear "
+            raise StateError(
+                f"state: of {meta.get('kind')!r} with optimizer {meta.get('optimizer')!r}, expected a linear "
                 f"learner's with {mine}"
             )
         self._begin()
@@ -309,12 +308,12 @@ class LinearLearner(WithoutMemory):
         try:
             table = np.concatenate((arrays["weights.table"], arrays["optimizer.table"]), axis=1)
         except (KeyError, ValueError):
-            raise SnapshotError("snapshot: holds no table of a linear learner") from None
+            raise StateError("state: holds no table of a linear learner") from None
         if table.shape != used.shape:
-            raise SnapshotError(f"snapshot: is of another model: a table of {table.shape}, expected {used.shape}")
+            raise StateError(f"state: is of another model: a table of {table.shape}, expected {used.shape}")
         used[:] = table
         self._bias = float(arrays["weights.bias"][0])
         self._rate, self.version = meta["rate"], meta["version"]
         self._last = None
         if "last" in arrays:
-            self._last = LinearModel.from_snapshot(*unpack(arrays["last"].tobytes()), self._fields, self._config)
+            self._last = LinearModel.from_state(*unpack(arrays["last"].tobytes()), self._fields, self._config)

@@ -12,14 +12,14 @@ from river import optim
 from river.utils import VectorDict
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners.base import WithoutMemory
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.river_estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.losses import target_and_weight
-from reloop_stream.state.packing import pack, unpack
+from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["RiverLearner", "RiverModel"]
 
@@ -106,13 +106,13 @@ class _Weights:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        get = _part(WEIGHTS, arrays)
+        get = part_of(WEIGHTS, arrays)
         try:
             first = dict(zip(get["keys"].tolist(), get["first"].tolist(), strict=True))
             vectors = dict(zip(get["vector_keys"].tolist(), get["vectors"].copy(), strict=True))
             return cls(float(get["bias"][0]), first, vectors, get["vectors"].shape[1])
         except (KeyError, IndexError, ValueError):
-            raise SnapshotError("snapshot: holds no weights of a river model") from None
+            raise StateError("state: holds no weights of a river model") from None
 
 
 class RiverModel:
@@ -165,32 +165,28 @@ class RiverModel:
         return self._weights.parts(rows)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """What `from_snapshot` takes."""
+        """What `from_state` takes."""
         vocabulary, values = self._encoder.state()
         meta = {"kind": "river", "name": self.name, "version": self.version, "vocabulary": vocabulary}
-        return meta, self._weights.arrays() | {VOCABULARY + name: array for name, array in values.items()}
+        return meta, self._weights.arrays() | prefixed(VOCABULARY, values)
 
     def to_bytes(self) -> bytes:
         return pack(*self.state())
 
     @classmethod
-    def from_snapshot(
+    def from_state(
         cls,
         meta: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
         fields: Sequence[FieldConfig],
         config: LearnerConfig,
     ) -> Self:
-        """Raises SnapshotError where the snapshot is another model's."""
+        """Raises StateError where the state is another model's."""
         if meta.get("kind") != "river":
-            raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a river model")
+            raise StateError(f"state: is of kind {meta.get('kind')!r}, expected a river model")
         encoder = Encoder(fields)
-        encoder.restore(meta["vocabulary"], _part(VOCABULARY, arrays))
+        encoder.restore(meta["vocabulary"], part_of(VOCABULARY, arrays))
         return cls(meta["name"], meta["version"], encoder, _Weights.from_arrays(arrays))
-
-
-def _part(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 class RiverLearner(WithoutMemory):
@@ -293,7 +289,7 @@ class RiverLearner(WithoutMemory):
     def _optimizer_of_weights(self) -> Any:
         return self._model.optimizer if self._config.model.name == "lr" else self._model.weight_optimizer
 
-    def snapshot(self) -> bytes:
+    def to_bytes(self) -> bytes:
         meta, arrays = self._now().state()
         for name, state in self._optimizer_states().items():
             keys = sorted(state)
@@ -301,7 +297,7 @@ class RiverLearner(WithoutMemory):
             arrays[f"optimizer.{name}.values"] = np.array([state[key] for key in keys], dtype=np.float64)
         if self._last is not None:
             meta["last"], last = self._last.state()
-            arrays |= {LAST + name: array for name, array in last.items()}
+            arrays |= prefixed(LAST, last)
         calls = getattr(getattr(self._model, "latent_initializer", None), "calls", 0)
         meta |= {"kind": "river-learner", "model": self._config.model.name, "calls": calls, "rate": self.rate}
         return pack(meta, arrays)
@@ -309,7 +305,7 @@ class RiverLearner(WithoutMemory):
     def restore(self, data: bytes) -> None:
         meta, arrays = unpack(data)
         if meta.get("kind") != "river-learner" or meta.get("model") != self._config.model.name:
-            raise SnapshotError(f"snapshot: of {meta.get('kind')!r} {meta.get('model')!r} is another learner's")
+            raise StateError(f"state: of {meta.get('kind')!r} {meta.get('model')!r} is another learner's")
         weights = _Weights.from_arrays(arrays)
         self._begin()
         model = self._model
@@ -321,11 +317,11 @@ class RiverLearner(WithoutMemory):
             for key, vector in weights.vectors.items():
                 model.latents[key] = vector.copy()
         self._restore_optimizer(arrays)
-        self.encoder.restore(meta["vocabulary"], _part(VOCABULARY, arrays))
+        self.encoder.restore(meta["vocabulary"], part_of(VOCABULARY, arrays))
         self.version, self.rate = meta["version"], meta["rate"]
         self._last = None
         if "last" in meta:
-            self._last = RiverModel.from_snapshot(meta["last"], _part(LAST, arrays), self._fields, self._config)
+            self._last = RiverModel.from_state(meta["last"], part_of(LAST, arrays), self._fields, self._config)
 
     def _restore_optimizer(self, arrays: Mapping[str, np.ndarray]) -> None:
         optimizer = self._optimizer_of_weights()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners.base import WithoutMemory
@@ -18,7 +18,7 @@ from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight
-from reloop_stream.state.packing import pack, unpack
+from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["TorchLearner", "TorchModel"]
 
@@ -26,14 +26,6 @@ WEIGHTS = "weights."
 VOCABULARY = "vocabulary."
 LAST_WEIGHTS = "last."
 LAST_VOCABULARY = "last_vocabulary."
-
-
-def _prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {prefix + name: array for name, array in arrays.items()}
-
-
-def _part(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 class TorchModel:
@@ -58,24 +50,24 @@ class TorchModel:
     def to_bytes(self) -> bytes:
         vocabulary, values = self.net.encoder.state()
         meta = {"kind": "torch", "name": self.name, "version": self.version, "vocabulary": vocabulary}
-        return pack(meta, _prefixed(WEIGHTS, self.net.arrays()) | _prefixed(VOCABULARY, values))
+        return pack(meta, prefixed(WEIGHTS, self.net.arrays()) | prefixed(VOCABULARY, values))
 
     @classmethod
-    def from_snapshot(
+    def from_state(
         cls,
         meta: Mapping[str, Any],
         arrays: Mapping[str, np.ndarray],
         fields: Sequence[FieldConfig],
         config: LearnerConfig,
     ) -> Self:
-        """Raises SnapshotError where the snapshot is another model's."""
+        """Raises StateError where the state is another model's."""
         if meta.get("kind") != "torch":
-            raise SnapshotError(f"snapshot: is of kind {meta.get('kind')!r}, expected a torch model")
+            raise StateError(f"state: is of kind {meta.get('kind')!r}, expected a torch model")
         net = Net(config, fields, seed=0, base_rate=0.5)
         # As in what was published: where a gradient may be asked for, torch multiplies some matrices in another way, which
         # rounds otherwise.
         net.model.requires_grad_(False)
-        net.load(_part(WEIGHTS, arrays), (meta.get("vocabulary", {}), _part(VOCABULARY, arrays)))
+        net.load(part_of(WEIGHTS, arrays), (meta.get("vocabulary", {}), part_of(VOCABULARY, arrays)))
         return cls(meta["name"], meta["version"], net)
 
 
@@ -168,33 +160,33 @@ class TorchLearner(WithoutMemory):
     def reset(self) -> None:
         self._begin()
 
-    def snapshot(self) -> bytes:
+    def to_bytes(self) -> bytes:
         vocabulary, values = self._net.encoder.state()
-        arrays = _prefixed(WEIGHTS, self._net.arrays()) | _prefixed(VOCABULARY, values)
-        arrays |= _prefixed("sparse.", self._sparse.state()) | _prefixed("dense.", self._dense.state())
+        arrays = prefixed(WEIGHTS, self._net.arrays()) | prefixed(VOCABULARY, values)
+        arrays |= prefixed("sparse.", self._sparse.state()) | prefixed("dense.", self._dense.state())
         meta = {"kind": "torch", "name": self.name, "version": self.version, "steps": self._steps, "rate": self._rate}
         meta["vocabulary"] = vocabulary
         if self._last is not None:
             meta["last_vocabulary"], values = self._last.net.encoder.state()
-            arrays |= _prefixed(LAST_WEIGHTS, self._last.net.arrays()) | _prefixed(LAST_VOCABULARY, values)
+            arrays |= prefixed(LAST_WEIGHTS, self._last.net.arrays()) | prefixed(LAST_VOCABULARY, values)
         return pack(meta, arrays)
 
     def restore(self, data: bytes) -> None:
         meta, arrays = unpack(data)
         if meta.get("kind") != "torch" or "steps" not in meta:
-            raise SnapshotError(f"snapshot: of kind {meta.get('kind')!r} is none of a torch learner")
+            raise StateError(f"state: of kind {meta.get('kind')!r} is none of a torch learner")
         self._begin()
-        self._net.load(_part(WEIGHTS, arrays), (meta.get("vocabulary", {}), _part(VOCABULARY, arrays)))
+        self._net.load(part_of(WEIGHTS, arrays), (meta.get("vocabulary", {}), part_of(VOCABULARY, arrays)))
         self._sparse.follow(self._net.table)
         for prefix, updates in (("sparse.", self._sparse), ("dense.", self._dense)):
-            state = _part(prefix, arrays)
+            state = part_of(prefix, arrays)
             if state.keys() != updates.state().keys():
-                raise SnapshotError(f"snapshot: its optimiser keeps {sorted(state)}, this learner's is another")
+                raise StateError(f"state: its optimiser keeps {sorted(state)}, this learner's is another")
             updates.restore(state)
         self.version, self._steps, self.rate = meta["version"], meta["steps"], meta.get("rate", 1.0)
         self._last = None
         if self.version:
             frozen = self._net.frozen()
-            last = meta.get("last_vocabulary", {}), _part(LAST_VOCABULARY, arrays)
-            frozen.load(_part(LAST_WEIGHTS, arrays), last)
+            last = meta.get("last_vocabulary", {}), part_of(LAST_VOCABULARY, arrays)
+            frozen.load(part_of(LAST_WEIGHTS, arrays), last)
             self._last = TorchModel(self.name, self.version, frozen)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.features.hashing import normals
@@ -117,7 +117,7 @@ class Net:
     ) -> None:
         """Put back weights, and the vocabularies as `encoder.state` gave them.
 
-        Raises SnapshotError where names or shapes are another model's.
+        Raises StateError where names or shapes are another model's.
         """
         self.encoder.restore(*vocabulary)
         rows, width = max(1, self.encoder.rows), self.table.shape[1]
@@ -127,9 +127,7 @@ class Net:
         shapes = {name: array.shape for name, array in arrays.items()}
         if shapes != {name: array.shape for name, array in mine.items()}:
             different = sorted(n for n in {*shapes, *mine} if n not in mine or shapes.get(n) != mine[n].shape)
-            raise SnapshotError(
-                f"snapshot: is of another model: {', '.join(different[:4])} differ in shape or presence"
-            )
+            raise StateError(f"state: is of another model: {', '.join(different[:4])} differ in shape or presence")
         targets = {TABLE: self.table, "number_vectors": self.number_vectors}
         targets |= {f"model.{name}": tensor for name, tensor in self.model.named_parameters()}
         with torch.no_grad():

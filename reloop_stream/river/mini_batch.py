@@ -141,18 +141,18 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
         return {name: _column(kind, [row[name] for row in rows]) for name, kind in self._kinds.items()}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Parameters, examples that wait, and the learner as a snapshot."""
+        """Parameters, examples that wait, and the learner's state."""
         state = self.__dict__.copy()
         learner = state.pop("_learner")
-        return {**state, "_snapshot": None if learner is None else learner.snapshot()}
+        return {**state, "_state": None if learner is None else learner.to_bytes()}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        snapshot = state.pop("_snapshot")
+        learnt = state.pop("_state")
         self.__dict__.update(state, _learner=None)
-        if snapshot is not None:
+        if learnt is not None:
             self._begin(self._kinds)
             assert self._learner is not None
-            self._learner.restore(snapshot)
+            self._learner.restore(learnt)
 
 
 def _kind(value: Any) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.config import read_yaml
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.learners import digest
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.service.learner_folder import LearnerFolder
@@ -27,14 +27,14 @@ from reloop_stream.stream.past import Past
 __all__ = ["NothingToInspect", "add_lag", "inspect"]
 
 
-class NothingToInspect(SnapshotError):
+class NothingToInspect(StateError):
     """A path that is no snapshot, no checkpoint, and no folder with one. The message names it."""
 
 
 def inspect(path: Path) -> dict[str, Any]:
     """What lies at the path: of a file `snapshot` or `checkpoint`, of a folder `settings`, `checkpoint` and `snapshots`.
 
-    Raises NothingToInspect; SnapshotError and ConfigError naming a damaged file.
+    Raises NothingToInspect; StateError and ConfigError naming a damaged file.
     """
     if path.is_dir():
         return _of_folder(path)
@@ -46,8 +46,8 @@ def inspect(path: Path) -> dict[str, Any]:
         if "sections" in meta:
             return {"checkpoint": _of_checkpoint(path, Sections.from_bytes(data))}
         return {"snapshot": _of_snapshot(path, data, meta, arrays)}
-    except SnapshotError as error:
-        raise SnapshotError(f"{path}: {error}") from None
+    except StateError as error:
+        raise StateError(f"{path}: {error}") from None
 
 
 def _of_folder(path: Path) -> dict[str, Any]:
@@ -87,12 +87,12 @@ def _of_tensors(data: bytes, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]
     ]
     try:
         return {"digest": digest(data), "tensors": tensors}
-    except SnapshotError:  # a model that keeps its weights in a way of its own
+    except StateError:  # a model that keeps its weights in a way of its own
         return {"digest": None, "tensors": tensors}
 
 
 def _of_checkpoint(path: Path, sections: Sections) -> dict[str, Any]:
-    """A worker's checkpoint. Raises SnapshotError where it is another's (a server's, say)."""
+    """A worker's checkpoint. Raises StateError where it is another's (a server's, say)."""
     meta, _ = sections.get("worker")
     data = sections.get_bytes("learner")
     of_learner, arrays = unpack(data)

@@ -41,7 +41,7 @@ class LearnerFolder:
         return self.path / "snapshots"
 
     def read(self) -> Sections | None:
-        """The checkpoint; None where there is none yet. Raises SnapshotError naming a damaged file."""
+        """The checkpoint; None where there is none yet. Raises StateError naming a damaged file."""
         return read_checkpoint(self.checkpoint)
 
     def write(self, sections: Sections) -> None:

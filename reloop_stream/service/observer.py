@@ -10,6 +10,7 @@ import numpy as np
 from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
 from reloop_stream.metrics import StreamMetrics
+from reloop_stream.state.packing import part_of
 from reloop_stream.updating.base import Trained
 
 __all__ = ["StreamObserver"]
@@ -88,8 +89,7 @@ class StreamObserver:
         self._watermark_ms = meta["watermark_ms"]
         for span, several in self._spans().items():
             for whose, metrics in several.items():
-                prefix = f"{span}/{whose}/"
-                metrics.restore({key.removeprefix(prefix): a for key, a in arrays.items() if key.startswith(prefix)})
+                metrics.restore(part_of(f"{span}/{whose}/", arrays))
 
     def _spans(self) -> dict[str, dict[str, StreamMetrics]]:
         return {"since_start": self._since_start, "interval": self._interval, "before": self._interval_before}

@@ -150,7 +150,7 @@ class Service:
         self._recent: deque[tuple[float, int]] = deque()  # moments, and the exposures seen by then
 
     def restore(self, sections: Sections) -> None:
-        """Go on from the folder's checkpoint. Raises ConfigError, NoLongerRetained, SnapshotError, FeedStopped."""
+        """Go on from the folder's checkpoint. Raises ConfigError, NoLongerRetained, StateError, FeedStopped."""
         meta, _ = sections.get("worker")
         if meta["partitions"] != self._source.numbers:
             raise ConfigError(

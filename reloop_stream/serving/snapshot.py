@@ -16,7 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import SnapshotError, StateError
 from reloop_stream.events import Column, ListColumn
 from reloop_stream.learners import freeze_from_bytes
 from reloop_stream.learners.base import FrozenModel
@@ -100,7 +100,10 @@ def snapshot_bytes(published: Published, config: LearnerConfig, fields: Sequence
 
 def read_snapshot(data: bytes) -> Snapshot:
     """The snapshot in the bytes. Raises SnapshotError where they are none, or its model or loss is not known here."""
-    meta, arrays = unpack(data)
+    try:
+        meta, arrays = unpack(data)
+    except StateError as error:
+        raise SnapshotError(f"snapshot: {error}") from None
     try:
         header = _Header.model_validate(meta)
     except ValidationError as error:

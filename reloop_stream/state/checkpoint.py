@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.errors import CheckpointError, StateError
 from reloop_stream.state.files import write_atomic
-from reloop_stream.state.packing import pack, unpack
+from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["Sections", "read_checkpoint", "write_checkpoint"]
 
@@ -32,19 +32,17 @@ class Sections:
 
     def put(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
         self._meta[name] = dict(meta)
-        for key, array in (arrays or {}).items():
-            self._arrays[f"{name}/{key}"] = np.asarray(array, order="C")
+        contiguous = {key: np.asarray(array, order="C") for key, array in (arrays or {}).items()}
+        self._arrays |= prefixed(f"{name}/", contiguous)
 
     def put_bytes(self, name: str, data: bytes) -> None:
         self.put(name, {}, {"bytes": np.frombuffer(data, dtype=np.uint8)})
 
     def get(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The part's mapping and arrays. Raises SnapshotError where there is none."""
+        """The part's mapping and arrays. Raises CheckpointError where there is none."""
         if name not in self._meta:
-            raise SnapshotError(f"checkpoint: has no part {name!r}, only {sorted(self._meta)}")
-        prefix = f"{name}/"
-        arrays = {key[len(prefix) :]: array for key, array in self._arrays.items() if key.startswith(prefix)}
-        return self._meta[name], arrays
+            raise CheckpointError(f"checkpoint: has no part {name!r}, only {sorted(self._meta)}")
+        return self._meta[name], part_of(f"{name}/", self._arrays)
 
     def get_bytes(self, name: str) -> bytes:
         return self.get(name)[1]["bytes"].tobytes()
@@ -57,9 +55,10 @@ class Sections:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sections:
+        """Raises StateError where the bytes are no checkpoint, or one of another version."""
         meta, arrays = unpack(data)
         if meta.get("checkpoint_version") != CHECKPOINT_VERSION:
-            raise SnapshotError(
+            raise CheckpointError(
                 f"checkpoint: version {meta.get('checkpoint_version')!r}, this program reads {CHECKPOINT_VERSION}; "
                 "resume with the program that wrote it, or start a new run"
             )
@@ -74,12 +73,12 @@ def write_checkpoint(path: Path, sections: Sections) -> None:
 
 
 def read_checkpoint(path: Path) -> Sections | None:
-    """The checkpoint at `path`, None where there is none. Raises SnapshotError naming a damaged file."""
+    """The checkpoint at `path`, None where there is none. Raises CheckpointError naming a damaged file."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         return None
     try:
         return Sections.from_bytes(data)
-    except (SnapshotError, EventError) as error:
-        raise SnapshotError(f"{path}: {error}") from None
+    except StateError as error:
+        raise CheckpointError(f"{path}: {error}") from None

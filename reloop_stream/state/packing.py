@@ -1,4 +1,4 @@
-"""Bytes of snapshots and checkpoints: arrays as safetensors, everything else as JSON. Loading them can never run code."""
+"""State as bytes: arrays as safetensors, everything else as JSON. Loading them can never run code."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 
-__all__ = ["pack", "unpack"]
+__all__ = ["pack", "part_of", "prefixed", "unpack"]
 
 FORMAT_VERSION = 1  # raised by one when the layout of the JSON beside the arrays changes
 META_KEY = "reloop_stream"
@@ -33,7 +33,7 @@ def pack(meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What `pack` was given. Raises SnapshotError on any other bytes."""
+    """What `pack` was given. Raises StateError on any other bytes."""
     try:
         arrays = load(data)
         length = int.from_bytes(data[:LENGTH_BYTES], "little")
@@ -41,7 +41,21 @@ def unpack(data: bytes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         text = json.loads(header["__metadata__"][META_KEY])
         version, meta = text["format_version"], text["meta"]
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
-        raise SnapshotError(f"snapshot: {len(data)} bytes that are no snapshot of this program ({error})") from None
+        raise StateError(f"{len(data)} bytes that hold no state of this program ({error})") from None
     if version != FORMAT_VERSION:
-        raise SnapshotError(f"snapshot: format version {version!r}, this program reads {FORMAT_VERSION}")
+        raise StateError(f"state: format version {version!r}, this program reads {FORMAT_VERSION}")
     return meta, arrays
+
+
+def prefixed(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays under names that begin with the prefix, to lie beside those of others.
+
+    >>> list(part_of("a.", prefixed("a.", {"x": np.arange(2)}) | prefixed("b.", {"y": np.arange(3)})))
+    ['x']
+    """
+    return {prefix + name: array for name, array in arrays.items()}
+
+
+def part_of(prefix: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What `prefixed` was given, out of arrays among which it lies."""
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

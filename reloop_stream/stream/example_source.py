@@ -67,7 +67,7 @@ class PartitionState:
 
     @classmethod
     def get(cls, sections: Sections, number: int) -> PartitionState:
-        """What `put` added. Raises SnapshotError where there is none."""
+        """What `put` added. Raises CheckpointError where there is none."""
         name = f"partition/{number}"
         meta, arrays = sections.get(name)
         exposures = clicks = None

@@ -11,10 +11,13 @@ from reloop_stream.codec.records import batch_from_bytes, batch_to_bytes
 from reloop_stream.config import IncrementalConfig, ReplayConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners.base import Learner
+from reloop_stream.state.packing import part_of, prefixed
 from reloop_stream.updating.base import NOTHING, Trained, foreign_rows, slim
 from reloop_stream.updating.reservoir import Reservoir
 
 __all__ = ["IncrementalUpdater", "ReplayUpdater"]
+
+RESERVOIR = "reservoir."  # prefix of its arrays among those of the updater
 
 
 class IncrementalUpdater:
@@ -96,10 +99,8 @@ class ReplayUpdater(IncrementalUpdater):
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         meta, arrays = super().state()
         reservoir_meta, reservoir_arrays = self._reservoir.state()
-        return meta | reservoir_meta, arrays | {f"reservoir.{name}": a for name, a in reservoir_arrays.items()}
+        return meta | reservoir_meta, arrays | prefixed(RESERVOIR, reservoir_arrays)
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         super().restore(meta, arrays)
-        prefix = "reservoir."
-        kept = {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-        self._reservoir.restore(meta, kept)
+        self._reservoir.restore(meta, part_of(RESERVOIR, arrays))

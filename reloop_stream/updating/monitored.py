@@ -10,10 +10,13 @@ import numpy as np
 from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import MonitorConfig
 from reloop_stream.events import ExampleBatch
+from reloop_stream.state.packing import part_of, prefixed
 from reloop_stream.updating.base import Trained, Updater
 from reloop_stream.updating.monitor import Monitor, MonitorReading, State
 
 __all__ = ["MonitoredUpdater"]
+
+MONITOR = "monitor."  # prefix of its arrays among those of the updater
 
 
 @runtime_checkable
@@ -99,7 +102,7 @@ class MonitoredUpdater:
         meta, arrays = self._updater.state()
         own, own_arrays = self._monitor.state()
         own |= {"alarms": self._alarms, "raised_until_ms": self._raised_until_ms}
-        return {**meta, "monitor": own}, {**arrays, **{f"monitor.{name}": array for name, array in own_arrays.items()}}
+        return {**meta, "monitor": own}, {**arrays, **prefixed(MONITOR, own_arrays)}
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave; after a fork from a learner without a monitor, or with another, watch anew."""
@@ -107,9 +110,7 @@ class MonitoredUpdater:
         own = meta.get("monitor")
         if own is None:
             return
-        self._monitor.restore(
-            own, {name.removeprefix("monitor."): a for name, a in arrays.items() if name.startswith("monitor.")}
-        )
+        self._monitor.restore(own, part_of(MONITOR, arrays))
         self._alarms = own["alarms"]
         if self._config.action == "raise_rate":
             self._raised_until_ms = own["raised_until_ms"]

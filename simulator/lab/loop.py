@@ -182,5 +182,5 @@ class _Loop:
         for learning, worker in self._workers:
             learner = worker.updater.learner
             counts = worker.counts.as_dict() | {"dead": worker.dead}
-            learners[learning.name] = LearnerOutcome(learning.arm, digest(learner.snapshot()), learner.version, counts)
+            learners[learning.name] = LearnerOutcome(learning.arm, digest(learner.to_bytes()), learner.version, counts)
         self._report(StageFinished(tuple(truth), learners, self._cpu_s, self._began))

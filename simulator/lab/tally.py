@@ -10,6 +10,7 @@ import numpy as np
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.metrics import StreamMetrics
+from reloop_stream.state.packing import part_of, prefixed
 from reloop_stream.updating.base import Trained
 from simulator.experiment.calendar import Calendar
 
@@ -184,8 +185,7 @@ class Tally:
                 entry["user_id"] = user_id.tolist()
             arrays[f"{i}.exposures"], arrays[f"{i}.clicks"] = exposures, clicks
             for name in ("stamps", "progressive", "random"):
-                for key, array in getattr(sums, name).state().items():
-                    arrays[f"{i}.{name}.{key}"] = array
+                arrays |= prefixed(f"{i}.{name}.", getattr(sums, name).state())
             meta["open"].append(entry)
         return meta, arrays
 
@@ -200,6 +200,5 @@ class Tally:
             user_id = arrays[f"{i}.user_id"] if f"{i}.user_id" in arrays else np.array(entry["user_id"], dtype=object)
             sums.users = [(user_id, arrays[f"{i}.exposures"], arrays[f"{i}.clicks"])]
             for name in ("stamps", "progressive", "random"):
-                prefix = f"{i}.{name}."
-                getattr(sums, name).restore({k[len(prefix) :]: v for k, v in arrays.items() if k.startswith(prefix)})
+                getattr(sums, name).restore(part_of(f"{i}.{name}.", arrays))
             self._open[entry["day"], entry["arm"]] = sums

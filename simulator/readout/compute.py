@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
-from simulator.readout.statistics.estimate import Estimate
-from simulator.readout.statistics.intervals import ctr_interval, paired_days
+from simulator.readout.statistics.ctr import ctr_interval
+from simulator.readout.statistics.estimate import Difference, Estimate
+from simulator.readout.statistics.paired_days import paired_days
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums, user_sums
@@ -125,9 +126,9 @@ def _ctr_of_phases(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, 
     return found
 
 
-def _differences(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, Estimate]]:
+def _differences(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, Difference]]:
     """Treatment - control by day, for days of A/B that both have."""
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, dict[str, Difference]] = {}
     control = {row["day"]: row for row in _measured(run, rows, run.control)}
     for arm in run.treatments:
         mine = {row["day"]: row for row in _measured(run, rows, arm)}

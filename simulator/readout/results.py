@@ -7,13 +7,13 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
+from simulator.readout.statistics.estimate import CONFIDENCE, Difference, Estimate
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
 
-__all__ = ["Alarm", "Day", "Results"]
+__all__ = ["ESTIMATOR_LABELS", "SRM_ALARM", "Alarm", "Day", "Results"]
 
-ESTIMATORS = ("raw", "ab_minus_aa", "cuped")
+ESTIMATOR_LABELS = {"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"}
 SRM_ALARM = 0.001  # the usual bound: an alarm here means that the assignment is broken, not bad luck
 
 
@@ -60,7 +60,7 @@ class Results:
     truth: dict[str, dict[str, float | None]]
     quality: dict[str, dict[str, float]]
     ctr: dict[str, dict[str, float]]
-    differences: dict[str, dict[str, Estimate]]  # of a replay: treatment → auc, logloss
+    differences: dict[str, dict[str, Difference]]  # of a replay: treatment → auc, logloss
     alarms: list[Alarm] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -71,12 +71,12 @@ class Results:
     def to_json(self) -> str:
         """As results.json has it; undefined numbers are null."""
         uplift: dict[str, Any] = {
-            arm: {name: _plain(estimate) for name, estimate in estimates.items()} | {"headline": self.headline}
+            arm: {name: estimate._asdict() for name, estimate in estimates.items()} | {"headline": self.headline}
             for arm, estimates in self.uplift.items()
         }
         if self.run.is_replay:
-            uplift = {arm: dict.fromkeys((*ESTIMATORS, "headline")) for arm in self.run.treatments}
-        differences = {arm: {k: _plain(v) for k, v in found.items()} for arm, found in self.differences.items()}
+            uplift = {arm: dict.fromkeys((*ESTIMATOR_LABELS, "headline")) for arm in self.run.treatments}
+        differences = {arm: {k: v._asdict() for k, v in found.items()} for arm, found in self.differences.items()}
         content = {
             "uplift": uplift,
             "truth": self.truth,
@@ -96,12 +96,13 @@ class Results:
         if self.run.is_replay:
             for arm, found in self.differences.items():
                 lines.append(f"{arm} against {self.run.control} (mean difference across days, 95% t interval):")
-                lines += [f"  {name:<8} {_difference(e)}" for name, e in found.items()]
+                lines += [f"  {name:<8} {difference}" for name, difference in found.items()]
         for arm, estimates in self.uplift.items():
             if self.run.is_replay:
                 break
             lines.append(f"uplift of {arm} over {self.run.control} in CTR (95% intervals across users):")
-            labels = {"raw": "raw", "ab_minus_aa": "A/B - A/A", "cuped": "CUPED"}
+            # A terminal may have no minus sign of its own.
+            labels = {name: label.replace("−", "-") for name, label in ESTIMATOR_LABELS.items()}
             lines += [f"  {labels[name]:<10} {estimate}" for name, estimate in estimates.items()]
             for kind, value in self.truth[arm].items():
                 if value is not None:
@@ -133,16 +134,6 @@ class Results:
                 cells += f"  {shown:>{width}}"
             lines.append(f"{number + 1:>4}  {phase:<8}{cells}")
         return "\n".join(lines)
-
-
-def _difference(estimate: Estimate) -> str:
-    if math.isnan(estimate.relative):
-        return "-"
-    return f"{estimate.relative:+.5f} [{estimate.lo:+.5f}, {estimate.hi:+.5f}], p = {estimate.p:.3f}"
-
-
-def _plain(estimate: Estimate) -> dict[str, float]:
-    return estimate._asdict()
 
 
 def _clean(value: Any) -> Any:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reloop_stream.config import FieldConfig
-from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.errors import EventError, StateError
 from reloop_stream.events import ListColumn
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.features.hashing import bucket, field_salt, hash_integers, hash_texts, normals
@@ -145,11 +145,11 @@ def test_a_vocabulary_of_other_fields_or_with_wrong_rows_is_refused() -> None:
     encoder = Encoder(GROWING)
     encoder.learn_values(growing(["Rom", "Ulm"], []))
     meta, arrays = encoder.state()
-    with pytest.raises(SnapshotError, match=r"vocabulary of \['city', 'words'\], this model's is of \['city'\]"):
+    with pytest.raises(StateError, match=r"vocabulary of \['city', 'words'\], this model's is of \['city'\]"):
         Encoder(GROWING[:1]).restore(meta, arrays)
-    with pytest.raises(SnapshotError, match="rows are not 27 to 28, each once"):
+    with pytest.raises(StateError, match="rows are not 27 to 28, each once"):
         Encoder(GROWING).restore(meta, arrays | {"city.rows": np.array([27, 900])})
-    with pytest.raises(SnapshotError, match="holds no vocabulary that can be read"):
+    with pytest.raises(StateError, match="holds no vocabulary that can be read"):
         Encoder(GROWING).restore(meta, arrays | {"city.values": np.frombuffer(b"[1.5, {}]", dtype=np.uint8)})
 
 

@@ -166,7 +166,7 @@ def test_a_monitor_that_does_nothing_changes_no_weight_and_reads_every_tick() ->
     watched, plain = updater({}), updater(None)
     readings = work(watched, range(20))
     work(plain, range(20))
-    assert digest(watched.learner.snapshot()) == digest(plain.learner.snapshot())
+    assert digest(watched.learner.to_bytes()) == digest(plain.learner.to_bytes())
     assert [reading.tick for reading in readings] == list(range(20))
     alarms = [reading.tick for reading in readings if reading.alarm]
     assert alarms and 12 <= alarms[0] <= 14 and {reading.rate for reading in readings} == {1.0}
@@ -184,16 +184,16 @@ def test_an_alarm_raises_the_rate_for_the_hours_that_it_is_told_to() -> None:
     assert rates[alarm + 3] == (4.0 if alarm + 3 in again else 1.0) and rates[-1] == one.learner.rate == 1.0
     plain = updater({})
     work(plain, range(30))
-    assert digest(plain.learner.snapshot()) != digest(one.learner.snapshot())
+    assert digest(plain.learner.to_bytes()) != digest(one.learner.to_bytes())
 
 
 def test_an_alarm_retrains_at_the_end_of_its_tick_and_once() -> None:
     one = updater({"action": "retrain"}, WINDOW)
-    before = digest(one.learner.snapshot())
+    before = digest(one.learner.to_bytes())
     readings = work(one, range(12))
-    assert not any(reading.alarm for reading in readings) and digest(one.learner.snapshot()) == before
+    assert not any(reading.alarm for reading in readings) and digest(one.learner.to_bytes()) == before
     readings = work(one, range(12, 16))
-    assert any(reading.alarm for reading in readings) and digest(one.learner.snapshot()) != before
+    assert any(reading.alarm for reading in readings) and digest(one.learner.to_bytes()) != before
     assert one.state()[0]["retrainings"] == sum(reading.alarm for reading in readings)
 
 
@@ -203,11 +203,11 @@ def test_a_restored_updater_goes_on_as_if_it_had_never_stopped(action: str) -> N
     one = updater(monitor)
     work(one, range(14))
     other = updater(monitor)
-    other.learner.restore(one.learner.snapshot())
+    other.learner.restore(one.learner.to_bytes())
     other.restore(*one.state())
     assert other.learner.rate == one.learner.rate == (3.0 if action == "raise_rate" else 1.0)
     assert work(one, range(14, 25)) == work(other, range(14, 25))
-    assert digest(one.learner.snapshot()) == digest(other.learner.snapshot())
+    assert digest(one.learner.to_bytes()) == digest(other.learner.to_bytes())
 
 
 def test_a_fork_takes_over_what_it_can_watch_on_and_nothing_else() -> None:
@@ -219,7 +219,7 @@ def test_a_fork_takes_over_what_it_can_watch_on_and_nothing_else() -> None:
     plain.restore(meta, arrays)  # has no monitor: passes its state over
     for other, takes_over in (({"action": "none"}, True), ({"block": 11}, False)):
         fork = updater(other)
-        fork.learner.restore(origin.learner.snapshot())
+        fork.learner.restore(origin.learner.to_bytes())
         fork.restore(meta, arrays)
         assert fork.learner.rate == 1.0
         assert (fork.state()[1]["monitor.pctr"].size > 0) == takes_over

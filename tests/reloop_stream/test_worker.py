@@ -12,7 +12,7 @@ import pytest
 
 from reloop_stream.codec.records import encode, encode_mark
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import ClickBatch, ExampleBatch, Mark
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
@@ -122,7 +122,7 @@ def test_what_is_learnt_is_the_same_with_and_without_a_broken_event(tmp_path: Pa
         write_tick(log, 1)
         one = worker(log)
         one.advance(1)
-        digests.append(digest(one.updater.learner.snapshot()))
+        digests.append(digest(one.updater.learner.to_bytes()))
     assert digests[0] == digests[1]
 
 
@@ -174,7 +174,7 @@ def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, settings: di
         broken.close()
         broken = worker(stream, settings)
         broken.restore(saved)
-    assert broken.updater.learner.snapshot() == whole.updater.learner.snapshot()
+    assert broken.updater.learner.to_bytes() == whole.updater.learner.to_bytes()
     assert broken.counts == whole.counts
     assert broken.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
 
@@ -195,7 +195,7 @@ def test_a_checkpoint_of_another_model_is_refused(stream: EventLog) -> None:
     one = worker(stream)
     one.advance(0)
     other = worker(stream, config(model={"name": "fm", "embedding": 6}))
-    with pytest.raises(SnapshotError, match=r"is of another model: .*table"):
+    with pytest.raises(StateError, match=r"is of another model: .*table"):
         other.restore(one.checkpoint())
 
 
@@ -260,7 +260,7 @@ def test_a_window_retrains_on_exactly_the_rows_of_its_days(start: str, passes: i
             for _ in range(passes):
                 for at in range(0, len(window), 32):
                     by_hand.learn(window.part(slice(at, at + 32)))
-        assert digest(made[0].snapshot()) == digest(by_hand.snapshot())
+        assert digest(made[0].to_bytes()) == digest(by_hand.to_bytes())
 
 
 def test_micro_batches_are_cut_by_count_and_never_by_arrival() -> None:
@@ -275,5 +275,5 @@ def test_micro_batches_are_cut_by_count_and_never_by_arrival() -> None:
                 trained = updater.learn(whole.take(rows), None)
                 learnt += 0 if trained.examples is None else len(trained.examples)
         assert learnt == 192  # three batches of 64; the rest waits
-        digests.append(digest(updater.learner.snapshot()))
+        digests.append(digest(updater.learner.to_bytes()))
     assert len(set(digests)) == 1

@@ -67,10 +67,10 @@ def difference_of_quality(results: Results) -> Figure:
             axes.plot(x, y, color=colour, marker="o", ms=3, lw=1.3, label=arm)
             overall = results.differences[arm][name]
             ab = [day.row["day"] + 1 for day in days if day.row["phase"] == "ab"]
-            if ab and not math.isnan(overall.relative):
+            if ab and not math.isnan(overall.mean):
                 span = [min(ab) - 0.5, max(ab) + 0.5]
                 axes.fill_between(span, overall.lo, overall.hi, color=colour, alpha=0.15, lw=0)
-                axes.plot(span, [overall.relative] * 2, color=colour, ls="--", lw=1.2)
+                axes.plot(span, [overall.mean] * 2, color=colour, ls="--", lw=1.2)
         axes.axhline(0, color="#333333", lw=0.8)
         axes.set_ylabel(f"difference in {title}")
         head_room(axes, 0.14)

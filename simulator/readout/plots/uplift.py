@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from simulator.readout.plots.style import HEIGHT, colour_of, days_of, head_room, new_figure, percent_axis, shade_phases
-from simulator.readout.results import Day, Results
+from simulator.readout.results import ESTIMATOR_LABELS, Day, Results
 from simulator.readout.statistics.estimate import Estimate
 
 __all__ = []
@@ -21,13 +21,13 @@ def uplift(results: Results) -> Figure:
     for axes, arm in zip(all_axes, treatments, strict=True):
         colour = colour_of(results, arm)
         days = [day for day in days_of(results, arm) if day.row["phase"] != "warmup" and day.uplift is not None]
-        _bars(axes, days, [d.uplift for d in days], -0.12, "#888888", "raw")
-        _bars(axes, days, [d.corrected for d in days], 0.12, colour, "A/B − A/A")
+        _bars(axes, days, [d.uplift for d in days], -0.12, "#888888", ESTIMATOR_LABELS["raw"])
+        _bars(axes, days, [d.corrected for d in days], 0.12, colour, ESTIMATOR_LABELS["ab_minus_aa"])
         axes.axhline(0, color="#333333", lw=0.8)
         ab = [day.row["day"] + 1 for day in days if day.row["phase"] == "ab"]
         headline = results.uplift[arm][results.headline]
         if ab and not math.isnan(headline.relative):
-            name = {"cuped": "CUPED", "raw": "raw"}[results.headline]
+            name = ESTIMATOR_LABELS[results.headline]
             span = [min(ab) - 0.5, max(ab) + 0.5]
             axes.fill_between(span, headline.lo, headline.hi, color=colour, alpha=0.13, lw=0)
             label = f"{name} over A/B: {headline.relative:+.2%}"
@@ -62,7 +62,7 @@ def _bars(axes: Axes, days: list[Day], estimates: list[Estimate | None], shift: 
 
 
 def estimators(results: Results) -> Figure:
-    labels = {"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"}
+    labels = ESTIMATOR_LABELS
     rows = [(arm, name) for arm in results.run.treatments for name in labels]
     figure, (axes,) = new_figure(height=1.4 + 0.42 * len(rows))
     for y, (arm, name) in enumerate(reversed(rows)):

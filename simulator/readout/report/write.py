@@ -10,7 +10,7 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from simulator.readout.results import SRM_ALARM, Results
+from simulator.readout.results import ESTIMATOR_LABELS, SRM_ALARM, Results
 from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["write_report"]
@@ -41,7 +41,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         figures=[(name, Markup(_inline(path)), CAPTIONS[name]) for name, path in plots.items()],
         srm_alarm=results.srm_p < SRM_ALARM,
         config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
-        estimators={"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"},
+        estimators=ESTIMATOR_LABELS,
         isnan=math.isnan,
     )
     (run.path / "report.html").write_text(page, encoding="utf-8")

@@ -1,17 +1,21 @@
-"""What an estimate is, and how it shows itself."""
+"""What is estimated, with its interval and p-value, and how that shows itself. NaN where it is not defined."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-__all__ = ["CONFIDENCE", "Estimate"]
+__all__ = ["CONFIDENCE", "UNDEFINED", "Difference", "Estimate"]
 
 CONFIDENCE = 0.95
 
 
 class Estimate(NamedTuple):
-    """A relative uplift (0.01 is one percent) with its interval and p-value; NaN where it is not defined."""
+    """A relative uplift: 0.01 is one percent.
+
+    >>> print(Estimate(0.01, -0.005, 0.025, 0.19))
+    +1.00% [-0.50%, +2.50%], p = 0.190
+    """
 
     relative: float
     lo: float
@@ -25,3 +29,21 @@ class Estimate(NamedTuple):
 
 
 UNDEFINED = Estimate(math.nan, math.nan, math.nan, math.nan)
+
+
+class Difference(NamedTuple):
+    """A mean difference in the unit of what was measured.
+
+    >>> print(Difference(0.01, -0.005, 0.025, 0.19))
+    +0.01000 [-0.00500, +0.02500], p = 0.190
+    """
+
+    mean: float
+    lo: float
+    hi: float
+    p: float
+
+    def __str__(self) -> str:
+        if math.isnan(self.mean):
+            return "-"
+        return f"{self.mean:+.5f} [{self.lo:+.5f}, {self.hi:+.5f}], p = {self.p:.3f}"

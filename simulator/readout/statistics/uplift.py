@@ -1,7 +1,6 @@
-"""User-level statistics of a run: uplift raw, A/B - A/A and CUPED; SRM; CTR with intervals.
+"""The relative uplift in CTR of one arm over another: raw, by CUPED, and A/B - A/A.
 
-tea-tasting does the ratio of means (delta method), CUPED and the sample ratio. By hand, since it has neither: intervals
-of a single arm, and A/B - A/A. Exposures of one user are correlated, so nothing here counts impressions as a sample.
+tea-tasting does the ratio of means (delta method) and CUPED; A/B - A/A it does not have.
 """
 
 from __future__ import annotations

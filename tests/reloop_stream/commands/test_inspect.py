@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from reloop_stream.commands.inspect import add_parser, run
-from reloop_stream.errors import SettingsError, SnapshotError, UnknownTopic
+from reloop_stream.errors import SettingsError, StateError, UnknownTopic
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.models import FM
@@ -80,7 +80,7 @@ def test_a_folder_says_what_its_worker_has_seen(log: EventLog, tmp_path: Path, i
     assert checkpoint["waiting"]["exposures"] + checkpoint["metrics"]["served"]["since_start"]["n"] == 120
     assert (checkpoint["learner"], checkpoint["tick"], checkpoint["watermark_ms"]) == ("x", 2, 3 * HOUR_MS)
     learner = worker.updater.learner
-    assert (checkpoint["version"], checkpoint["digest"]) == (learner.version, digest(learner.snapshot()))
+    assert (checkpoint["version"], checkpoint["digest"]) == (learner.version, digest(learner.to_bytes()))
     assert [(one["topic"], one["next_offset"], one["lag"]) for one in checkpoint["partitions"]] == [
         (partition.topic, offset, log.end_offsets([partition])[partition] - offset)
         for partition, offset in sorted(worker.next_offsets.items())
@@ -99,7 +99,7 @@ def test_a_snapshot_says_what_it_is_without_building_it(
     path = snapshot_file(tmp_path / "snapshots", "x", 1)
     monkeypatch.setattr(FM, "__init__", lambda *_: pytest.fail("a model was built"))
     snapshot = json.loads(inspect(path, "--json"))["snapshot"]
-    assert snapshot["digest"] == digest(worker.updater.learner.snapshot())
+    assert snapshot["digest"] == digest(worker.updater.learner.to_bytes())
     assert snapshot["config"]["loss"]["name"] == "reloop" and [f["name"] for f in snapshot["fields"]] == [
         "user",
         "item",
@@ -140,7 +140,7 @@ def test_what_is_no_learner_s_is_named(log: EventLog, tmp_path: Path, inspect: I
         "torn": "torn: snapshot: 11 bytes that are no snapshot",
         "served": "served: checkpoint: has no part 'worker'",
     }.items():
-        with pytest.raises(SnapshotError, match=said):
+        with pytest.raises(StateError, match=said):
             inspect(tmp_path / name)
 
 

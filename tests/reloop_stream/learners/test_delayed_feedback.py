@@ -47,7 +47,7 @@ def test_what_is_served_is_calibrated_and_what_is_learnt_is_not() -> None:
     scores = thawed.score_candidates({"hour": np.zeros(2)}, item, np.array([[0, 1], [2, 0]]))
     np.testing.assert_allclose(scores[0], thawed.predict(item)[:2], atol=1e-12)
     assert np.array_equal(calibrated.learn(shown(30)), calibrate(plain.learn(shown(30))))
-    assert digest(plain.snapshot()) == digest(calibrated.snapshot())
+    assert digest(plain.to_bytes()) == digest(calibrated.to_bytes())
 
 
 @pytest.mark.parametrize("clicks", [5, 30])
@@ -66,7 +66,7 @@ def test_arms_with_and_without_it_fork_from_each_other() -> None:
     plain.learn(shown(30))
     plain.publish()
     fork = learner("fnc")
-    fork.restore(plain.snapshot())
+    fork.restore(plain.to_bytes())
     item = {"item": np.zeros(1, dtype=np.int64)}
     assert fork.version == 1 and fork.predict(item) == calibrate(plain.predict(item))
-    assert fork.snapshot() == plain.snapshot()
+    assert fork.to_bytes() == plain.to_bytes()

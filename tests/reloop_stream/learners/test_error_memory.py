@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from reloop_stream.config import LearnerConfig, MemoryConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.base import Learner
@@ -165,7 +165,7 @@ def test_a_restored_memory_goes_on_as_if_it_had_never_stopped(published: int) ->
     if published == 2:
         one.retrained()
     other = learner(settings)
-    other.restore(one.snapshot())
+    other.restore(one.to_bytes())
     features = batch(20, seed=30).exposures.features
     for number in range(4, 9):
         data = at_hour(batch(seed=number), next(hours))
@@ -173,16 +173,16 @@ def test_a_restored_memory_goes_on_as_if_it_had_never_stopped(published: int) ->
         for each in (one, other):
             each.remember(data)
         assert np.array_equal(one.publish().predict(features), other.publish().predict(features))
-    assert one.snapshot() == other.snapshot() and digest(one.snapshot()) == digest(other.snapshot())
+    assert one.to_bytes() == other.to_bytes() and digest(one.to_bytes()) == digest(other.to_bytes())
 
 
 def test_predicting_changes_nothing() -> None:
     one = learner()
     one.publish()
     one.remember(at_hour(batch(seed=2), 1))
-    state = one.snapshot()
+    state = one.to_bytes()
     one.predict(batch(seed=3).exposures.features)
-    assert one.snapshot() == state
+    assert one.to_bytes() == state
 
 
 def test_learners_with_and_without_a_memory_fork_from_each_other() -> None:
@@ -193,16 +193,16 @@ def test_learners_with_and_without_a_memory_fork_from_each_other() -> None:
         one.publish()
         one.remember(at_hour(batch(seed=2), 1))
     fork, back = learner(), learner(None)
-    fork.restore(plain.snapshot())
-    back.restore(remembering.snapshot())
+    fork.restore(plain.to_bytes())
+    back.restore(remembering.to_bytes())
     assert np.array_equal(fork.predict(features), plain.predict(features)) and fork.version == 1
     assert np.array_equal(back.predict(features), plain.predict(features)) and back.version == 1
     assert np.array_equal(back.learn(batch(seed=5)), plain.learn(batch(seed=5)))
     of_another_shape = learner({**MEMORY, "bits": 4})
-    of_another_shape.restore(remembering.snapshot())
+    of_another_shape.restore(remembering.to_bytes())
     assert np.array_equal(of_another_shape.predict(features), fork.predict(features))
 
 
 def test_a_damaged_memory_is_named() -> None:
-    with pytest.raises(SnapshotError, match="holds no error memory"):
+    with pytest.raises(StateError, match="holds no error memory"):
         freeze_from_bytes(pack({"kind": "memory", "name": "x", "version": 1}, {}), FIELDS, config_of())

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import ListColumn, take_column
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.growing_rows import GrowingRows
@@ -52,22 +52,22 @@ def test_a_learner_that_grows_goes_on_from_its_snapshot_as_if_it_had_never_stopp
         whole.publish()
     whole.learn(batch(seed=3, first=60))  # learnt and not yet published
     restored = learner(optimizer, loss=loss)
-    restored.restore(whole.snapshot())
-    assert restored.snapshot() == whole.snapshot()
+    restored.restore(whole.to_bytes())
+    assert restored.to_bytes() == whole.to_bytes()
     for k in range(4, 8):
         data = batch(seed=k, first=20 * k)
         assert np.array_equal(whole.learn(data), restored.learn(data))
-    assert restored.snapshot() == whole.snapshot()
+    assert restored.to_bytes() == whole.to_bytes()
     users = {user for k in range(8) for user in batch(seed=k, first=20 * k).exposures.features["user"].tolist()}
-    assert len(unpack(whole.snapshot())[1]["weights.table"]) == whole.encoder.rows == 63 + len(users) + 5
+    assert len(unpack(whole.to_bytes())[1]["weights.table"]) == whole.encoder.rows == 63 + len(users) + 5
 
 
 def test_a_prediction_neither_adds_values_nor_knows_them() -> None:
     one = learner()
     one.learn(batch(seed=1))
-    before, features = one.snapshot(), batch(seed=2, first=1000).exposures.features
+    before, features = one.to_bytes(), batch(seed=2, first=1000).exposures.features
     known = one.predict(features | {"user": np.full(64, -1)})
-    assert np.array_equal(one.predict(features), known) and one.snapshot() == before
+    assert np.array_equal(one.predict(features), known) and one.to_bytes() == before
 
 
 def test_a_new_value_s_first_weights_depend_neither_on_the_others_nor_on_when_it_comes() -> None:
@@ -123,17 +123,17 @@ def test_a_published_version_has_the_vocabulary_of_its_time() -> None:
 def test_a_cold_start_forgets_the_values_and_the_last_version_keeps_them() -> None:
     def trained(stop: bool) -> Any:
         one = learner(loss={"name": "distillation", "alpha": 0.9, "p_last": "last_version"})
-        fresh = digest(one.snapshot())
+        fresh = digest(one.to_bytes())
         one.learn(batch(seed=1))
         one.publish()
         one.reset()
-        assert digest(one.snapshot()) == fresh
+        assert digest(one.to_bytes()) == fresh
         if stop:
-            snapshot, one = one.snapshot(), learner(loss=one._config.loss.model_dump())
+            snapshot, one = one.to_bytes(), learner(loss=one._config.loss.model_dump())
             one.restore(snapshot)
         one.learn(batch(seed=2, first=40))
         one.learn(batch(seed=1))
-        return one.snapshot()
+        return one.to_bytes()
 
     assert trained(stop=False) == trained(stop=True)
 
@@ -142,5 +142,5 @@ def test_a_snapshot_of_other_growing_fields_is_refused() -> None:
     other = make_learner(
         config(), [*FIELDS[1:], FieldConfig(name="city", mode="growing")], name="x", seed=1, base_rate=0.2
     )
-    with pytest.raises(SnapshotError, match="vocabulary of"):
-        learner().restore(other.snapshot())
+    with pytest.raises(StateError, match="vocabulary of"):
+        learner().restore(other.to_bytes())

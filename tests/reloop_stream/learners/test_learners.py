@@ -10,7 +10,7 @@ import torch
 
 from reloop_stream import config
 from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
-from reloop_stream.errors import EventError, SnapshotError
+from reloop_stream.errors import EventError, StateError
 from reloop_stream.events import ListColumn
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_learner
@@ -70,11 +70,11 @@ def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(
     one.publish()
     one.learn(batch(seed=2))
     other = learner(kind, model, **settings, seed=1)
-    other.restore(one.snapshot())
+    other.restore(one.to_bytes())
     assert other.version == 1
     for seed in (3, 4):
         assert np.array_equal(one.learn(batch(seed=seed)), other.learn(batch(seed=seed)))
-    assert digest(one.snapshot()) == digest(other.snapshot())
+    assert digest(one.to_bytes()) == digest(other.to_bytes())
 
 
 @pytest.mark.parametrize("kind, model", ALL)
@@ -82,7 +82,7 @@ def test_losses_lead_to_different_weights_and_equal_seeds_to_equal_ones(kind: st
     def trained(loss: dict[str, Any]) -> str:
         one = learner(kind, model, loss=loss)
         one.learn(batch(seed=1))
-        return digest(one.snapshot())
+        return digest(one.to_bytes())
 
     weights = {loss["name"]: trained(loss) for loss in LOSSES}
     assert weights == {loss["name"]: trained(loss) for loss in LOSSES}
@@ -104,12 +104,12 @@ def test_losses_lead_to_different_weights_and_equal_seeds_to_equal_ones(kind: st
 )
 def test_every_model_trains_through_every_loss(model: str, loss: dict[str, Any], updating: dict[str, Any]) -> None:
     one = learner("torch", model, loss=loss, updating=updating)
-    fresh = {name: array.copy() for name, array in unpack(one.snapshot())[1].items() if name.startswith("weights.")}
+    fresh = {name: array.copy() for name, array in unpack(one.to_bytes())[1].items() if name.startswith("weights.")}
     updater = make_updater(config_of("torch", model, loss=loss, updating=updating), one)
     updater.end_tick(0, 0)
     updater.learn(batch(50), None)
     updater.end_tick(1, 2 * HOUR_MS)
-    weights = unpack(one.snapshot())[1]
+    weights = unpack(one.to_bytes())[1]
     still = [name for name, array in fresh.items() if np.array_equal(array, weights[name])]
     assert still == [] and all(np.isfinite(weights[name]).all() for name in fresh)
 
@@ -180,17 +180,17 @@ def test_a_published_version_stays_as_it_was(kind: str, model: str) -> None:
 def test_batches_of_one_and_predictions_without_side_effect(kind: str, model: str) -> None:
     one = learner(kind, model)
     single = batch(1)
-    state = one.snapshot()
+    state = one.to_bytes()
     one.predict(single.exposures.features)
-    assert one.snapshot() == state
+    assert one.to_bytes() == state
     assert one.learn(single).shape == (1,)
 
 
 @pytest.mark.parametrize("kind, model", [("torch", "deepfm"), ("river", "fm"), ("linear", "fm")])
 def test_another_model_s_snapshot_is_refused(kind: str, model: str) -> None:
-    with pytest.raises(SnapshotError):
-        learner(kind, model).restore(learner("torch" if kind == "river" else "river", "lr").snapshot())
-    with pytest.raises(SnapshotError):
+    with pytest.raises(StateError):
+        learner(kind, model).restore(learner("torch" if kind == "river" else "river", "lr").to_bytes())
+    with pytest.raises(StateError):
         learner(kind, model).restore(b"nothing of the kind")
 
 
@@ -200,13 +200,13 @@ def test_the_rate_multiplies_every_learning_rate_and_is_kept() -> None:
         one.rate = rate
         one.learn(batch(seed=1))
         if stop:
-            snapshot, one = one.snapshot(), learner("torch", "deepfm", optimizer=one._config.optimizer.model_dump())
+            snapshot, one = one.to_bytes(), learner("torch", "deepfm", optimizer=one._config.optimizer.model_dump())
             one.restore(snapshot)
         one.learn(batch(seed=2))
         return one
 
-    assert digest(trained(0.01, 4.0).snapshot()) == digest(trained(0.04, 1.0).snapshot())
-    assert digest(trained(0.01, 4.0, stop=True).snapshot()) == digest(trained(0.04, 1.0).snapshot())
+    assert digest(trained(0.01, 4.0).to_bytes()) == digest(trained(0.04, 1.0).to_bytes())
+    assert digest(trained(0.01, 4.0, stop=True).to_bytes()) == digest(trained(0.04, 1.0).to_bytes())
     assert trained(0.01, 4.0, stop=True).rate == 4.0
     with pytest.raises(ValueError, match=r"rate: got 0\.0, must be above 0"):
         trained(0.01, 0.0)
@@ -227,10 +227,10 @@ def test_a_torch_model_represents_a_row_by_its_fields_weights(model: str) -> Non
 
 def test_a_cold_start_forgets() -> None:
     one = learner("torch", "deepfm")
-    fresh = digest(one.snapshot())
+    fresh = digest(one.to_bytes())
     one.learn(batch())
     one.reset()
-    assert digest(one.snapshot()) == fresh
+    assert digest(one.to_bytes()) == fresh
 
 
 def test_dropout_is_seeded_and_absent_from_predictions() -> None:
@@ -240,7 +240,7 @@ def test_dropout_is_seeded_and_absent_from_predictions() -> None:
     assert np.array_equal(one.predict(features), one.predict(features))
     one.learn(batch())
     other.learn(batch())
-    assert digest(one.snapshot()) == digest(other.snapshot())
+    assert digest(one.to_bytes()) == digest(other.to_bytes())
 
 
 def test_foreign_rows_take_the_last_version_for_p_last() -> None:
@@ -250,7 +250,7 @@ def test_foreign_rows_take_the_last_version_for_p_last() -> None:
         one.publish()
         data = batch(seed=2)
         one.learn(data, np.full(64, foreign))
-        return digest(one.snapshot())
+        return digest(one.to_bytes())
 
     assert after(True) != after(False)
 

@@ -16,7 +16,7 @@ from river import linear_model, optim
 
 from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig, apply_overrides
-from reloop_stream.errors import SnapshotError
+from reloop_stream.errors import StateError
 from reloop_stream.events import ExampleBatch, ListColumn
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.linear_kernels import reloop_weight
@@ -137,7 +137,7 @@ def naive_logit(weights: dict[Any, np.ndarray], x: dict[Any, float]) -> float:
 
 def weights_of(one: Any) -> dict[Any, np.ndarray]:
     """The learner's weights by feature: float64 [1 + D] each, or [1] without vectors."""
-    _, arrays = unpack(one.snapshot())
+    _, arrays = unpack(one.to_bytes())
     table = arrays["weights.table"].astype(np.float64)
     table[0, 0] += arrays["weights.bias"][0]
     return {"bias": table[0], "price": table[1]} | {row: table[2 + row] for row in range(one.encoder.rows)}
@@ -188,7 +188,7 @@ def test_reloop_within_the_loop_equals_weights_that_are_given(rule: dict[str, An
         one = learner(loss={"name": "reloop", "alpha": 0.6, "scale": 0.8} | loss, **rule)
         for i in range(60):
             one.learn(batch(1, seed=i, pctr=np.array([i / 60])))
-        return digest(one.snapshot())
+        return digest(one.to_bytes())
 
     # A request of one exposure errs as its exposure does; lists take their weights from the losses' own formula.
     assert after({"level": "item"}) == after({"level": "list"}) != after({"scale": 0.7})
@@ -202,7 +202,7 @@ def test_a_loss_of_a_plugin_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
     one, other = learner(loss={"name": "halved"}, **RULES[2]), learner(loss={"scale": 0.5}, **RULES[2])
     one.learn(batch())
     other.learn(batch())
-    assert digest(one.snapshot()) == digest(other.snapshot())
+    assert digest(one.to_bytes()) == digest(other.to_bytes())
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
@@ -213,7 +213,7 @@ def test_the_size_of_batches_changes_nothing(rule: dict[str, Any], loss: str) ->
     for size in (1, 7, 60):
         one = learner(loss={"name": loss, "alpha": 0.4}, **rule)
         p = np.concatenate([one.learn(data.part(slice(at, at + size))) for at in range(0, 60, size)])
-        outcomes.append((digest(one.snapshot()), p.tolist()))
+        outcomes.append((digest(one.to_bytes()), p.tolist()))
     assert outcomes[0] == outcomes[1] == outcomes[2]
 
 
@@ -236,7 +236,7 @@ def test_a_rate_that_changes_moves_the_next_steps_and_no_weight(rule: dict[str, 
     one.rate = 4.0
     assert np.array_equal(one.predict(features), before)
     restored = learner(**rule)
-    restored.restore(one.snapshot())
+    restored.restore(one.to_bytes())
     assert restored.rate == 4.0
     with pytest.raises(ValueError, match=r"rate: got 0\.0, must be above 0"):
         one.rate = 0.0
@@ -250,11 +250,11 @@ def test_a_rate_that_changes_moves_the_next_steps_and_no_weight(rule: dict[str, 
 @pytest.mark.parametrize("rule", RULES, ids=str)
 def test_a_cold_start_forgets_all_but_the_version(rule: dict[str, Any]) -> None:
     one = learner(**rule)
-    fresh = digest(one.snapshot())
+    fresh = digest(one.to_bytes())
     one.learn(batch())
     one.publish()
     one.reset()
-    assert digest(one.snapshot()) == fresh and one.version == 1
+    assert digest(one.to_bytes()) == fresh and one.version == 1
 
 
 def test_vectors_begin_by_the_seed() -> None:
@@ -283,11 +283,11 @@ def test_a_representation_holds_first_order_parts_and_the_sum_of_vectors(rule: d
 
 def test_a_snapshot_of_another_optimizer_or_size_is_refused() -> None:
     ftrl, adagrad, fm = (learner(**rule) for rule in RULES)
-    with pytest.raises(SnapshotError, match="optimizer 'adagrad', expected a linear learner's with ftrl"):
-        ftrl.restore(adagrad.snapshot())
-    with pytest.raises(SnapshotError, match="of another model: a table of"):
-        adagrad.restore(fm.snapshot())
-    with pytest.raises(SnapshotError, match=r"weights\.table has shape"):
+    with pytest.raises(StateError, match="optimizer 'adagrad', expected a linear learner's with ftrl"):
+        ftrl.restore(adagrad.to_bytes())
+    with pytest.raises(StateError, match="of another model: a table of"):
+        adagrad.restore(fm.to_bytes())
+    with pytest.raises(StateError, match=r"weights\.table has shape"):
         freeze_from_bytes(fm.publish().to_bytes(), FIELDS, config(**RULES[1]))
 
 
@@ -310,11 +310,11 @@ def test_a_table_that_grows_goes_on_from_its_snapshot(rule: dict[str, Any]) -> N
         whole.learn(growing(number))
         frozen = whole.publish()
     whole.learn(growing(3))
-    restored.restore(whole.snapshot())
-    assert restored.snapshot() == whole.snapshot()
+    restored.restore(whole.to_bytes())
+    assert restored.to_bytes() == whole.to_bytes()
     for number in (4, 5, 6):
         assert np.array_equal(whole.learn(growing(number)), restored.learn(growing(number)))
-    assert restored.snapshot() == whole.snapshot() and whole.encoder.rows == 2 + 11_000 + 5
+    assert restored.to_bytes() == whole.to_bytes() and whole.encoder.rows == 2 + 11_000 + 5
     features = growing(5).exposures.features
     thawed = freeze_from_bytes(frozen.to_bytes(), GROWING, config(**rule))
     assert np.array_equal(thawed.predict(features), frozen.predict(features))
@@ -329,7 +329,7 @@ def test_a_new_value_begins_the_same_whenever_it_comes() -> None:
     for number in range(4):
         late.encoder.learn_values(growing(number).exposures.features)
         late.learn(growing(3).part(slice(0, 0)))
-    assert early.snapshot() == late.snapshot()
+    assert early.to_bytes() == late.to_bytes()
 
 
 @pytest.mark.parametrize("model, optimizer", [("lr", "ftrl"), ("fm", "adagrad")])

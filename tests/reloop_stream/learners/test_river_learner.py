@@ -51,7 +51,7 @@ def test_the_rate_multiplies_every_learning_rate_and_is_kept(model: str, optimiz
         one.learn(batch(seed=1))
         if stop:
             snapshot, one = (
-                one.snapshot(),
+                one.to_bytes(),
                 learner(model, optimizer={"name": optimizer, "lr": lr, "embedding_lr": 2 * lr}),
             )
             one.restore(snapshot)
@@ -59,9 +59,9 @@ def test_the_rate_multiplies_every_learning_rate_and_is_kept(model: str, optimiz
         return one
 
     raised = trained(0.01, 4.0)
-    assert digest(raised.snapshot()) == digest(trained(0.04, 1.0).snapshot()) != digest(trained(0.01, 1.0).snapshot())
+    assert digest(raised.to_bytes()) == digest(trained(0.04, 1.0).to_bytes()) != digest(trained(0.01, 1.0).to_bytes())
     stopped = trained(0.01, 4.0, stop=True)
-    assert stopped.rate == 4.0 and digest(stopped.snapshot()) == digest(raised.snapshot())
+    assert stopped.rate == 4.0 and digest(stopped.to_bytes()) == digest(raised.to_bytes())
 
 
 def test_a_linear_model_s_representation_adds_up_to_its_logit() -> None:
@@ -105,7 +105,7 @@ def test_errors_are_compared_by_group(level: str) -> None:
     assert one.learn(two).tolist() == before.tolist() == pytest.approx([0.2, 0.2])
     by_item.learn(two)
     plain.learn(two)
-    assert digest(one.snapshot()) == digest(plain.snapshot()) != digest(by_item.snapshot())
+    assert digest(one.to_bytes()) == digest(plain.to_bytes()) != digest(by_item.to_bytes())
 
 
 @pytest.mark.parametrize("model", ["lr", "fm"])
@@ -126,8 +126,8 @@ def test_vocabularies_grow_are_published_as_they_were_and_survive_a_restart(mode
     thawed = freeze_from_bytes(frozen.to_bytes(), GROWING, config(model))
     assert np.array_equal(thawed.predict(probe.exposures.features), then)
     other = learner(model, GROWING, **settings)
-    other.restore(one.snapshot())
+    other.restore(one.to_bytes())
     for seed in (4, 5):
         more = of(["dan", "bob", "eve"], seed)
         assert np.array_equal(one.learn(more), other.learn(more))
-    assert one.snapshot() == other.snapshot()
+    assert one.to_bytes() == other.to_bytes()

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from simulator.readout.statistics.intervals import ctr_interval, paired_days
+from simulator.readout.statistics.ctr import ctr_interval, paired_days
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums

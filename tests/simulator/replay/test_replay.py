@@ -205,7 +205,7 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
     results = read_out(out)
     found = json.loads((out / "results.json").read_text())
     assert found["uplift"]["reloop"]["cuped"] is None and found["truth"]["reloop"]["experiment"] is None
-    assert found["difference_of_quality"]["reloop"]["logloss"]["relative"] is not None
+    assert found["difference_of_quality"]["reloop"]["logloss"]["mean"] is not None
     assert any("no uplift in CTR" in note for note in results.notes)
     times = pd.read_csv(out / "monitor.csv")["time"]
     assert times.min() > 0 and times.max() == 4 and (out / "plots" / "monitor.svg").exists()
