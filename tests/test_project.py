@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 import re
 from importlib import resources
@@ -19,31 +18,6 @@ from simulator.scenario import json_schema, load_scenario, parse_scenario, to_ya
 
 ROOT = Path(__file__).parent.parent
 SCENARIOS = sorted((ROOT / "scenarios").glob("*.yaml"))
-
-
-def imports_of(folder: str) -> set[str]:
-    """Every module of this project that the folder's files import, wherever in the file."""
-    found: set[str] = set()
-    for path in (ROOT / folder).rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom):
-                assert node.level == 0, f"{path}: imports are absolute"
-                found.add(node.module or "")
-            elif isinstance(node, ast.Import):
-                found.update(alias.name for alias in node.names)
-    return {name for name in found if name.split(".")[0] in ("simulator", "reloop_stream")}
-
-
-@pytest.mark.parametrize(
-    "room, allowed",
-    [
-        ("reloop_stream", ("reloop_stream",)),
-        ("simulator/world", ("simulator.world",)),
-        ("simulator/readout", ("simulator.readout",)),
-    ],
-)
-def test_a_room_imports_only_what_lies_below_it(room: str, allowed: tuple[str, ...]) -> None:
-    assert {name for name in imports_of(room) if not name.startswith(allowed)} == set()
 
 
 def test_the_package_holds_what_it_loads_at_run_time() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.reloop_stream.test_published import FEATURES, FIELDS, config, make_topic, versions
 
 from reloop_stream.codec.records import decode, encode
 from reloop_stream.errors import EventError, LogUnavailable, SnapshotError
@@ -21,7 +22,6 @@ from reloop_stream.serving.scores import Scores, columns_of
 from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, snapshot_file
 from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 from tests.batches import same
-from tests.reloop_stream.test_published import FEATURES, FIELDS, config, make_topic, versions
 
 QUICK_S = 0.01
 STAMP: dict[str, Any] = {
