@@ -165,6 +165,7 @@ class EventTimeFeed:
     select: what is let in; what it refuses is dead. See `reloop_stream.codec.records.decode`.
     ends: offsets to read up to. A partition that has got there is waited for no longer, and when all have, the ticks that
         are left end too and `next_tick` raises FeedEnded.
+    clock: seconds of the wall clock, by which partitions are taken for idle.
 
     `next_tick` does all that one process needs. Where several share the partitions, each polls, tells its horizon, and
     takes the ticks that `next_complete` finds over all of them.
@@ -180,6 +181,7 @@ class EventTimeFeed:
         select: Select | None = None,
         ends: Mapping[Partition, int] | None = None,
         should_stop: Callable[[], bool] = lambda: False,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.numbers = list(numbers)
         self._log = log
@@ -188,6 +190,7 @@ class EventTimeFeed:
         self.select = select
         self._ends = ends
         self._should_stop = should_stop
+        self._clock = clock
         self._partitions = both_topics(topics, numbers)
         begin = log.begin_offsets(self._partitions)
         self._reader: Reader | None = None
@@ -220,9 +223,9 @@ class EventTimeFeed:
         position = self._reader.position()
         ended = [partition for partition, end in (self._ends or {}).items() if position.get(partition, 0) >= end]
         self._reader.pause({*full, *ended} & self._queues.keys())
-        started = time.monotonic()
+        started = self._clock()
         records = self._reader.poll(timeout_s, MAX_RECORDS)
-        self.waited(time.monotonic() - started)
+        self.waited(self._clock() - started)
         for partition in {*full, *(record.partition for record in records)}:
             self._queues[partition].quiet_s = 0.0
         for item in decode_both(records, self._topics, self._bury, self.select):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from reloop_stream import losses
 from reloop_stream.config import LossConfig
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 CASES = json.loads((Path(__file__).parent / "loss_vectors.json").read_text())
 probability = st.floats(0.001, 0.999)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.codec.records import encode, encode_mark
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
@@ -22,10 +23,10 @@ from reloop_stream.stream.example_source import JoinedFeed
 from reloop_stream.stream.intake import Intake
 from reloop_stream.stream.mark_feed import MarkFeed
 from reloop_stream.stream.partition_joins import JoinSettings
+from reloop_stream.testing import clicks_on, examples, exposures
 from reloop_stream.updating import make_updater
 from reloop_stream.updating.window import WindowUpdater
 from reloop_stream.worker import Worker
-from tests.batches import HOUR_MS, clicks_on, examples, exposures
 
 FIELDS = [FieldConfig(name="user", mode="exact", buckets=50), FieldConfig(name="item", buckets=64)]
 TOPICS = Topics.of("")

@@ -11,7 +11,7 @@ import pytest
 from reloop_stream.codec.records import Payload, dead_letter, decode, encode, encode_mark
 from reloop_stream.events import ExampleBatch, ListColumn, Mark, constant, is_constant
 from reloop_stream.log import Partition, Record
-from tests.batches import clicks_on, examples, exposures, same
+from reloop_stream.testing import clicks_on, examples, exposures, same_columns
 
 PLACE = Partition("t", 0)
 
@@ -46,7 +46,7 @@ def test_events_come_back_as_they_were(encoding: Any, kind: str) -> None:
         "example": ExampleBatch(shown, label, shown.event_time_ms, label),
     }[kind]
     found, reasons = read(records(encode(batch, encoding)), kind)
-    assert not reasons and len(found) == 1 and same(batch, found[0])
+    assert not reasons and len(found) == 1 and same_columns(batch, found[0])
 
 
 def test_constants_travel_once_and_come_back_as_constants() -> None:
@@ -141,4 +141,4 @@ def test_events_with_empty_lists_share_a_batch_with_the_others() -> None:
     tags = ListColumn(np.array(["a", "b", "c"], dtype=object), np.array([0, 0, 2, 2, 3]))
     shown = exposures(4, features={"tags": tags})
     (batch,), reasons = read(records(encode(shown, "json")))
-    assert same(batch, shown) and reasons == []
+    assert same_columns(batch, shown) and reasons == []

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.commands.inspect import add_parser, run
 from reloop_stream.errors import SettingsError, StateError, UnknownTopic
 from reloop_stream.learners import digest, make_learner
@@ -26,7 +27,6 @@ from reloop_stream.stream.mark_feed import MarkFeed
 from reloop_stream.stream.partition_joins import JoinSettings
 from reloop_stream.updating import make_updater
 from reloop_stream.worker import Worker
-from tests.batches import HOUR_MS
 from tests.reloop_stream.test_worker import BROKEN, FIELDS, TOPICS, config, write_tick
 
 Inspect = Callable[..., str]

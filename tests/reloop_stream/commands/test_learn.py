@@ -26,8 +26,9 @@ from reloop_stream.log.embedded import EmbeddedLog
 from reloop_stream.service.learner_folder import LearnerFolder
 from reloop_stream.serving.snapshot_folder import load_snapshot
 from reloop_stream.state.checkpoint import read_checkpoint
-from tests.batches import MINUTE_MS, clicks_on, exposures
-from tests.conftest import broker_or_skip
+from reloop_stream.testing import clicks_on, exposures
+from reloop_stream.testing.batches import MINUTE_MS
+from reloop_stream.testing.fixtures import start_broker
 
 SECONDS = 900
 PARTITIONS = 3
@@ -387,7 +388,7 @@ def test_readers_do_not_outlive_a_learner_that_is_killed(place: Path, tmp_path: 
 
 @pytest.mark.kafka
 def test_a_broker_gone_for_good_is_a_clear_error_and_the_same_command_goes_on(tmp_path: Path, whole: Any) -> None:
-    broker = broker_or_skip(tmp_path / "broker")
+    broker = start_broker(tmp_path / "broker")
     try:
         with open_log(broker.address) as log:
             write(log)

@@ -10,7 +10,7 @@ from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.base import Learner
 from reloop_stream.learners.delayed_feedback import calibrate
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 FIELDS = [FieldConfig(name="item", mode="exact", buckets=3)]
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import LearnerConfig, MemoryConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import ExampleBatch
@@ -15,7 +16,6 @@ from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.base import Learner
 from reloop_stream.learners.error_memory import ErrorMemory
 from reloop_stream.state.packing import pack
-from tests.batches import HOUR_MS
 from tests.reloop_stream.learners.test_learners import FIELDS, batch
 
 MEMORY = {"arrays": 3, "bits": 3, "weight": 0.5}

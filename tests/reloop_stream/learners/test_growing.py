@@ -16,7 +16,7 @@ from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net
 from reloop_stream.state.packing import unpack
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 FIELDS = [
     FieldConfig(name="user", mode="growing", buckets=200),

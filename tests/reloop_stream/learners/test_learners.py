@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from reloop_stream import config
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
 from reloop_stream.errors import EventError, StateError
 from reloop_stream.events import ListColumn
@@ -17,8 +18,8 @@ from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_lea
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.models import MODELS
 from reloop_stream.state.packing import unpack
+from reloop_stream.testing import examples
 from reloop_stream.updating import make_updater
-from tests.batches import HOUR_MS, examples
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=50),

@@ -23,9 +23,9 @@ from reloop_stream.learners.linear_kernels import reloop_weight
 from reloop_stream.losses import TIE
 from reloop_stream.losses import reloop_weight as reloop_weight_of_losses
 from reloop_stream.state.packing import unpack
+from reloop_stream.testing import examples
 from simulator.lab.run import start_run
 from simulator.scenario import parse_scenario
-from tests.batches import examples
 from tests.conftest import TINY
 
 FIELDS = [

@@ -10,7 +10,7 @@ import pytest
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ListColumn
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=50),

@@ -14,7 +14,7 @@ from reloop_stream.errors import LogError, LogUnavailable
 from reloop_stream.log import Partition, open_log
 from reloop_stream.log.broker import Broker
 from reloop_stream.log.secured import SecuredListener
-from tests.conftest import secured_or_skip
+from reloop_stream.testing.fixtures import start_secured_broker
 
 pytestmark = pytest.mark.kafka
 LISTENERS = [
@@ -27,7 +27,7 @@ AT_ONCE_S = 4.0  # the log would wait for a minute
 
 @pytest.fixture(scope="module", params=LISTENERS, ids=lambda listener: listener.protocol)
 def broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    started = secured_or_skip(tmp_path_factory.mktemp("secured"), request.param)
+    started = start_secured_broker(tmp_path_factory.mktemp("secured"), request.param)
     yield started
     started.stop()
 

@@ -17,7 +17,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.learners import make_learner
 from reloop_stream.losses import reloop_weight
 from reloop_stream.river import MiniBatchClassifier, ReLoopFMClassifier, ReLoopLogisticRegression, Stamp
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 ESTIMATORS: dict[str, Callable[[], Any]] = {
     "logistic regression": ReLoopLogisticRegression,

@@ -16,7 +16,7 @@ from reloop_stream.log import Partition, open_log
 from reloop_stream.service.inference import first_exposures, infer
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.stream.intake import Intake
-from tests.batches import exposures, same
+from reloop_stream.testing import exposures, same_columns
 
 TEXTS = np.array(["a", "b", "a", "c"], dtype=object)
 
@@ -55,7 +55,7 @@ def test_the_first_exposures_come_from_the_first_partition_that_has_any(tmp_path
         producer.append(Partition("exposures", 2), payload.value, headers=payload.headers)
     producer.close()
     (found,) = first_exposures(log, "exposures")
-    assert same(found.exposure_id, shown.exposure_id)
+    assert same_columns(found.exposure_id, shown.exposure_id)
 
 
 def test_waiting_for_the_first_exposures_can_be_stopped(tmp_path: Path) -> None:

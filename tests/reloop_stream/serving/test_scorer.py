@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.reloop_stream.test_published import FEATURES, FIELDS, config, make_topic, versions
 
 from reloop_stream.codec.records import decode, encode
 from reloop_stream.errors import EventError, LogUnavailable, SnapshotError
@@ -21,7 +20,8 @@ from reloop_stream.serving.scorer import Scorer
 from reloop_stream.serving.scores import Scores, columns_of
 from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, snapshot_file
 from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
-from tests.batches import same
+from reloop_stream.testing import same_columns
+from tests.reloop_stream.serving.test_snapshots import FEATURES, FIELDS, config, make_topic, versions
 
 QUICK_S = 0.01
 STAMP: dict[str, Any] = {
@@ -87,7 +87,7 @@ def test_a_stamp_is_what_was_scored_and_goes_through_the_log_unchanged() -> None
         ]
         (read,) = decode(records, "exposure", lambda _, reason: pytest.fail(reason))
         assert isinstance(read.batch, ExposureBatch)
-        assert same(read.batch, shown)
+        assert same_columns(read.batch, shown)
 
 
 def test_what_is_shown_of_many_candidates_keeps_its_stamp() -> None:

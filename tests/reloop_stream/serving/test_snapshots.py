@@ -21,7 +21,7 @@ from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, load_snapsh
 from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.state.packing import pack, unpack
-from tests.batches import examples
+from reloop_stream.testing import examples
 
 FIELDS = [
     FieldConfig(name="user", mode="exact", buckets=50),
@@ -109,8 +109,8 @@ def damaged(what: str) -> bytes:
 @pytest.mark.parametrize(
     "what, said",
     [
-        ("truncated", "no snapshot of this program"),
-        ("foreign", "no snapshot of this program"),
+        ("truncated", "hold no state of this program"),
+        ("foreign", "hold no state of this program"),
         ("a checkpoint", "is not a published version"),
         ("a model alone", "is not a published version"),
         ("unknown setting", "config.speed: Extra inputs"),

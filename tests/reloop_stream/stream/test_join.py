@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.events import ClickBatch, ExampleBatch
 from reloop_stream.stream.join import Join
-from tests.batches import HOUR_MS, clicks_on, exposures, same
+from reloop_stream.testing import clicks_on, exposures, same_columns
 
 LATE = 10 * HOUR_MS
 
@@ -120,7 +121,7 @@ def test_the_result_does_not_depend_on_cuts_copies_or_restarts(
                 join.restore(state)
         return ExampleBatch.concat(found)
 
-    assert same(run([], False, False), run(sorted(cuts), copies, True))
+    assert same_columns(run([], False, False), run(sorted(cuts), copies, True))
 
 
 def test_a_negative_window_is_an_error() -> None:

@@ -13,15 +13,16 @@ from hypothesis import strategies as st
 from river import metrics, utils
 from sklearn.metrics import roc_auc_score
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import FieldConfig, LearnerConfig, MonitorConfig
 from reloop_stream.learners import digest, make_learner
+from reloop_stream.testing import examples
 from reloop_stream.updating import make_updater
 from reloop_stream.updating import monitor as module
 from reloop_stream.updating.incremental import IncrementalUpdater
 from reloop_stream.updating.monitor import Monitor, MonitorReading
 from reloop_stream.updating.monitored import MonitoredUpdater
 from reloop_stream.updating.window import WindowUpdater
-from tests.batches import HOUR_MS, examples
 
 DETECTORS: dict[str, dict[str, Any]] = {
     "adwin": {"detector": "adwin", "delta": 0.002},

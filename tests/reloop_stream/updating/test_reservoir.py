@@ -7,8 +7,8 @@ import pytest
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.state.packing import pack, unpack
+from reloop_stream.testing import examples
 from reloop_stream.updating.reservoir import Reservoir
-from tests.batches import examples
 
 
 def numbered(first: int, n: int) -> ExampleBatch:

@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.testing import examples
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.updating.base import Updater
 from reloop_stream.updating.window import WindowUpdater
-from tests.batches import HOUR_MS, examples
 
 DAY_MS = 24 * HOUR_MS
 

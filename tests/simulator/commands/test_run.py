@@ -15,10 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from reloop_stream.log.secured import SecuredListener
+from reloop_stream.testing.fixtures import start_broker, start_secured_broker
 from simulator.errors import RunFailed
 from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
-from tests.conftest import broker_or_skip, secured_or_skip
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
@@ -151,7 +151,7 @@ def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(tiny: Path, tmp_path: Pat
 
 @pytest.mark.kafka
 def test_a_broker_killed_in_mid_run_and_back_later_changes_nothing(tiny: Path, tmp_path: Path) -> None:
-    broker = broker_or_skip(tmp_path / "broker")
+    broker = start_broker(tmp_path / "broker")
     try:
         whole = run(tiny, tmp_path / "whole")
         out = tmp_path / "survivor"
@@ -171,7 +171,7 @@ def test_a_broker_killed_in_mid_run_and_back_later_changes_nothing(tiny: Path, t
 
 @pytest.mark.kafka
 def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(tiny: Path, tmp_path: Path) -> None:
-    broker = broker_or_skip(tmp_path / "broker")
+    broker = start_broker(tmp_path / "broker")
     out = tmp_path / "orphan"
     try:
         command = [sys.executable, "-m", "simulator", "run", tiny, "--out", out, "--log", broker.address, "--quiet"]
@@ -195,7 +195,7 @@ def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(tiny
 def test_a_broker_that_asks_for_tls_and_a_password_gives_the_same_run(
     tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broker = secured_or_skip(tmp_path / "broker", SecuredListener("SASL_SSL"))
+    broker = start_secured_broker(tmp_path / "broker", SecuredListener("SASL_SSL"))
     try:
         kafka = {**broker.client_settings, "sasl_plain_password": "env:KAFKA_PASSWORD"}
         out, log = tmp_path / "secured", ["--log", broker.secured_address, "--set", f"log.kafka={json.dumps(kafka)}"]

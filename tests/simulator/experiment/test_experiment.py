@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from reloop_stream.events import ExampleBatch
+from reloop_stream.testing import examples
 from simulator.experiment.assignment import Assignment, hash_to_unit
 from simulator.experiment.training_rows import training_rows
-from tests.batches import examples
 
 NAMES = ["control", "reloop"]
 

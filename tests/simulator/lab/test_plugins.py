@@ -14,9 +14,9 @@ from reloop_stream import plugins
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import PluginError
 from reloop_stream.learners import freeze_from_bytes, make_learner
+from reloop_stream.testing import examples
 from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
-from tests.batches import examples
 from tests.conftest import TINY
 
 MODEL = '''
