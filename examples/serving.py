@@ -18,14 +18,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reloop_stream.codec.records import encode
+from reloop_stream import (
+    ClickBatch,
+    ConfigError,
+    EventLog,
+    ExposureBatch,
+    LogError,
+    Partition,
+    Scorer,
+    StreamMetrics,
+    TopicOfSnapshots,
+    encode,
+)
 from reloop_stream.commands.arguments import add_place, log_place, positive
-from reloop_stream.errors import LogError, SettingsError
-from reloop_stream.events import Batch, ClickBatch, ExposureBatch
-from reloop_stream.log import EventLog, Partition
-from reloop_stream.metrics import StreamMetrics
-from reloop_stream.serving.scorer import Scorer
-from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
 
 GROUPS, TOPICS, ITEMS = 20, 12, 240
 CANDIDATES, SLATE = 30, 3
@@ -121,7 +126,7 @@ class Service:
         if due:
             self._send(ClickBatch.concat(due))
 
-    def _send(self, batch: Batch) -> None:
+    def _send(self, batch: ExposureBatch | ClickBatch) -> None:
         """An exposure and its clicks go to the same partition number, which is all that a learner asks for."""
         assert isinstance(batch, ExposureBatch | ClickBatch)
         number = batch.exposure_id % PARTITIONS
@@ -189,7 +194,7 @@ def main() -> int:
         run(parser().parse_args())
     except KeyboardInterrupt:
         return 130
-    except (LogError, SettingsError) as error:
+    except (LogError, ConfigError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     return 0

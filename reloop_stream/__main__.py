@@ -7,16 +7,19 @@ import importlib
 import logging
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
-from reloop_stream.errors import ConfigError, LogError, PluginError, SettingsError, StateError, UnknownTopic
+from reloop_stream.errors import ConfigError, ReloopError, StateError, UnknownTopic
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
 from reloop_stream.runtime.logging import log_to_stderr
 from reloop_stream.service.learner_folder import FolderInUse
 
 __all__ = ["main"]
 
+PROGRAM = "reloop-stream" if Path(sys.argv[0]).stem == "reloop-stream" else "python -m reloop_stream"
+
 # What a user can put right.
-MISTAKES = (ConfigError, SettingsError, PluginError, StateError, FolderInUse, UnknownTopic)
+MISTAKES = (ConfigError, StateError, FolderInUse, UnknownTopic)
 COMMANDS = {
     "learn": "learn from a stream of exposures and clicks, and publish what was learnt",
     "inspect": "show what a snapshot or a checkpoint holds",
@@ -27,9 +30,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 1 for anything else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
-        prog="python -m reloop_stream",
+        prog=PROGRAM,
         description="Learners on a stream of exposures that are stamped with the prediction of the model that served them.",
-        epilog="start here: python -m reloop_stream learn --help",
+        epilog=f"start here: {PROGRAM} learn --help",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     # A command is imported when it is the one that was chosen.
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return say(error, USERS_MISTAKE)
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (LogError, OSError) as error:
+    except (ReloopError, OSError) as error:
         return say(error, FAILED)
     finally:
         logging.getLogger().removeHandler(handler)

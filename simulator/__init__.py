@@ -1,1 +1,36 @@
-"""The laboratory: a simulated feed or a replayed data set, the experiment around it, and the reading of its results."""
+"""The laboratory: a simulated feed or a replayed data set, the experiment around it, and the reading of its results.
+
+In a notebook: `from simulator import run`, then `r = run("quickstart")`. Nothing is loaded before it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simulator.notebook import load_scenario, open_run, run
+    from simulator.readout.view import RunView
+    from simulator.scenario import Scenario
+
+__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "run"]
+
+_HOME_OF = {
+    "RunView": "readout.view",
+    "Scenario": "scenario",
+    "load_scenario": "notebook",
+    "open_run": "readout.view",
+    "run": "notebook",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -6,6 +6,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from reloop_stream.errors import ReloopError
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
@@ -15,12 +16,14 @@ from simulator.errors import MISTAKES
 
 __all__ = ["main"]
 
+PROGRAM = "reloop-lab" if Path(sys.argv[0]).stem == "reloop-lab" else "python -m simulator"
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m simulator",
+        prog=PROGRAM,
         description="The laboratory for recommenders that learn from a stream.",
-        epilog="start here: python -m simulator run quickstart",
+        epilog=f"start here: {PROGRAM} run quickstart",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for module in (run, scenario, report, data):

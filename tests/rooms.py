@@ -47,6 +47,7 @@ LADDER = (
     "simulator.lab",
     "simulator.readout",
     "simulator.paper",
+    "simulator.notebook",
     "simulator.commands",
     "simulator",
 )

@@ -14,13 +14,21 @@ from reloop_stream.errors import ConfigError
 __all__ = ["apply_overrides", "read_yaml"]
 
 
-def apply_overrides(raw: Mapping[str, Any], overrides: Iterable[str]) -> dict[str, Any]:
-    """The mapping with each `path.to.key=value` set; values are YAML, list entries go by number.
+def apply_overrides(raw: Mapping[str, Any], overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
+    """The mapping with other values at some paths; list entries go by number.
+
+    overrides: path → value, or texts `path.to.key=value` whose values are YAML. Raises ConfigError.
 
     >>> apply_overrides({"arms": [{"share": 1.0}]}, ["arms.0.share=0.5", "name=try"])
     {'arms': [{'share': 0.5}], 'name': 'try'}
+    >>> apply_overrides({"seed": {"world": 1}}, {"seed.world": 2})
+    {'seed': {'world': 2}}
     """
     result: dict[str, Any] = json.loads(json.dumps(raw, default=str))
+    if isinstance(overrides, Mapping):
+        for path, value in overrides.items():
+            _set_path(result, path, value, f"{path}={value}")
+        return result
     for override in overrides:
         path, equals, text = override.partition("=")
         if not equals or not path:

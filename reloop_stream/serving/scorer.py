@@ -1,7 +1,6 @@
 """Scoring and stamping inside somebody's serving process, always by the newest published version.
 
-from reloop_stream.serving.snapshot_topic import TopicOfSnapshots
-from reloop_stream.serving.scorer import Scorer
+from reloop_stream import Scorer, TopicOfSnapshots
 
 with Scorer(TopicOfSnapshots(log, "snapshots"), base_rate=0.05) as scorer:
     scores = scorer.score(features)
@@ -44,7 +43,7 @@ class Scorer:
     Versions only rise: a learner that begins anew must publish under another name, or to another place. Threads and
     Kafka's clients do not survive a fork: make one in each process that serves.
 
-    source: a folder of snapshots, or what `reloop_stream.serving.snapshot` makes of a folder or topic. base_rate: in (0, 1).
+    source: a folder of snapshots, or a `FolderOfSnapshots` or `TopicOfSnapshots`. base_rate: in (0, 1).
     Raises SnapshotError where several learners publish to the source and none was named.
     """
 

@@ -12,7 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from reloop_stream import plugins
-from reloop_stream.config import apply_overrides, explain
+from reloop_stream.config import apply_overrides, explain, read_yaml
 from reloop_stream.errors import PluginError
 from simulator.errors import ScenarioError
 from simulator.scenario.scenario import Scenario
@@ -20,23 +20,16 @@ from simulator.scenario.scenario import Scenario
 __all__ = ["json_schema", "load_scenario", "parse_scenario", "scenario_hash", "to_yaml"]
 
 
-def load_scenario(path: Path, overrides: Iterable[str] = ()) -> Scenario:
-    """The scenario in a YAML file, with `path.to.key=value` overrides applied.
+def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Scenario:
+    """The scenario in a YAML file, with other values at some paths; see `reloop_stream.config.apply_overrides`.
 
-    Raises ScenarioError naming the file and every mistake in it, ConfigError for an override that cannot be applied.
+    Raises ConfigError naming the file and what is wrong, ScenarioError with every mistake in the scenario.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    if not path.exists():
         raise ScenarioError(
             f"{path}: no such file; `python -m simulator scenarios` lists those that come with the project"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ScenarioError(f"{path}: cannot be read: {error}") from None
-    try:
-        raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ScenarioError(f"{path}: not valid YAML: {error}") from None
+        )
+    raw = read_yaml(path)
     if not isinstance(raw, dict):
         raise ScenarioError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
     raw = apply_overrides(raw, overrides)
@@ -90,7 +83,7 @@ def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
 def json_schema() -> dict[str, Any]:
     """The scenario's JSON Schema, for editors that complete and check YAML."""
     schema = Scenario.model_json_schema()
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ReLoop Stream scenario", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ReLoop Stream scenario"}
 
 
 def to_yaml(scenario: Scenario) -> str:

@@ -11,7 +11,7 @@ from simulator.readout.compute import sudden_drifts
 from simulator.readout.plots.style import colour_of, new_figure, shade_phases
 from simulator.readout.results import Results
 
-__all__ = []
+__all__ = ["monitor"]
 
 
 def monitor(results: Results) -> Figure:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from simulator.readout.plots.style import colour_of, days_of, head_room, new_figure, numbers, percent_axis, shade_phases
 from simulator.readout.results import Results
 
-__all__ = []
+__all__ = ["ctr", "difference_of_quality", "quality"]
 
 
 def ctr(results: Results) -> Figure:

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import io
 import math
 from typing import Any
 
+import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from simulator.readout.results import Day, Results
 from simulator.run_folder.columns import PHASE_LABELS
 
-__all__ = []
+__all__ = [
+    "COLOURS",
+    "DPI",
+    "HEIGHT",
+    "SHADES",
+    "STYLE",
+    "WIDTH",
+    "colour_of",
+    "days_of",
+    "head_room",
+    "new_figure",
+    "numbers",
+    "percent_axis",
+    "shade_phases",
+]
 
 # Okabe and Ito (2008): told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -36,8 +53,20 @@ STYLE = {
 WIDTH, HEIGHT, DPI = 8.5, 4.2, 150
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows, with or without pyplot."""
+
+    def _repr_png_(self) -> bytes:
+        sink = io.BytesIO()
+        with matplotlib.rc_context(STYLE):
+            self.savefig(sink, format="png", dpi=DPI / 2)
+        return sink.getvalue()
+
+
 def new_figure(rows: int = 1, height: float = HEIGHT) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    """A figure of the usual width, and its axes one below the other, [rows]."""
+    figure = ShownFigure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
     return figure, figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)[:, 0]
 
 

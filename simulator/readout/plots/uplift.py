@@ -12,7 +12,7 @@ from simulator.readout.plots.style import HEIGHT, colour_of, days_of, head_room,
 from simulator.readout.results import ESTIMATOR_LABELS, Day, Results
 from simulator.readout.statistics.estimate import Estimate
 
-__all__ = []
+__all__ = ["estimators", "uplift"]
 
 
 def uplift(results: Results) -> Figure:

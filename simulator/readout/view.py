@@ -1,0 +1,149 @@
+"""A run folder in a notebook: its tables as pandas DataFrames, its plots as figures, and a page of its own."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+from matplotlib.figure import Figure
+
+from simulator.readout.compute import compute
+from simulator.readout.plots.draw import figure, plots_of
+from simulator.readout.results import ESTIMATOR_LABELS, Results
+from simulator.run_folder.columns import PHASE_LABELS
+from simulator.run_folder.reader import read_run
+
+__all__ = ["RunView", "open_run"]
+
+
+class RunView:
+    """What a run left behind, finished or not. What is asked for is computed once.
+
+    path: the run folder.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.path: Path = results.run.path
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted or failed."""
+        return self.results.run.manifest.status
+
+    @property
+    def scenario(self) -> dict[str, Any]:
+        """The resolved scenario."""
+        return self.results.run.config
+
+    @property
+    def arms(self) -> list[str]:
+        """The control first."""
+        return self.results.run.arms
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """Seeds, versions, counts, digests of the final models."""
+        return self.results.run.manifest.as_dict()
+
+    @cached_property
+    def daily(self) -> pd.DataFrame:
+        """A row a day and arm: the columns of daily.csv."""
+        return _frame(self.results.run.daily)
+
+    @cached_property
+    def users(self) -> pd.DataFrame:
+        """A row a user and day: user_id, arm, day, phase, exposures, clicks. Empty before they are put together."""
+        users = self.results.run.users
+        return pd.DataFrame() if users is None else _frame(users)
+
+    @cached_property
+    def truth(self) -> pd.DataFrame:
+        """A row a kind of truth, day and arm: exposures, expected_clicks. Empty for a replay: only a simulator knows."""
+        return _frame(self.results.run.truth)
+
+    @cached_property
+    def uplift(self) -> pd.DataFrame:
+        """A row a treatment and estimator: relative, lo, hi, p. Empty for a replay, and before the first A/B day.
+
+        `uplift["relative"].unstack()` is a table of treatment × estimator.
+        """
+        rows = {} if self.results.run.is_replay else self.results.uplift
+        return _table(
+            {(arm, name): e._asdict() for arm, found in rows.items() for name, e in found.items()}, "estimator"
+        )
+
+    @cached_property
+    def differences(self) -> pd.DataFrame:
+        """Of a replay: a row a treatment and metric: mean, lo, hi, p of the difference to the control by days."""
+        rows = self.results.differences
+        return _table({(arm, name): e._asdict() for arm, found in rows.items() for name, e in found.items()}, "metric")
+
+    @property
+    def plots(self) -> list[str]:
+        """The names that `plot` takes."""
+        return list(plots_of(self.results))
+
+    def plot(self, name: str) -> Figure:
+        """One of the plots. Raises ValueError naming those that there are."""
+        return figure(self.results, name)
+
+    def __repr__(self) -> str:
+        return f"<run {self.path}, {self.status}: {self._headline()}>"
+
+    def __str__(self) -> str:
+        return self.results.render()
+
+    def _headline(self) -> str:
+        results = self.results
+        if results.run.is_replay:
+            return (
+                "; ".join(f"{a} log loss {found['logloss']}" for a, found in results.differences.items()) or "one arm"
+            )
+        return "; ".join(f"{arm} {found[results.headline]}" for arm, found in results.uplift.items()) or "no uplift yet"
+
+    def _repr_html_(self) -> str:
+        results, frame = self.results, self.differences if self.results.run.is_replay else self.uplift
+        title = f"<b>{escape(results.run.config['name'])}</b> · {' vs '.join(map(escape, self.arms))} · {self.status}"
+        notes = "".join(f"<li>{escape(note)}</li>" for note in results.notes)
+        table = "" if frame.empty else _as_html(frame, in_percent=not results.run.is_replay)
+        truths = [
+            f"truth of {escape(arm)} ({kind}): {value:+.2%}"
+            for arm, found in results.truth.items() for kind, value in found.items() if value is not None
+        ]  # fmt: skip
+        phases = ", ".join(f"{PHASE_LABELS[phase]} {n} day{'s' if n > 1 else ''}" for phase, n in self._days().items())
+        return (
+            f"<div><p>{title}<br><small>{phases} · <code>{escape(str(self.path))}</code></small></p>{table}"
+            f"<p>{'<br>'.join(truths)}</p><ul>{notes}</ul></div>"
+        )
+
+    def _days(self) -> dict[str, int]:
+        phases = self.daily.drop_duplicates("day")["phase"]
+        return {phase: int((phases == phase).sum()) for phase in PHASE_LABELS if (phases == phase).any()}
+
+
+def open_run(path: str | Path) -> RunView:
+    """A run folder as it is now, finished or not. Raises RunFolderError naming what is missing in it."""
+    return RunView(compute(read_run(Path(path))))
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _table(rows: dict[tuple[str, str], dict[str, float]], second: str) -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples(list(rows), names=["treatment", second])
+    return pd.DataFrame(list(rows.values()), index=index)
+
+
+def _as_html(frame: pd.DataFrame, *, in_percent: bool) -> str:
+    shown = frame.rename(index=ESTIMATOR_LABELS)
+    number = "{:+.2%}".format if in_percent else "{:+.5f}".format
+    formatters = {name: "{:.3f}".format if name == "p" else number for name in shown.columns}
+    html: str = shown.to_html(formatters=formatters, na_rep="–", border=0)
+    return html
