@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -68,7 +69,7 @@ class RunView:
 
     @cached_property
     def uplift(self) -> pd.DataFrame:
-        """A row a treatment and estimator: relative, lo, hi, p. Empty for a replay, and before the first A/B day.
+        """A row a treatment and estimator: relative, lo, hi, p; NaN where it is not defined. Empty for a replay.
 
         `uplift["relative"].unstack()` is a table of treatment × estimator.
         """
@@ -104,7 +105,8 @@ class RunView:
             return (
                 "; ".join(f"{a} log loss {found['logloss']}" for a, found in results.differences.items()) or "one arm"
             )
-        return "; ".join(f"{arm} {found[results.headline]}" for arm, found in results.uplift.items()) or "no uplift yet"
+        known = {arm: found[results.headline] for arm, found in results.uplift.items()}
+        return "; ".join(f"{arm} {e}" for arm, e in known.items() if not math.isnan(e.relative)) or "no uplift yet"
 
     def _repr_html_(self) -> str:
         results, frame = self.results, self.differences if self.results.run.is_replay else self.uplift

@@ -28,7 +28,7 @@ def plots_of(results: Results) -> dict[str, Maker]:
         makers["ctr"] = ctr
     elif results.run.treatments:
         makers["difference"] = difference_of_quality
-    if any(day.uplift is not None for day in results.days):
+    if any(day.uplift is not None and day.row["phase"] != "warmup" for day in results.days):
         makers["uplift"] = uplift
         if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
             makers["estimators"] = estimators
