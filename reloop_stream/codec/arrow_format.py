@@ -144,7 +144,7 @@ def _from_arrow(name: str, array: pa.Array) -> Column:
         texts: np.ndarray = array.to_numpy(zero_copy_only=False)
         return texts.astype(object)
     if pa.types.is_boolean(kind):
-        return array.to_numpy(zero_copy_only=False).astype(np.int64)  # type: ignore[no-any-return]
+        return array.to_numpy(zero_copy_only=False).astype(np.int64)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
         return numbers

@@ -23,7 +23,7 @@ def rows_of_integers(values: np.ndarray, salt: np.uint64, buckets: int, start: i
     _rows(bits, salt, np.uint64(buckets), start, out, GOLDEN, FIRST, SECOND)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _rows(bits, salt, buckets, start, out, golden, first, second):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
         mixed = (bits[i] ^ salt) + golden

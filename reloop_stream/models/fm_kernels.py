@@ -66,7 +66,7 @@ def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vector
     return gradient
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
     n, fields, width = x.shape
     d = width - 1
@@ -89,7 +89,7 @@ def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
         wide[i] = first + half * pairs
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@numba.njit(cache=True)
 def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient):  # type: ignore[no-untyped-def]
     n, fields, d = vectors.shape
     for i in range(n):

@@ -88,7 +88,7 @@ def infer(batches: Sequence[ExposureBatch]) -> Inferred:
         if any(one == "number" for one, _ in found):
             kind = "number"
         of_kind: Counter[ValueType | None] = Counter({t: n for (one, t), n in found.items() if one == kind})
-        fields.append(FieldConfig(name=name, kind=kind))  # type: ignore[arg-type]
+        fields.append(FieldConfig(name=name, kind=kind))
         if kind != "number":
             types[f"features.{name}"] = _most(of_kind)
     mean = float(np.concatenate([batch.pctr for batch in batches]).mean())

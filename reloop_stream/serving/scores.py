@@ -118,6 +118,6 @@ def _scalars(name: str, values: list[Any]) -> np.ndarray:
         ((int, float, np.integer, np.floating), np.float64),
         (str, object),
     ):
-        if all(isinstance(value, types) for value in values):  # type: ignore[arg-type]
+        if all(isinstance(value, types) for value in values):
             return np.array(values, dtype=dtype)
     raise EventError(f"features.{name}: got {values[:3]}, must be integers, numbers, texts, or lists of these")

@@ -16,7 +16,7 @@ MINUTE_MS = 60_000
 
 
 def exposures(
-    n: int = 10, seed: int = 0, first_id: int = 0, at_ms: int = 0, arm: str = "a", **columns: Any
+    n: int = 10, seed: int = 0, first_id: int = 0, at_ms: int = 0, arm: str | np.ndarray = "a", **columns: Any
 ) -> ExposureBatch:
     """n exposures within an hour from `at_ms` on, in the order of time, two a request; `columns` take the place of made-up
     ones."""
@@ -27,7 +27,7 @@ def exposures(
         "event_time_ms": at_ms + np.sort(rng.integers(0, HOUR_MS, n)),
         "user_id": rng.integers(0, 50, n),
         "item_id": rng.integers(0, 50, n),
-        "arm": constant(arm, n),
+        "arm": constant(arm, n) if isinstance(arm, str) else arm,
         "position": rng.integers(0, 5, n).astype(np.int32),
         "n_candidates": constant(30, n, np.int32),
         "model_name": constant("m", n),

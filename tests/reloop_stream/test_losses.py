@@ -110,7 +110,7 @@ def value_by_group(p: np.ndarray, p_last: np.ndarray, y: np.ndarray, group: np.n
 def test_a_group_s_weights_are_the_gradient_of_its_loss(level: str, seed: int, alpha: float) -> None:
     rng = np.random.default_rng(seed)
     shown = examples(12, seed, user_id=rng.integers(0, 3, 12))
-    config = LossConfig(name="reloop", alpha=alpha, level=level, session_minutes=5)  # type: ignore[arg-type]
+    config = LossConfig(name="reloop", alpha=alpha, level=level, session_minutes=5)
     group = groups_of(config, shown)
     assert group is not None
     logit, p_last = rng.normal(-1, 1, 12), rng.uniform(0.05, 0.6, 12)

@@ -18,6 +18,7 @@ from reloop_stream.events import ClickBatch, ExampleBatch, Mark
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
 from reloop_stream.log.topics import Topics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream.example_source import JoinedFeed
 from reloop_stream.stream.intake import Intake
@@ -83,7 +84,7 @@ def good_exposure() -> dict[str, Any]:
 
 
 JSON = {"encoding": b"json", "kind": b"exposure"}
-BROKEN = {
+BROKEN: dict[str, tuple[Partition, Any, dict[str, bytes], str]] = {
     "malformed bytes": (EXPOSURES, b"\xff\x00 no event", JSON, "json: JSON is malformed"),
     "malformed arrow": (EXPOSURES, b"ARROW1 or not", {"encoding": b"arrow", "kind": b"exposure"}, "arrow"),
     "unknown encoding": (EXPOSURES, b"{}", {"encoding": b"xml", "kind": b"exposure"}, "encoding"),
@@ -144,7 +145,7 @@ WINDOW = {"mode": "window", "days": 0.1, "every_hours": 3}
 
 
 @pytest.mark.parametrize(
-    "settings",
+    "changes",
     [
         {"updating": {"batch_size": 16}},
         {"updating": WINDOW},
@@ -161,8 +162,8 @@ WINDOW = {"mode": "window", "days": 0.1, "every_hours": 3}
     ],
     ids=str,
 )
-def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, settings: dict[str, Any]) -> None:
-    settings = config(**{"loss": {"name": "reloop", "alpha": 0.4}, **settings})
+def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, changes: dict[str, Any]) -> None:
+    settings = config(**{"loss": {"name": "reloop", "alpha": 0.4}, **changes})
     for tick in range(9):
         write_tick(stream, tick)
     whole = worker(stream, settings)
@@ -203,7 +204,8 @@ def test_a_checkpoint_of_another_model_is_refused(stream: EventLog) -> None:
 def test_versions_are_announced_when_they_are_due(stream: EventLog) -> None:
     for tick in range(6):
         write_tick(stream, tick)
-    one, published = worker(stream), []
+    one = worker(stream)
+    published: list[Published] = []
     one.on_publish = published.append
     one.advance(5)
     assert [(p.version, p.tick) for p in published] == [(1, 1), (2, 3), (3, 5)]

@@ -42,6 +42,7 @@ def cell(shell: InteractiveShell, source: str) -> tuple[Any, dict[str, Any]]:
     """Execute a cell: its last value, and how the notebook would show it, by MIME type."""
     done = shell.run_cell(source)
     done.raise_error()
+    assert shell.display_formatter is not None
     shown, _ = shell.display_formatter.format(done.result)
     return done.result, shown
 

@@ -15,7 +15,7 @@ from reloop_stream.commands.inspect import add_parser, run
 from reloop_stream.errors import SettingsError, StateError, UnknownTopic
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, open_log
-from reloop_stream.models import FM
+from reloop_stream.models.fm import FM
 from reloop_stream.service.inspection import NothingToInspect
 from reloop_stream.service.observer import StreamObserver
 from reloop_stream.serving.publisher import SnapshotPublisher

@@ -174,7 +174,7 @@ def test_json_and_arrow_records_of_one_event_give_the_same_model(tmp_path: Path)
         shown = exposures(200)
         producer = log.producer()
         for topic, batch in (("exposures", shown), ("clicks", clicks_on(shown, np.arange(0, 200, 9)))):
-            for payload in encode(batch, encoding, max_rows=1):  # type: ignore[arg-type]
+            for payload in encode(batch, encoding, max_rows=1):
                 producer.append(Partition(topic, 0), payload.value, key=payload.key, headers=payload.headers)
         producer.close()
         learn(tmp_path / encoding / "events", tmp_path / encoding / "dir", "--until-end")

@@ -62,7 +62,7 @@ LOSSES = [{"name": name, "alpha": 0.5} for name in config.LOSSES]
 def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(
     kind: str, model: str, optimizer: str, p_last: str
 ) -> None:
-    settings = {
+    settings: dict[str, Any] = {
         "optimizer": {"name": optimizer, "lr": 0.02},
         "loss": {"name": "reloop", "alpha": 0.5, "p_last": p_last},
     }
@@ -235,7 +235,7 @@ def test_a_cold_start_forgets() -> None:
 
 
 def test_dropout_is_seeded_and_absent_from_predictions() -> None:
-    settings = {"model_": {"dropout": 0.5}}
+    settings: dict[str, Any] = {"model_": {"dropout": 0.5}}
     one, other = (learner("torch", "deepfm", **settings) for _ in range(2))
     features = batch(9).exposures.features
     assert np.array_equal(one.predict(features), one.predict(features))
@@ -259,7 +259,7 @@ def test_foreign_rows_take_the_last_version_for_p_last() -> None:
 @pytest.mark.parametrize("name", ["sgd", "adagrad", "adam"])
 def test_sparse_updates_equal_torch_s_own(name: str) -> None:
     torch.manual_seed(0)
-    optimizer = OptimizerConfig(name=name, lr=0.1, initial_accumulator=1.0)  # type: ignore[arg-type]
+    optimizer = OptimizerConfig(name=name, lr=0.1, initial_accumulator=1.0)
     start = torch.randn(20, 3)
     table, by_torch = start.clone(), torch.nn.Parameter(start.clone())
     make: Any = {

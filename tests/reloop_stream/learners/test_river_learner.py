@@ -19,7 +19,7 @@ FIELDS = [
     FieldConfig(name="price", kind="number"),
 ]
 GROWING = [FieldConfig(name="user", mode="growing", buckets=30), FieldConfig(name="price", kind="number")]
-ONE_GROUP = {"request_id": np.zeros(2, dtype=np.int64), "user_id": np.zeros(2, dtype=np.int64)}
+ONE_GROUP: dict[str, Any] = {"request_id": np.zeros(2, dtype=np.int64), "user_id": np.zeros(2, dtype=np.int64)}
 
 
 def config(model: str = "fm", **settings: Any) -> LearnerConfig:

@@ -24,7 +24,7 @@ def model_and_input(name: str, **settings: Any) -> tuple[CtrModel, torch.Tensor]
     model = build(ModelConfig.model_validate(raw), FIELDS, 0.2).eval()
     with torch.no_grad():
         for parameter in model.parameters():  # what begins at zero or one must show too
-            parameter += 0.1 * torch.randn_like(parameter)
+            parameter.add_(0.1 * torch.randn_like(parameter))
     return model, torch.randn(N, FIELDS, model.dimensions + 1)
 
 
@@ -163,12 +163,13 @@ def test_partial_sums_equal_the_whole_across_passes(name: str) -> None:
     requests, items = torch.randn(r, 2, width), torch.randn(9, 3, width)
     candidates = torch.randint(0, 9, (r, k))
     with torch.inference_mode():
-        parts = model.partial(requests, [0, 3], with_bias=True), model.partial(items, [1, 2, 4], with_bias=False)
+        ours, theirs = model.partial(requests, [0, 3], with_bias=True), model.partial(items, [1, 2, 4], with_bias=False)
+        assert ours is not None and theirs is not None
         x = torch.empty(r, k, FIELDS, width)
         x[:, :, [0, 3]] = requests[:, None]
         x[:, :, [1, 2, 4]] = items[candidates]
         whole = model(x.flatten(0, 1)).reshape(r, k)
-        torch.testing.assert_close(model.combine(*parts, candidates), whole, atol=1e-5, rtol=1e-5)
+        torch.testing.assert_close(model.combine(ours, theirs, candidates), whole, atol=1e-5, rtol=1e-5)
 
 
 def test_wide_and_vectors_have_autograd_s_gradient() -> None:

@@ -83,7 +83,7 @@ def test_a_stamp_is_what_was_scored_and_goes_through_the_log_unchanged() -> None
     for encoding in ("json", "arrow"):
         records = [
             Record(Partition("exposures", 0), i, payload.key, payload.value, payload.headers)
-            for i, payload in enumerate(encode(shown, encoding))  # type: ignore[arg-type]
+            for i, payload in enumerate(encode(shown, encoding))
         ]
         (read,) = decode(records, "exposure", lambda _, reason: pytest.fail(reason))
         assert isinstance(read.batch, ExposureBatch)

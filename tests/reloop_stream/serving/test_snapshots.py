@@ -14,7 +14,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import SnapshotError
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, Partition, Record, open_log
-from reloop_stream.models import LR
+from reloop_stream.models.lr import LR
 from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.serving.snapshot import Published, SnapshotSource, read_snapshot, snapshot_bytes
 from reloop_stream.serving.snapshot_folder import FolderOfSnapshots, load_snapshot, snapshot_file

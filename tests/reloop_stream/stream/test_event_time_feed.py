@@ -53,7 +53,7 @@ def stream(
     shown = exposures(n, seed)
     at = np.flatnonzero(rng.random(n) < 0.2)
     times = shown.event_time_ms[at]
-    clicked = ClickBatch(shown.exposure_id[at], times, times + rng.integers(0, 1.3 * ATTRIBUTION_MS, len(at)))
+    clicked = ClickBatch(shown.exposure_id[at], times, times + rng.integers(0, 13 * MINUTE_MS, len(at)))
     letters: Letters = {}
     for topic, batch, when in (
         (TOPICS.exposures, shown, shown.event_time_ms),

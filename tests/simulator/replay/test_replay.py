@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from reloop_stream.events import ListColumn
+from reloop_stream.events import ExposureBatch, ListColumn
 from simulator.datasets.fetch import Release, fetch
 from simulator.datasets.read import read_rows
 from simulator.errors import DataError, FetchError
@@ -93,7 +93,7 @@ def test_every_format_gives_the_same_rows_in_the_order_of_time(tmp_path: Path, k
     items = rows.item_id if kind != "libfm" else [f"i{i}" for i in rows.item_id]
     assert list(items) == list(expected["what"])
     if kind != "libfm":
-        assert np.array_equal(rows.features["price"], expected["price"])
+        assert np.asarray(rows.features["price"]).tolist() == expected["price"].tolist()
 
 
 def movielens(folder: Path, as_zip: bool) -> Path:
@@ -126,9 +126,9 @@ def test_movielens_ratings_become_clicks_with_features_from_the_past_alone(tmp_p
         movie = int(rows.item_id[i])
         found = genres.values[genres.offsets[i] : genres.offsets[i + 1]].tolist()
         assert found == ([] if movie == 11 else ["Drama", "War"] if movie % 2 else ["Comedy"])
-        assert rows.features["year"][i] == (0 if movie == 11 else 1980 + movie)
+        assert np.asarray(rows.features["year"])[i] == (0 if movie == 11 else 1980 + movie)
         seen = int((rows.user_id[:i] == rows.user_id[i]).sum())
-        assert rows.features["user_count"][i] == int(np.log2(1 + seen))
+        assert np.asarray(rows.features["user_count"])[i] == int(np.log2(1 + seen))
 
 
 def test_ticks_and_days_cut_the_rows_once_and_keep_equal_times_together(tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_ticks_and_days_cut_the_rows_once_and_keep_equal_times_together(tmp_path
     assert sum(n for _, n in seen) == N and stream.calendar.days == 4
 
 
-BAD = {
+BAD: dict[str, tuple[dict[str, Any], str]] = {
     "no file": ({"path": "nowhere.csv"}, "data.path: nowhere.csv: no such file or folder"),
     "no column": ({"user": "nobody"}, "has no column 'nobody'; it has who, what, when, price, bought"),
     "text label": ({"label": {"column": "what", "at_least": 1}}, "column 'what' holds text, data.label.at_least"),
@@ -220,7 +220,7 @@ def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
     for turned in (False, True):
         frame = log_of().sort_values("when")
         if turned:
-            frame.iloc[-50:, frame.columns.get_loc("bought")] = 1 - frame["bought"].iloc[-50:]
+            frame["bought"] = frame["bought"].where(np.arange(N) < N - 50, 1 - frame["bought"])
         frame.to_csv(tmp_path / "log.csv", index=False)
         out = tmp_path / f"turned{turned}"
         start_run(scenario(write_path(tmp_path)), out, command="", workers=1, quiet=True)
@@ -228,7 +228,12 @@ def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
             reader = log.reader(log.begin_offsets(log.partitions(f"{out.name}.exposures")))
             batches = [d.batch for d in decode(reader.poll(1), "exposure", lambda record, reason: None)]
         stamps.append(
-            {i: p for b in batches if hasattr(b, "pctr") for i, p in zip(b.exposure_id.tolist(), b.pctr.tolist())}
+            {
+                i: p
+                for b in batches
+                if isinstance(b, ExposureBatch)
+                for i, p in zip(b.exposure_id.tolist(), b.pctr.tolist())
+            }
         )
     assert stamps[0] == stamps[1] and len(stamps[0]) == N and len(set(stamps[0].values())) > 100
 

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from simulator.readout.statistics.ctr import ctr_interval, paired_days
+from simulator.readout.statistics.ctr import ctr_interval
+from simulator.readout.statistics.paired_days import paired_days
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums
@@ -104,5 +105,5 @@ def test_paired_days_are_a_t_test_that_skips_undefined_days() -> None:
     control, treatment = rng.normal(0.7, 0.01, 20), rng.normal(0.705, 0.01, 20)
     found = paired_days(np.append(control, math.nan), np.append(treatment, 0.7))
     assert found.p == pytest.approx(ttest_rel(treatment, control).pvalue)
-    assert found.relative == pytest.approx((treatment - control).mean())
-    assert math.isnan(paired_days(control[:1], treatment[:1]).relative)
+    assert found.mean == pytest.approx((treatment - control).mean())
+    assert math.isnan(paired_days(control[:1], treatment[:1]).mean)
