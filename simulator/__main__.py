@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import shlex
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = _parser().parse_args(words)
     chosen.said = shlex.join(["python", "-m", "simulator", *words])
-    log_to_stderr()
+    handler = log_to_stderr()
     try:
         code: int = chosen.carry_out(chosen)
         return code
@@ -46,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     except (ReloopError, OSError) as error:
         return say(error, FAILED)
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.table import Table
-
 from reloop_stream.runtime.exits import OK
 from simulator.scenario import bundled_scenarios, copy_scenario, find_scenario, json_schema, load_scenario, to_yaml
 
@@ -84,13 +81,10 @@ def _schema(chosen: argparse.Namespace) -> int:
 
 
 def _scenarios(chosen: argparse.Namespace) -> int:
-    table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column()
-    for name, summary in bundled_scenarios().items():
-        table.add_row(name, summary)
-    console = Console(highlight=False, soft_wrap=not sys.stdout.isatty())
-    console.print(table)
+    found = bundled_scenarios()
+    width = max(map(len, found))
+    for name, summary in found.items():
+        print(f"{name:<{width}}  {summary}")
     return OK
 
 

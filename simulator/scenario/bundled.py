@@ -28,7 +28,7 @@ def _folder() -> Path:
 def bundled_scenarios() -> dict[str, str]:
     """Name → what it shows, from the first sentence of the file's own comment."""
     found = {}
-    for path in sorted(_folder().glob("*.yaml")):
+    for path in sorted(_folder().glob("*.yaml"), key=lambda path: path.stem):
         lines = path.read_text(encoding="utf-8").splitlines()
         comment = [line.removeprefix("#").strip() for line in lines if line.startswith("# ") and "schema=" not in line]
         found[path.stem] = " ".join(comment).split(". ")[0].rstrip(".")

@@ -1,0 +1,107 @@
+"""A run that is killed, stopped or left by its broker ends as one that never was."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from reloop_stream.testing.fixtures import start_broker
+from simulator.errors import RunFailed
+from simulator.lab.run import resume_run, start_run
+from simulator.scenario import load_scenario
+from tests.simulator.runs import lab, outcome, start, wait_until
+
+Whole = Callable[..., Path]
+
+
+def sets(overrides: tuple[str, ...]) -> list[str]:
+    return [f"--set={override}" for override in overrides]
+
+
+UPDATING = {
+    "incremental": "{mode: incremental, batch_size: 100}",
+    "window": "{mode: window, days: 0.8, every_hours: 6}",
+}
+# Alarms without end, so that what they do is going on when the process dies.
+ACTION = {"incremental": "raise_rate", "window": "retrain"}
+ALARMED = "{{detector: page_hinkley, block: 20, delta: 0.001, threshold: 0.05, rolling: 100, action: {}}}"
+
+
+@pytest.mark.parametrize("mode", UPDATING)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_kill_9_and_resume_equals_the_uninterrupted_run(
+    tiny: Path, tmp_path: Path, whole: Whole, mode: str, workers: int
+) -> None:
+    settings = f"learner.updating={UPDATING[mode]}", f"learner.monitor={ALARMED.format(ACTION[mode])}"
+    out = tmp_path / "killed"
+    process = start("run", tiny, "--out", out, "--workers", workers, "--quiet", *sets(settings))
+    for stage in ("aa", "ab"):  # once in A/A or before, once in A/B: when the stage has its first checkpoint
+        wait_until(lambda stage=stage: list((out / "checkpoints").glob(f"{stage}.worker.*")), process)  # type: ignore[misc]
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        if stage == "aa":
+            process = start("resume", out, "--workers", workers, "--quiet")
+    assert lab("resume", out, "--workers", workers, "--quiet").code == 0
+    assert outcome(out) == outcome(whole(*settings))
+    assert outcome(out)[1].count("\n") > 3 * 12  # the monitors spoke in every tick
+
+
+@pytest.mark.parametrize("aa", ["control", "own"])
+def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still_serves(
+    tiny: Path, tmp_path: Path, whole: Whole, aa: str
+) -> None:
+    own = "{loss: {name: reloop}, model: {name: lr}, publish_every_hours: 20}"
+    settings = f"arms.1.learner={own}", "truth.launch=true", f"experiment.aa={aa}"
+    out = tmp_path / "stopped"
+    with pytest.raises(RunFailed, match="stopped"):
+        start_run(
+            load_scenario(tiny, settings), out, command="test", workers=1, quiet=True,
+            should_stop=lambda: (out / "checkpoints" / "ab.server.reloop.ckpt").exists(),
+        )  # fmt: skip
+    resume_run(out, workers=1, quiet=True)
+    assert outcome(out) == outcome(whole(*settings))
+
+
+@pytest.mark.kafka
+def test_a_broker_killed_in_mid_run_and_back_later_changes_nothing(tiny: Path, tmp_path: Path, whole: Whole) -> None:
+    broker = start_broker(tmp_path / "broker")
+    try:
+        out = tmp_path / "survivor"
+        process = start("run", tiny, "--out", out, "--log", broker.address, "--workers", 2, "--quiet")
+        wait_until(lambda: list((out / "checkpoints").glob("aa.worker.*")), process)
+        broker.kill()
+        time.sleep(2)
+        assert process.poll() is None  # it waits
+        broker.start()
+        assert process.wait(timeout=150) == 0
+        assert outcome(out) == outcome(whole())
+    finally:
+        broker.stop()
+
+
+@pytest.mark.kafka
+def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(
+    tiny: Path, tmp_path: Path, whole: Whole
+) -> None:
+    broker = start_broker(tmp_path / "broker")
+    out = tmp_path / "orphan"
+    try:
+        process = start(
+            "run", tiny, "--out", out, "--log", broker.address, "--quiet", "--set=log.unavailable_after_s=4"
+        )
+        wait_until(lambda: list((out / "checkpoints").glob("aa.worker.*")), process)
+        broker.kill()
+        _, said = process.communicate(timeout=150)
+        assert process.returncode == 1
+        assert "has not answered for 4 s" in said and "log.unavailable_after_s" in said
+        assert f"resume {out}" in said and "Traceback" not in said
+        broker.start()
+        assert lab("resume", out, "--quiet").code == 0
+        assert outcome(out) == outcome(whole())
+    finally:
+        broker.stop()

@@ -1,0 +1,66 @@
+"""Runs of the small scenario, as a user makes them: within this process, or as one of their own that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from simulator.__main__ import main
+
+__all__ = ["Done", "lab", "outcome", "start", "wait_until"]
+
+PATIENCE_S = 60.0
+
+
+class Done(NamedTuple):
+    """What a command ended with."""
+
+    code: int
+    out: str
+    err: str
+
+
+def lab(*words: Any) -> Done:
+    """`python -m simulator WORDS`, within this process."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            code = main([*map(str, words)])
+        except SystemExit as end:  # argparse's
+            code = end.code if isinstance(end.code, int) else 1
+    return Done(code, out.getvalue(), err.getvalue())
+
+
+def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
+    """The same as a process of its own."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen(
+        [sys.executable, "-m", "simulator", *map(str, words)],
+        env=environment, text=True, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options},
+    )  # fmt: skip
+
+
+def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    """Wait for it; fails where the process ends before, or it takes too long."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert process.poll() is None, f"it ended with {process.returncode} before: {process.communicate()[1]}"
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.005)
+    assert process.poll() is None, "it was over before anything could be done to it"
+
+
+def outcome(folder: Path) -> tuple[str, str, dict[str, str]]:
+    """What two equal runs have in common: daily.csv, the monitors' readings, and the digests of the final models."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["status"] == "finished"
+    monitor = folder / "monitor.csv"
+    return (folder / "daily.csv").read_text(), monitor.read_text() if monitor.exists() else "", manifest["digests"]
