@@ -31,6 +31,8 @@ from reloop_stream import (
     encode,
 )
 from reloop_stream.commands.arguments import add_place, log_place, positive
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
+from reloop_stream.runtime.stopping import stop_on_signals
 
 GROUPS, TOPICS, ITEMS = 20, 12, 240
 CANDIDATES, SLATE = 30, 3
@@ -162,9 +164,10 @@ def report(scorer: Scorer, metrics: StreamMetrics) -> None:
     )
 
 
-def run(chosen: Any) -> None:
-    """Serve until the time is up, or Ctrl-C."""
+def run(chosen: Any) -> int:
+    """Serve until the time is up, or a signal asks for an end. The exit code."""
     with (
+        stop_on_signals("writing the clicks that are to come", chosen.seconds) as stop,
         log_place(chosen).open() as log,
         Scorer(TopicOfSnapshots(log, chosen.snapshots_topic), base_rate=BASE_RATE) as scorer,
     ):
@@ -173,7 +176,8 @@ def run(chosen: Any) -> None:
         began = reported = time.monotonic()
         served = 0
         try:
-            while (now := time.monotonic()) - began < chosen.seconds:
+            while not stop():
+                now = time.monotonic()
                 n = int((now - began) * chosen.rate) - served
                 if n > 0:
                     service.serve(n, time.time_ns() // 1_000_000)
@@ -185,19 +189,18 @@ def run(chosen: Any) -> None:
                 time.sleep(STEP_S)
         finally:
             service.close()
+        return INTERRUPTED if stop.was_ctrl_c else OK
 
 
 def main() -> int:
     logging.basicConfig(format="%(levelname)s: %(message)s")
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what matters of it, ReLoop Stream says
     try:
-        run(parser().parse_args())
+        return run(parser().parse_args())
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
     except (LogError, ConfigError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return say(error, FAILED)
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from reloop_stream import losses
 from simulator.__main__ import main
 from simulator.paper import figure2
 from simulator.scenario import parse_scenario
+from tests.rooms import ROOT
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 
 
@@ -23,15 +24,24 @@ def blocks(page: Path, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_every_yaml_block_is_a_valid_part_of_a_scenario(page: Path) -> None:
-    for text in blocks(page, "yaml"):
-        raw = yaml.safe_load(text)
-        raw.pop("plugins", None)
-        if page.stem == "your-own":
-            continue  # names what its own file registers: the test below runs it
-        arms = [{"name": "control", "share": 1.0}]
-        parse_scenario({"name": "page", "arms": arms, **raw}, source=page.name)
+YAML = [(page.stem, text) for page in PAGES if page.stem != "your-own" for text in blocks(page, "yaml")]
+LINKS = [
+    (page, target)
+    for page in (*PAGES, *ROOT.glob("*.md"), ROOT / "examples" / "README.md")
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8"))
+    if not target.startswith("https://")
+]
+
+
+@pytest.mark.parametrize("page, text", YAML, ids=[f"{page}-{i}" for i, (page, _) in enumerate(YAML)])
+def test_a_yaml_block_is_a_valid_part_of_a_scenario(page: str, text: str) -> None:
+    """Those of your-own.md name what its own file registers: the test below runs it."""
+    arms = [{"name": "control", "share": 1.0}]
+    parse_scenario({"name": "page", "arms": arms, **yaml.safe_load(text)}, source=page)
+
+
+def test_the_pages_have_the_yaml_that_the_test_above_is_for() -> None:
+    assert {page for page, _ in YAML} >= {"kafka", "updating", "models"} and len(YAML) >= 5
 
 
 def test_a_model_and_a_loss_of_one_s_own_run_as_an_arm_in_under_forty_lines(tmp_path: Path) -> None:
@@ -44,10 +54,9 @@ def test_a_model_and_a_loss_of_one_s_own_run_as_an_arm_in_under_forty_lines(tmp_
     assert (tmp_path / "run" / "report.html").exists()
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_links_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)", page.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (DOCS / target).exists(), target
+@pytest.mark.parametrize("page, target", LINKS, ids=[f"{page.name}: {target}" for page, target in LINKS])
+def test_a_link_leads_somewhere(page: Path, target: str) -> None:
+    assert (page.parent / target).exists()
 
 
 def test_the_curves_of_figure_2_slope_as_their_gradients_say() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import queue
 import re
 import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -36,6 +40,25 @@ def start(words: list[str], **changes: str) -> subprocess.Popen[str]:
     )
 
 
+def lines_of(process: subprocess.Popen[str], patience_s: float) -> Iterator[str]:
+    """What it prints, line by line; fails where it ends, or when the time is over."""
+    assert process.stdout is not None
+    lines: queue.Queue[str] = queue.Queue()
+    stdout = process.stdout
+
+    def read() -> None:
+        for line in stdout:
+            lines.put(line)
+
+    threading.Thread(target=read, daemon=True).start()
+    deadline = time.monotonic() + patience_s
+    while time.monotonic() < deadline:
+        with contextlib.suppress(queue.Empty):
+            yield lines.get(timeout=1)
+        assert process.poll() is None, f"it ended with {process.returncode}"
+    pytest.fail("it takes too long")
+
+
 @pytest.mark.kafka
 def test_serving_and_learner_together_make_ctr_and_the_stamps_auc_rise(kafka_url: str, tmp_path: Path) -> None:
     name = f"example-{uuid.uuid4().hex[:8]}"
@@ -48,13 +71,11 @@ def test_serving_and_learner_together_make_ctr_and_the_stamps_auc_rise(kafka_url
         ],
         **places, **topics,
     )  # fmt: skip
-    assert serving.stdout is not None
     learner = None
     lines: list[tuple[int, float, float]] = []
     try:
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline:
-            version, _, ctr, auc = LINE.findall(serving.stdout.readline())[0]
+        for line in lines_of(serving, PATIENCE_S):
+            version, _, ctr, auc = LINE.findall(line)[0]
             lines.append((int(version), float(ctr), float(auc)))
             if learner is None:
                 learner = start([*command("python -m reloop_stream learn"), "--name", name], **places, **topics)

@@ -8,16 +8,12 @@ import json
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.__main__ import main
 
-__all__ = ["Done", "lab", "outcome", "start", "wait_until"]
-
-PATIENCE_S = 60.0
+__all__ = ["Done", "lab", "outcome", "start"]
 
 
 class Done(NamedTuple):
@@ -46,16 +42,6 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
         [sys.executable, "-m", "simulator", *map(str, words)],
         env=environment, text=True, **{"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, **options},
     )  # fmt: skip
-
-
-def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:
-    """Wait for it; fails where the process ends before, or it takes too long."""
-    deadline = time.monotonic() + PATIENCE_S
-    while not happened():
-        assert process.poll() is None, f"it ended with {process.returncode} before: {process.communicate()[1]}"
-        assert time.monotonic() < deadline, "it takes too long"
-        time.sleep(0.005)
-    assert process.poll() is None, "it was over before anything could be done to it"
 
 
 def outcome(folder: Path) -> tuple[str, str, dict[str, str]]:

@@ -137,7 +137,7 @@ def test_what_is_no_learner_s_is_named(log: EventLog, tmp_path: Path, inspect: I
     for name, said in {
         "gone": "gone: no such file or folder",
         "empty": "empty: holds neither a checkpoint nor snapshots; give a learner's folder",
-        "torn": "torn: snapshot: 11 bytes that are no snapshot",
+        "torn": "torn: 11 bytes that hold no state",
         "served": "served: checkpoint: has no part 'worker'",
     }.items():
         with pytest.raises(StateError, match=said):

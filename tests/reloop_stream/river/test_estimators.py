@@ -61,7 +61,7 @@ def test_a_clone_is_fresh_and_a_pickle_goes_on_as_if_it_had_never_stopped(name: 
 def test_a_prediction_changes_nothing(name: str) -> None:
     def state() -> Any:
         kept = model.__getstate__() if isinstance(model, MiniBatchClassifier) else vars(model)
-        names = {"weights", "latents", "intercept", "_snapshot", "_waiting"} & {*kept, *dir(model)}
+        names = {"weights", "latents", "intercept", "_state", "_waiting"} & {*kept, *dir(model)}
         return copy.deepcopy({one: kept.get(one, getattr(model, one, None)) for one in names})
 
     model, rows = ESTIMATORS[name](), list(datasets.Phishing().take(20))

@@ -13,7 +13,8 @@ import pytest
 
 from reloop_stream.log.secured import SecuredListener
 from reloop_stream.testing.fixtures import start_secured_broker
-from tests.simulator.runs import lab, outcome, start, wait_until
+from tests.processes import wait_until
+from tests.simulator.runs import lab, outcome, start
 
 Whole = Callable[..., Path]
 

@@ -13,7 +13,8 @@ from reloop_stream.testing.fixtures import start_broker
 from simulator.errors import RunFailed
 from simulator.lab.run import resume_run, start_run
 from simulator.scenario import load_scenario
-from tests.simulator.runs import lab, outcome, start, wait_until
+from tests.processes import wait_until
+from tests.simulator.runs import lab, outcome, start
 
 Whole = Callable[..., Path]
 

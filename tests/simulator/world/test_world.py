@@ -185,18 +185,22 @@ def test_delays_are_distributed_as_stated() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind",
+    "kind, before, there, after",
     [
-        {"kind": "sudden", "day": 1},
-        {"kind": "gradual", "start_day": 0, "end_day": 1},
-        {"kind": "recurring", "period_days": 2},
+        ({"kind": "sudden", "day": 1}, range(18, 24), range(24, 34), None),
+        ({"kind": "gradual", "start_day": 0.5, "end_day": 1}, range(6, 12), range(24, 34), None),
+        ({"kind": "recurring", "period_days": 2}, range(4), range(20, 28), range(46, 50)),
     ],
+    ids=lambda value: value["kind"] if isinstance(value, dict) else None,
 )
-def test_drift_of_the_base_rate_moves_the_ctr(kind: dict[str, Any]) -> None:
+def test_drift_of_the_base_rate_moves_the_ctr_when_it_is_there_and_not_before_or_after(
+    kind: dict[str, Any], before: range, there: range, after: range | None
+) -> None:
     drifted = world(drift=[{"target": "base_rate", "magnitude": 1.0, **kind}])
-    hours = range(20, 30)
-    assert ctr(drifted, hours) > 1.5 * ctr(world(), hours) or kind["kind"] == "sudden"
-    assert ctr(drifted, range(24, 34)) > 1.5 * ctr(world(), range(24, 34))
+    assert ctr(drifted, there) > 1.5 * ctr(world(), there)
+    for quiet in (before, after):
+        if quiet is not None:
+            assert 0.95 * ctr(world(), quiet) < ctr(drifted, quiet) < 1.15 * ctr(world(), quiet)
 
 
 def test_bots_click_whatever_they_see() -> None:

@@ -1,0 +1,22 @@
+"""Processes that tests start, and wait for, and kill."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["wait_until"]
+
+PATIENCE_S = 60.0
+
+
+def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:
+    """Wait for it; fails where the process ends before, or it takes too long: what is done to it next is done to it alive."""
+    deadline = time.monotonic() + PATIENCE_S
+    while not happened():
+        assert process.poll() is None, f"it ended with {process.returncode} before: {process.communicate()[1]}"
+        assert time.monotonic() < deadline, "it takes too long"
+        time.sleep(0.005)
+    assert process.poll() is None, "it was over before anything could be done to it"
