@@ -57,7 +57,9 @@ def test_the_sdist_holds_every_file_of_the_repository_that_is_not_about_it(dist:
         packed = {name.split("/", 1)[1] for name in archive.getnames()}
     if not (ROOT / ".git").exists():
         pytest.skip("an unpacked archive has nothing to be compared with")
-    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\n")
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split(
+        "\n"
+    )
     assert {name for name in tracked if name} - packed == set()
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 __all__ = ["log_to_file", "log_to_stderr"]
@@ -19,12 +21,20 @@ def log_to_stderr() -> logging.Handler:
     return handler
 
 
-def log_to_file(path: Path) -> logging.Handler:
-    """Append messages to a file, from this process too; the handler, to be closed."""
+@contextlib.contextmanager
+def log_to_file(path: Path) -> Iterator[None]:
+    """Within it messages from INFO on go to the file too, behind what it holds. A process's loggers are as before at the end."""
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
-    root = logging.getLogger()
+    root, kafka = logging.getLogger(), logging.getLogger("kafka")
+    levels = root.level, kafka.level
     root.setLevel(logging.INFO)
     root.addHandler(handler)
-    logging.getLogger("kafka").setLevel(logging.WARNING)
-    return handler
+    kafka.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
+        root.setLevel(levels[0])
+        kafka.setLevel(levels[1])

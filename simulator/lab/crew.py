@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
 import threading
 import time
 import traceback
@@ -114,7 +113,11 @@ class Crew:
 def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
     """A process's life: run stages as they are sent, until told to end or the parent is gone."""
     log_to_stderr()
-    log_to_file(place.folder / "log.txt")
+    with log_to_file(place.folder / "log.txt"):
+        _work(pipe, scenario, place)
+
+
+def _work(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     stop = threading.Event()
     inbox: list[tuple[Any, ...]] = []
@@ -147,7 +150,7 @@ def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
                 arrived.wait()
             message = inbox.pop(0)
         if message[0] == "end":
-            sys.exit(0)
+            return
         _, stage, before, share = message
         try:
             lab = lab or Lab.from_raw(scenario, place)

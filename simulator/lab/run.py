@@ -108,22 +108,20 @@ class _Run:
             self._folder.delete_day_files()
             return
         manifest.status, manifest.error, manifest.workers = "running", None, self._workers
-        handler = log_to_file(self._folder.path / "log.txt")
-        try:
-            for warning in manifest.warnings:
-                logger.warning(warning)
-            self._run_stages(should_stop)
-            manifest.status = "finished"
-        except (Stopped, KeyboardInterrupt):
-            manifest.status = "interrupted"
-            raise RunFailed("Stopped", "stopped", self._folder.path) from None
-        except Exception as error:
-            manifest.status = "failed"
-            raise self._failed(error) from error
-        finally:
-            self._finish(time.monotonic() - started)
-            logging.getLogger().removeHandler(handler)
-            handler.close()
+        with log_to_file(self._folder.path / "log.txt"):
+            try:
+                for warning in manifest.warnings:
+                    logger.warning(warning)
+                self._run_stages(should_stop)
+                manifest.status = "finished"
+            except (Stopped, KeyboardInterrupt):
+                manifest.status = "interrupted"
+                raise RunFailed("Stopped", "stopped", self._folder.path) from None
+            except Exception as error:
+                manifest.status = "failed"
+                raise self._failed(error) from error
+            finally:
+                self._finish(time.monotonic() - started)
 
     def _failed(self, error: Exception) -> RunFailed:
         kind, is_mistake = type(error).__name__, isinstance(error, MISTAKES)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def focal(config, p, p_last, y, has_last):
 
 
 def run(folder: Path, arms: dict[str, dict[str, Any]], workers: int, **settings: Any) -> tuple[str, dict[str, str]]:
-    logging.getLogger().handlers.clear()
     folder.mkdir()
     path = folder / "scenario.yaml"
     parts = [{"name": name, "share": 1 / len(arms), "learner": learner} for name, learner in arms.items()]
