@@ -44,6 +44,7 @@ def test_the_pages_have_the_yaml_that_the_test_above_is_for() -> None:
     assert {page for page, _ in YAML} >= {"kafka", "updating", "models"} and len(YAML) >= 5
 
 
+@pytest.mark.slow
 def test_a_model_and_a_loss_of_one_s_own_run_as_an_arm_in_under_forty_lines(tmp_path: Path) -> None:
     page = DOCS / "your-own.md"
     (code,), (scenario,) = blocks(page, "python"), blocks(page, "yaml")

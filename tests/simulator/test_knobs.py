@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from reloop_stream.config import apply_overrides
 from simulator.lab.run import start_run
 from simulator.scenario import Scenario, parse_scenario
 from tests.conftest import TINY
+
+pytestmark = pytest.mark.slow
 
 WINDOW = "learner.updating={mode: window, days: 1, every_hours: 6}"
 CASCADE = "world.choice.looking={examination: cascade}"
@@ -192,7 +193,6 @@ ELSEWHERE = {
 
 def fingerprint(folder: Path, *settings: str) -> str:
     """What a run gave: its days, models, truth, and what its monitors read."""
-    logging.getLogger().handlers.clear()
     scenario = parse_scenario(apply_overrides(yaml.safe_load(TINY), settings))
     start_run(scenario, folder, command="test", workers=1, quiet=True)
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -17,6 +17,8 @@ from simulator.errors import RunFailed, RunFolderError, ScenarioError
 from simulator.lab.run import start_run
 from simulator.run_folder.columns import DAILY_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
 
+pytestmark = pytest.mark.slow
+
 # What tests/conftest.py's small scenario has over one that comes along.
 SMALL = {
     "phases": {"warmup_days": 1, "aa_days": 1, "ab_days": 1},

@@ -31,6 +31,8 @@ from reloop_stream.testing.batches import MINUTE_MS
 from reloop_stream.testing.fixtures import start_broker
 from tests.processes import wait_until
 
+pytestmark = pytest.mark.slow
+
 SECONDS = 900
 PARTITIONS = 3
 MODEL = ["--model", "fm", "--loss", "reloop", "--alpha", "0.4", "--attribution-minutes", "3",

@@ -332,6 +332,7 @@ def test_a_new_value_begins_the_same_whenever_it_comes() -> None:
     assert early.to_bytes() == late.to_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model, optimizer", [("lr", "ftrl"), ("fm", "adagrad")])
 def test_an_arm_learns_linearly(model: str, optimizer: str, tmp_path: Path) -> None:
     settings = [f"learner.model.name={model}", f"learner.optimizer={{name: {optimizer}}}", "learner.kind=linear"]

@@ -16,6 +16,8 @@ from reloop_stream.testing.fixtures import start_secured_broker
 from tests.processes import wait_until
 from tests.simulator.runs import lab, outcome, start
 
+pytestmark = pytest.mark.slow
+
 Whole = Callable[..., Path]
 
 

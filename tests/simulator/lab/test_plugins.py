@@ -19,6 +19,8 @@ from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 MODEL = '''
 import torch
 

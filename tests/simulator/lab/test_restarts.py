@@ -16,6 +16,8 @@ from simulator.scenario import load_scenario
 from tests.processes import wait_until
 from tests.simulator.runs import lab, outcome, start
 
+pytestmark = pytest.mark.slow
+
 Whole = Callable[..., Path]
 
 

@@ -14,6 +14,8 @@ from simulator.lab.run import start_run
 from simulator.scenario import load_scenario
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 ARMS: dict[str, dict[str, Any]] = {
     "control": {},
     "none": {"updating": {"mode": "none"}},

@@ -20,6 +20,8 @@ from simulator.readout.results import Alarm
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:

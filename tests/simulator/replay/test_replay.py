@@ -186,6 +186,7 @@ def test_a_feature_that_the_data_do_not_offer_is_named(tmp_path: Path) -> None:
         stream_of(write(tmp_path, "csv"), features=[{"name": "colour"}])
 
 
+@pytest.mark.slow
 def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_path: Path) -> None:
     from simulator.readout import read_out
 

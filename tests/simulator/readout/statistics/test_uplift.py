@@ -27,6 +27,7 @@ def arm(rng: np.random.Generator, users: int, uplift: float = 0.0) -> UserSums:
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("estimator", [raw, cuped, ab_minus_aa])
 @pytest.mark.parametrize("uplift", [0.0, 0.05])
 def test_the_interval_covers_the_true_uplift_as_often_as_it_says(estimator: object, uplift: float) -> None:
