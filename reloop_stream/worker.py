@@ -6,7 +6,7 @@ else: not on polls, on the number of processes, or on which log carries the even
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -204,10 +204,16 @@ class Worker:
         return sections
 
     def restore(
-        self, sections: Sections, *, past_log: EventLog | None = None, past_topics: Topics | None = None
+        self,
+        sections: Sections,
+        *,
+        beside: Sequence[Sections] = (),
+        past_log: EventLog | None = None,
+        past_topics: Topics | None = None,
     ) -> None:
-        """Go on from a checkpoint, of this worker or (a fork) of another one, which may have read more partitions.
+        """Go on from a checkpoint, of this worker or (a fork) of another one, which may have read other partitions.
 
+        beside: checkpoints of workers that stood at the same tick, for partitions that it did not read.
         past_log, past_topics: where the origin's events lie, when those are others than this worker's: the window is
         then read there, the first partition takes over all that is open, and reading goes on at the beginning of this
         worker's own topics.
@@ -215,8 +221,10 @@ class Worker:
         meta, _ = sections.get("worker")
         self.tick, self.watermark_ms = meta["tick"], meta["watermark_ms"]
         self.dead = meta["dead"]
-        states = {number: PartitionState.get(sections, number) for number in meta["partitions"]}
-        past = Past.from_state(meta["past"])
+        states, past = _read_up_to(sections)
+        for other in beside:
+            more, theirs = _read_up_to(other)
+            states, past = {**more, **states}, past.beside(theirs)
         self.updater.learner.restore(sections.get_bytes("learner"))
         self.updater.restore(*sections.get("updater"))
         if self._observer is not None and "observer" in sections:
@@ -247,3 +255,10 @@ class Worker:
     def close(self) -> None:
         self._source.close()
         self._outbox.close()
+
+
+def _read_up_to(sections: Sections) -> tuple[dict[int, PartitionState], Past]:
+    """Where a worker's checkpoint stands: the states of its partitions, and the ends of its past ticks."""
+    meta, _ = sections.get("worker")
+    states = {number: PartitionState.get(sections, number) for number in meta["partitions"]}
+    return states, Past.from_state(meta["past"])

@@ -38,6 +38,11 @@ class Past:
         while len(self._ends) > 1 and self._ends[1].watermark_ms <= end.watermark_ms - memory_ms:
             self._ends.popleft()
 
+    def beside(self, other: Past) -> Past:
+        """This past with the partitions that another one names too, where their ticks ended together."""
+        theirs = {end.watermark_ms: end.offsets for end in other}
+        return Past([TickEnd(at_ms, {**theirs.get(at_ms, {}), **offsets}) for at_ms, offsets in self])
+
     @property
     def first(self) -> TickEnd:
         return self._ends[0]
@@ -68,11 +73,13 @@ def read_again(
 ) -> Iterator[ExampleBatch]:
     """The examples of the past's ticks again. Ticks are cut at the offsets where they ended, whatever ended them.
 
-    A partition is read for as long as the past names it: a fork goes on with fewer of them. Raises FeedStopped,
-    LogUnavailable, OffsetOutOfRange.
+    A partition is read from where the past first names it, for as long as it does: a fork may go on with fewer of them, or
+    with more. Raises FeedStopped, LogUnavailable, OffsetOutOfRange.
     """
     ends = list(past)
-    start = ends[0].offsets
+    start: dict[Partition, int] = {}
+    for end in ends:
+        start = {**end.offsets, **start}
     again = _PastReader(log, topics, start, select, should_stop)
     joins = PartitionJoins(sorted({partition.number for partition in start}), settings)
     try:

@@ -119,9 +119,17 @@ class _Loop:
             elif before is not None and learning.fork_of is not None:
                 forked = self._fork(origin.checkpoint(before.name, "worker", learning.fork_of))
                 if lab.place.origin is None:
-                    worker.restore(forked)
+                    worker.restore(forked, beside=self._others(before, learning))
                 else:
                     worker.restore(forked, past_log=origin.open(lab.scenario.log), past_topics=origin.topics)
+
+    def _others(self, before: Stage, learning: Learning) -> list[Sections]:
+        """Checkpoints of learners of the stage before that read what the one to fork from did not (`aa: own`)."""
+        read = next(role.partitions for role in before.learning if role.name == learning.fork_of)
+        others = [role for role in before.learning if not {*role.partitions} <= {*read}]
+        if {*learning.partitions} <= {*read}:
+            return []
+        return [self._fork(self._lab.place.checkpoint(before.name, "worker", role.name)) for role in others]
 
     @staticmethod
     def _fork(path: Path) -> Sections:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 from collections.abc import Callable
@@ -65,6 +66,26 @@ def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still
         start_run(
             load_scenario(tiny, settings), out, command="test", workers=1, quiet=True,
             should_stop=lambda: (out / "checkpoints" / "ab.server.reloop.ckpt").exists(),
+        )  # fmt: skip
+    resume_run(out, workers=1, quiet=True)
+    assert outcome(out) == outcome(whole(*settings))
+
+
+@pytest.mark.parametrize("data", ["shared", "co_diverted"])
+@pytest.mark.parametrize("mode", UPDATING)
+def test_learners_that_were_apart_in_a_a_read_everything_in_a_b_from_the_fork_on(
+    tiny: Path, tmp_path: Path, whole: Whole, data: str, mode: str
+) -> None:
+    settings = f"learner.updating={UPDATING[mode]}", "experiment.aa=own", f"experiment.data={data}"
+    manifest = json.loads((whole(*settings) / "manifest.json").read_text())
+    by_learner = manifest["counts"]["by_learner"]
+    assert by_learner["control"] == by_learner["reloop"]  # each has seen all of both
+    assert by_learner["control"]["unknown_clicks"] == by_learner["control"]["dead"] == 0
+    out = tmp_path / "stopped"
+    with pytest.raises(RunFailed, match="stopped"):
+        start_run(
+            load_scenario(tiny, settings), out, command="test", workers=2, quiet=True,
+            should_stop=lambda: (out / "checkpoints" / "ab.worker.reloop.ckpt").exists(),
         )  # fmt: skip
     resume_run(out, workers=1, quiet=True)
     assert outcome(out) == outcome(whole(*settings))
