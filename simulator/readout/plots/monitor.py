@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from simulator.readout.compute import sudden_drifts
-from simulator.readout.plots.style import colour_of, new_figure, shade_phases
+from simulator.readout.plots.style import colour_of, legend_below, line_of, new_figure, shade_phases, title
 from simulator.readout.results import Results
 
 __all__ = ["monitor"]
@@ -38,8 +38,10 @@ def monitor(results: Results) -> Figure:
         low, high = axes.get_ylim()
         axes.set_ylim(low - 0.08 * len(results.run.arms) * (high - low), high + 0.15 * (high - low))
         shade_phases(axes, results, label=name == "logloss")
-    all_axes[0].set(title="Rolling log loss and calibration, as the monitors read them", ylabel="log loss")
+    title(figure, "Rolling log loss and calibration, as the monitors read them")
+    all_axes[0].set(ylabel="log loss")
     all_axes[1].axhline(1, color="#333333", lw=0.8)
     all_axes[1].set(ylabel="calibration", xlabel="day")
-    all_axes[1].legend(loc="upper center", ncols=len(by_learner))
+    alarm = line_of("alarm", color="#555555", marker="^", ms=7, mec="white", ls="none")
+    legend_below(figure, [*all_axes[1].get_legend_handles_labels()[0], alarm])
     return figure

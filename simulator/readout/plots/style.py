@@ -10,6 +10,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from simulator.readout.results import Day, Results
@@ -25,14 +26,20 @@ __all__ = [
     "colour_of",
     "days_of",
     "head_room",
+    "legend_below",
+    "line_of",
+    "marker_of",
     "new_figure",
     "numbers",
     "percent_axis",
     "shade_phases",
+    "title",
 ]
 
 # Okabe and Ito (2008): told apart by colour-blind readers.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Where there are more arms than colours, the marker tells the rounds apart.
+MARKERS = ("o", "s", "D", "v", "P")
 SHADES = {"warmup": "#e9e9e9", "aa": "#f5f5f5", "ab": "#ffffff"}
 STYLE = {
     "svg.hashsalt": "reloop-stream",
@@ -70,8 +77,29 @@ def new_figure(rows: int = 1, height: float = HEIGHT) -> tuple[Figure, Any]:
     return figure, figure.subplots(rows, 1, sharex=rows > 1, squeeze=False)[:, 0]
 
 
+def title(figure: Figure, text: str) -> None:
+    """Over the whole width: an axes' own title is cut where its labels are long."""
+    figure.suptitle(text, x=0.01, ha="left", fontsize=11, fontweight="bold")
+
+
+def legend_below(figure: Figure, handles: list[Any]) -> None:
+    """A legend under the axes, which no curve can run through, of as many columns as its texts allow."""
+    longest = max(len(str(handle.get_label())) for handle in handles)
+    columns = max(1, min(len(handles), int(WIDTH * 14 / (longest + 6))))  # about 14 letters of 8.5 points an inch
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, fontsize=8.5)
+
+
 def colour_of(results: Results, arm: str) -> str:
     return COLOURS[results.run.arms.index(arm) % len(COLOURS)]
+
+
+def marker_of(results: Results, arm: str) -> str:
+    return MARKERS[results.run.arms.index(arm) // len(COLOURS) % len(MARKERS)]
+
+
+def line_of(label: str, **style: Any) -> Line2D:
+    """A line for a legend alone."""
+    return Line2D([], [], label=label, **style)
 
 
 def days_of(results: Results, arm: str) -> list[Day]:

@@ -8,11 +8,24 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from simulator.readout.plots.style import HEIGHT, colour_of, days_of, head_room, new_figure, percent_axis, shade_phases
+from simulator.readout.plots.style import (
+    HEIGHT,
+    colour_of,
+    days_of,
+    head_room,
+    legend_below,
+    line_of,
+    new_figure,
+    percent_axis,
+    shade_phases,
+    title,
+)
 from simulator.readout.results import ESTIMATOR_LABELS, Day, Results
 from simulator.readout.statistics.estimate import Estimate
 
 __all__ = ["estimators", "uplift"]
+
+TRUTH_LINES = {"experiment": "-", "launch": ":"}
 
 
 def uplift(results: Results) -> Figure:
@@ -34,11 +47,8 @@ def uplift(results: Results) -> Figure:
             axes.plot(span, [headline.relative] * 2, color=colour, lw=1.2, ls="--", label=label)
         for kind, value in results.truth[arm].items():
             if value is not None and ab:
-                style = "-" if kind == "experiment" else ":"
-                axes.plot(
-                    [min(ab) - 0.5, max(ab) + 0.5], [value] * 2, color="#111111", lw=1.4, ls=style,
-                    label=f"truth ({kind}): {value:+.2%}",
-                )  # fmt: skip
+                span, label = [min(ab) - 0.5, max(ab) + 0.5], f"truth ({kind}): {value:+.2%}"
+                axes.plot(span, [value] * 2, color="#111111", lw=1.4, ls=TRUTH_LINES[kind], label=label)
         percent_axis(axes, sign=True)
         head_room(axes, 0.16)
         shade_phases(axes, results)
@@ -62,10 +72,13 @@ def _bars(axes: Axes, days: list[Day], estimates: list[Estimate | None], shift: 
 
 
 def estimators(results: Results) -> Figure:
-    labels = ESTIMATOR_LABELS
-    rows = [(arm, name) for arm in results.run.treatments for name in labels]
-    figure, (axes,) = new_figure(height=1.4 + 0.42 * len(rows))
-    for y, (arm, name) in enumerate(reversed(rows)):
+    """A row an estimator, an arm's rows together; the truth of an arm is drawn across its own rows alone."""
+    treatments = results.run.treatments
+    several = len(treatments) > 1
+    rows = [(arm, name) for arm in treatments for name in ESTIMATOR_LABELS]
+    figure, (axes,) = new_figure(height=1.5 + 0.4 * len(rows))
+    height_of = {row: y for y, row in enumerate(reversed(rows))}
+    for (arm, name), y in height_of.items():
         estimate = results.uplift[arm][name]
         if math.isnan(estimate.relative):
             continue
@@ -81,23 +94,26 @@ def estimators(results: Results) -> Figure:
             fontsize=8.5,
             bbox={"facecolor": "white", "edgecolor": "none", "pad": 1},  # the truth's line may lie behind it
         )
-    for arm in results.run.treatments:
+    truths = []
+    for arm in treatments:
+        own = [height_of[arm, name] for name in ESTIMATOR_LABELS]
         for kind, value in results.truth[arm].items():
             if value is not None:
-                ls = "-" if kind == "experiment" else ":"
-                axes.axvline(value, color="#111111", lw=1.3, ls=ls, label=f"truth of {arm} ({kind}): {value:+.2%}")
+                style = {"color": "#111111", "lw": 1.3, "ls": TRUTH_LINES[kind]}
+                axes.plot([value] * 2, [min(own) - 0.45, max(own) + 0.7], **style)
+                whose = f"truth of {arm} ({kind})" if several else f"truth ({kind})"
+                truths.append(line_of(f"{whose}: {value:+.2%}", **style))
     axes.axvline(0, color="#999999", lw=0.8)
-    several = len(results.run.treatments) > 1
-    axes.set_yticks(range(len(rows)), [f"{arm}: {labels[n]}" if several else labels[n] for arm, n in reversed(rows)])
+    named = [f"{arm}: {ESTIMATOR_LABELS[name]}" if several else ESTIMATOR_LABELS[name] for arm, name in reversed(rows)]
+    axes.set_yticks(range(len(rows)), named)
     axes.set_ylim(-0.6, len(rows) - 0.2)
+    for between in range(len(ESTIMATOR_LABELS), len(rows), len(ESTIMATOR_LABELS)):
+        axes.axhline(between - 0.4, color="#dddddd", lw=0.8)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.1%}"))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")
-    axes.set(
-        title="Uplift in CTR over the A/B period, by estimator (95% intervals across users)", xlabel="relative uplift"
-    )
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(
-            loc="lower center", bbox_to_anchor=(0.5, -0.02 - 1.1 / (1.4 + 0.42 * len(rows))), ncols=2, fontsize=8.5
-        )
+    axes.set_xlabel("relative uplift")
+    title(figure, "Uplift in CTR over the A/B period, by estimator (95% intervals across users)")
+    if truths:
+        legend_below(figure, truths)
     return figure
