@@ -208,12 +208,14 @@ class Worker:
         sections: Sections,
         *,
         beside: Sequence[Sections] = (),
+        observed: Sections | None = None,
         past_log: EventLog | None = None,
         past_topics: Topics | None = None,
     ) -> None:
         """Go on from a checkpoint, of this worker or (a fork) of another one, which may have read other partitions.
 
         beside: checkpoints of workers that stood at the same tick, for partitions that it did not read.
+        observed: the checkpoint whose observer this worker's goes on from, where that is not the one to go on from.
         past_log, past_topics: where the origin's events lie, when those are others than this worker's: the window is
         then read there, the first partition takes over all that is open, and reading goes on at the beginning of this
         worker's own topics.
@@ -227,8 +229,9 @@ class Worker:
             states, past = {**more, **states}, past.beside(theirs)
         self.updater.learner.restore(sections.get_bytes("learner"))
         self.updater.restore(*sections.get("updater"))
-        if self._observer is not None and "observer" in sections:
-            self._observer.restore(*sections.get("observer"))
+        observed = sections if observed is None else observed
+        if self._observer is not None and "observer" in observed:
+            self._observer.restore(*observed.get("observer"))
         self._refill(past, past_log or self._log, past_topics or self._topics)
         if past_log is not None:
             begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))

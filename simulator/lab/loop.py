@@ -119,7 +119,9 @@ class _Loop:
             elif before is not None and learning.fork_of is not None:
                 forked = self._fork(origin.checkpoint(before.name, "worker", learning.fork_of))
                 if lab.place.origin is None:
-                    worker.restore(forked, beside=self._others(before, learning))
+                    worker.restore(
+                        forked, beside=self._others(before, learning), observed=self._counted(before, learning)
+                    )
                 else:
                     worker.restore(forked, past_log=origin.open(lab.scenario.log), past_topics=origin.topics)
 
@@ -130,6 +132,11 @@ class _Loop:
         if {*learning.partitions} <= {*read}:
             return []
         return [self._fork(self._lab.place.checkpoint(before.name, "worker", role.name)) for role in others]
+
+    def _counted(self, before: Stage, learning: Learning) -> Sections:
+        """The checkpoint that holds the learner's arms' open days: its origin's, or, of a shadow, that of who counted."""
+        counting = next(role.name for role in before.learning if {*learning.counts} <= {*role.counts})
+        return self._fork(self._lab.place.checkpoint(before.name, "worker", counting))
 
     @staticmethod
     def _fork(path: Path) -> Sections:

@@ -66,6 +66,17 @@ def test_every_way_of_updating_is_an_arm_and_workers_change_nothing(tmp_path: Pa
     assert (last.model_versions > 4).all()  # all publish as often, learning or not
 
 
+def test_a_way_of_updating_changes_nothing_of_its_arm_before_a_b(tmp_path: Path) -> None:
+    """An arm's last A/A day is still open when its own learner, a shadow until then, takes over from the control's."""
+    served = ["day", "arm", "users", "requests", "exposures", "clicks", "ctr", "auc", "logloss", "model_versions"]
+    before = []
+    for name, treatment in {"same": {}, "shadow": {"updating": {"mode": "fine_tune", "every_hours": 6}}}.items():
+        run(tmp_path / name, {"control": {}, "treatment": treatment}, workers=1)
+        table = pd.read_csv(tmp_path / name / "run" / "daily.csv")
+        before.append(table.loc[table.phase != "ab", served].reset_index(drop=True))
+    pd.testing.assert_frame_equal(before[0], before[1])
+
+
 def test_an_arm_that_never_learns_keeps_the_weights_that_the_a_a_period_ended_with(tmp_path: Path) -> None:
     two = {"control": {}, "none": {"updating": {"mode": "none"}}}
     one_day, two_days = (
