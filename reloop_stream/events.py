@@ -16,17 +16,17 @@ import numpy as np
 from reloop_stream.errors import EventError
 
 __all__ = [
-    "Batch",
     "CLICKED",
+    "EXPIRED",
+    "SCHEMA_VERSION",
+    "Batch",
     "ClickBatch",
     "Column",
     "EventKind",
-    "EXPIRED",
     "ExampleBatch",
     "ExposureBatch",
     "ListColumn",
     "Mark",
-    "SCHEMA_VERSION",
     "concat_columns",
     "constant",
     "is_constant",

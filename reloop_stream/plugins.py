@@ -1,6 +1,6 @@
 """Models and losses that users add: registered under a name by a Python file of their own, which only they can name.
 
-A scenario names its files under `plugins`, a command line with `--plugin`. Snapshots, checkpoints and events hold names
+A configuration names its files under `plugins`, a command line with `--plugin`. Snapshots, checkpoints and events hold names
 alone, and a name that is not registered is an error: bytes from elsewhere never import anything.
 """
 

@@ -168,7 +168,7 @@ class WindowConfig(_Section):
 
 
 class NoUpdateConfig(_Section):
-    """Score and never learn. In the lab the arm goes on with the weights that the A/A period ended with."""
+    """Score and never learn: the weights stay those that the learner began with (in A/B, those of the end of A/A)."""
 
     mode: Literal["none"]
 

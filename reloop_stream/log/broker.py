@@ -145,7 +145,7 @@ class Broker:
 
     @property
     def address(self) -> str:
-        """As a scenario's `log.url` takes it."""
+        """As `open_log` takes it."""
         return f"kafka://{self.bootstrap}"
 
     @property

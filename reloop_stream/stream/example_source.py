@@ -21,7 +21,7 @@ from reloop_stream.stream.event_feed import Dead, EventFeed, Position, TickEvent
 from reloop_stream.stream.join import JoinCounts, JoinState, LoggedClicks
 from reloop_stream.stream.partition_joins import JoinSettings, PartitionJoins
 
-__all__ = ["JoinedFeed", "JoinedTick", "PartitionState", "moved_to", "ExampleSource"]
+__all__ = ["ExampleSource", "JoinedFeed", "JoinedTick", "PartitionState", "moved_to"]
 
 
 class JoinedTick(NamedTuple):

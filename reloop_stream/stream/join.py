@@ -63,7 +63,6 @@ class Released:
 
     examples: ExampleBatch | None
     outcomes: ExampleBatch | None
-    late: LoggedClicks | None
     unknown: LoggedClicks | None
 
 
@@ -159,7 +158,7 @@ class Join:
     def release(self, watermark_ms: int) -> Released:
         """Everything whose label is settled once all events before `watermark_ms` are known."""
         fresh = self._take_in()
-        late, unknown, positives = self._match_clicks(watermark_ms)
+        unknown, positives = self._match_clicks(watermark_ms)
         closed = self._close(watermark_ms)
         self.watermark_ms = watermark_ms
         outcomes = None
@@ -168,13 +167,13 @@ class Join:
             label = clicked.astype(np.uint8)
             outcomes = ExampleBatch(batch, label, batch.event_time_ms + self.attribution_ms, label)
         if self.emit == "at_close":
-            return Released(outcomes, outcomes, late, unknown)
+            return Released(outcomes, outcomes, unknown)
         parts = [] if positives is None else [positives]
         if self.emit == "at_once" and fresh is not None:
             parts.append(_label(fresh, 0, fresh.event_time_ms))
         if self.emit == "at_click" and outcomes is not None and not outcomes.label.all():
             parts.append(outcomes.take(outcomes.label == 0))
-        return Released(in_order(parts) if parts else None, outcomes, late, unknown)
+        return Released(in_order(parts) if parts else None, outcomes, unknown)
 
     def _take_in(self) -> ExposureBatch | None:
         """Move added exposures into the buffer, dropping copies; the rows that are new."""
@@ -212,15 +211,14 @@ class Join:
             chunk = _Chunk(batch.take(order), clicked[order])
         self._chunks.append(chunk)
 
-    def _match_clicks(self, watermark_ms: int) -> tuple[LoggedClicks | None, LoggedClicks | None, ExampleBatch | None]:
-        """Mark the exposures that were clicked before the watermark. Late clicks, unknown clicks, examples at the click."""
+    def _match_clicks(self, watermark_ms: int) -> tuple[LoggedClicks | None, ExampleBatch | None]:
+        """Mark the exposures that were clicked before the watermark. Unknown clicks, examples at the click."""
         if not self._clicks:
-            return None, None, None
+            return None, None
         clicks = LoggedClicks.concat(self._clicks)
         order = np.lexsort((clicks.exposure_id, clicks.click_time_ms))
         clicks = clicks.take(order)
         is_late = clicks.click_time_ms - clicks.event_time_ms > self.attribution_ms
-        late = clicks.take(is_late) if is_late.any() else None
         self.counts.late += int(is_late.sum())
         due = ~is_late & (clicks.click_time_ms < watermark_ms)
         found = np.zeros(len(clicks), dtype=bool)
@@ -248,7 +246,7 @@ class Join:
         waiting = ~is_late & ~found & ~is_unknown
         self._clicks = [clicks.take(waiting)] if waiting.any() else []
         unknown = clicks.take(is_unknown) if is_unknown.any() else None
-        return late, unknown, ExampleBatch.concat(positives) if positives else None
+        return unknown, ExampleBatch.concat(positives) if positives else None
 
     def _close(self, watermark_ms: int) -> tuple[ExposureBatch, np.ndarray] | None:
         """Take out the exposures whose last possible click lies before the watermark."""

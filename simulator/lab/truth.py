@@ -40,7 +40,8 @@ def launches(
             continue
         folder = place.folder / FOLDER / arm.name
         shutil.rmtree(folder, ignore_errors=True)
-        yield name, _launch(scenario, number, RunPlace(folder, "embedded", arm.name, origin=place), stages, watch(arm.name), should_stop)  # fmt: skip
+        launched = RunPlace(folder, "embedded", arm.name, origin=place)
+        yield name, _launch(scenario, number, launched, stages, watch(arm.name), should_stop)
         shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(place.folder / FOLDER, ignore_errors=True)
 

@@ -21,7 +21,7 @@ from reloop_stream.state.files import write_atomic
 from reloop_stream.stream.event_feed import FeedStopped
 from simulator.experiment.calendar import Calendar
 
-__all__ = ["AnnouncedVersions", "Deployments", "VersionFiles", "Thaw", "VersionSource", "worker_lag"]
+__all__ = ["AnnouncedVersions", "Deployments", "Thaw", "VersionFiles", "VersionSource", "worker_lag"]
 
 logger = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from typing import Literal
 from simulator.world.clock import DAY_MS, EPOCH_MS
 from simulator.world.config import DriftConfig, GradualDrift, SuddenDrift
 
-__all__ = ["drift_level", "progress"]
+__all__ = ["drift_level", "share_of_drift"]
 
 
-def progress(drift: DriftConfig, day: float) -> float:
+def share_of_drift(drift: DriftConfig, day: float) -> float:
     """How much of the drift is there at a time in days: from 0 to 1.
 
-    >>> progress(SuddenDrift(kind="sudden", target="taste", magnitude=1.0, day=2), 1.9)
+    >>> share_of_drift(SuddenDrift(kind="sudden", target="taste", magnitude=1.0, day=2), 1.9)
     0.0
     """
     if isinstance(drift, GradualDrift):
@@ -30,7 +30,7 @@ def progress(drift: DriftConfig, day: float) -> float:
 def drift_level(
     drifts: Sequence[DriftConfig], target: Literal["taste", "popularity", "base_rate"], time_ms: int
 ) -> float:
-    """The sum of magnitude × progress over the drifts of a target; shares are capped at 1."""
+    """The sum of magnitude × share over the drifts of a target; shares are capped at 1."""
     day = (time_ms - EPOCH_MS) / DAY_MS
-    total = sum(drift.magnitude * progress(drift, day) for drift in drifts if drift.target == target)
+    total = sum(drift.magnitude * share_of_drift(drift, day) for drift in drifts if drift.target == target)
     return total if target == "base_rate" else min(max(total, 0.0), 1.0)
