@@ -8,6 +8,7 @@ from graphlib import TopologicalSorter
 
 import pytest
 
+from tests.picture import PICTURE, picture
 from tests.rooms import LADDER, ONLY, imports, modules, room_of
 
 IMPORTS = list(imports())
@@ -30,6 +31,11 @@ def test_a_room_imports_only_rooms_that_stand_below_it() -> None:
 def test_a_room_that_is_to_know_little_does(room: str) -> None:
     found = {room_of(one.imported) for one in IMPORTS if room_of(one.importer) == room} - {room}
     assert found == ONLY[room]
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_code() -> None:
+    # When this fails: python -m tests.picture
+    assert PICTURE.read_text(encoding="utf-8") == picture()
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
