@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
+from typing import NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -16,35 +16,56 @@ from simulator.readout.plots.style import DPI, STYLE
 from simulator.readout.plots.uplift import estimators, uplift
 from simulator.readout.results import Results
 
-__all__ = ["draw", "figure", "plots_of"]
-
-Maker: TypeAlias = Callable[[Results], Figure]
+__all__ = ["Plot", "draw", "figure", "plots_of"]
 
 
-def plots_of(results: Results) -> dict[str, Maker]:
+class Plot(NamedTuple):
+    """One plot of a run. caption: what the report says below it."""
+
+    make: Callable[[Results], Figure]
+    caption: str
+
+
+CTR = Plot(ctr, "Click-through rate per simulated day and arm. Warm-up and A/A are shaded.")
+DIFFERENCE = Plot(
+    difference_of_quality,
+    "How much better or worse the treatment predicts than the control, on the same kind of users.",
+)
+UPLIFT = Plot(
+    uplift, "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period."
+)
+ESTIMATORS = Plot(estimators, "The same uplift by three estimators, beside the truth where the simulator knows it.")
+QUALITY = Plot(quality, "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.")
+MONITOR = Plot(
+    monitor,
+    "Over the newest examples of each learner, tick by tick. Triangles are alarms, dotted lines sudden drifts.",
+)
+
+
+def plots_of(results: Results) -> dict[str, Plot]:
     """What there is to draw of a run, by name, in the order of the report."""
-    makers: dict[str, Maker] = {}
+    plots: dict[str, Plot] = {}
     if not results.run.is_replay:
-        makers["ctr"] = ctr
+        plots["ctr"] = CTR
     elif results.run.treatments:
-        makers["difference"] = difference_of_quality
+        plots["difference"] = DIFFERENCE
     if any(day.uplift is not None and day.row["phase"] != "warmup" for day in results.days):
-        makers["uplift"] = uplift
+        plots["uplift"] = UPLIFT
         if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
-            makers["estimators"] = estimators
-    makers["quality"] = quality
+            plots["estimators"] = ESTIMATORS
+    plots["quality"] = QUALITY
     if results.run.monitor is not None:
-        makers["monitor"] = monitor
-    return makers
+        plots["monitor"] = MONITOR
+    return plots
 
 
 def figure(results: Results, name: str) -> Figure:
     """One of the plots. Raises ValueError naming those that there are."""
-    makers = plots_of(results)
-    if name not in makers:
-        raise ValueError(f"plot: got {name!r}, this run has {', '.join(makers)}")
+    plots = plots_of(results)
+    if name not in plots:
+        raise ValueError(f"plot: got {name!r}, this run has {', '.join(plots)}")
     with matplotlib.rc_context(STYLE):
-        return makers[name](results)
+        return plots[name].make(results)
 
 
 def draw(results: Results) -> dict[str, Path]:

@@ -10,19 +10,11 @@ import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from simulator.readout.plots.draw import plots_of
 from simulator.readout.results import ESTIMATOR_LABELS, SRM_ALARM, Results
 from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["write_report"]
-
-CAPTIONS = {
-    "ctr": "Click-through rate per simulated day and arm. Warm-up and A/A are shaded.",
-    "uplift": "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period.",
-    "estimators": "The same uplift by three estimators, beside the truth where the simulator knows it.",
-    "quality": "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.",
-    "monitor": "Over the newest examples of each learner, tick by tick. Triangles are alarms, dotted lines sudden drifts.",
-    "difference": "How much better or worse the treatment predicts than the control, on the same kind of users.",
-}
 
 
 def write_report(results: Results, plots: dict[str, Path]) -> None:
@@ -32,13 +24,13 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"percent": _percent, "number": _number}
-    run = results.run
+    run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
         results=results,
         run=run,
         manifest=run.manifest,
         phases=PHASE_LABELS,
-        figures=[(name, Markup(_inline(path)), CAPTIONS[name]) for name, path in plots.items()],
+        figures=[(name, Markup(_inline(path)), captions[name].caption) for name, path in plots.items()],
         srm_alarm=results.srm_p < SRM_ALARM,
         config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
         estimators=ESTIMATOR_LABELS,
