@@ -22,7 +22,9 @@ from reloop_stream import plugins
 from reloop_stream.config import LOSSES, LossConfig
 
 __all__ = [
+    "CONSTANT_WEIGHTS",
     "TIE",
+    "WITHOUT_LAST",
     "Loss",
     "bce",
     "d_bce",
@@ -45,6 +47,9 @@ Values: TypeAlias = Any  # a number or an array of them; results have the broadc
 # differ from it by rounding, and rounding must not decide.
 TIE = 1e-6
 TINY = 1e-12  # keeps the logarithm of a saturated prediction finite
+# What learners need not compute. A plugin's loss is in neither.
+WITHOUT_LAST = ("bce", "fnw", "fnc")  # never look at the last version's prediction
+CONSTANT_WEIGHTS = ("bce", "distillation", "fnc")  # targets and weights do not depend on the prediction
 
 
 class Loss(Protocol):

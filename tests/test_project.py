@@ -61,6 +61,13 @@ def test_the_composed_topics_are_those_of_the_code(compose: dict[str, Any]) -> N
     assert compose["topics"]["depends_on"]["broker"] == {"condition": "service_healthy"}
 
 
+def test_the_files_that_the_architecture_names_are_there() -> None:
+    named = set(re.findall(r"`([\w./-]+\.(?:py|yaml|json|md))`", (ROOT / "ARCHITECTURE.md").read_text()))
+    homes = (ROOT, ROOT / "reloop_stream", ROOT / "simulator", ROOT / "simulator" / "readout")
+    lost = {name for name in named if "NAME" not in name and not any((home / name).exists() for home in homes)}
+    assert len(named) > 30 and lost == set()
+
+
 def test_the_schema_beside_the_scenarios_is_that_of_the_code() -> None:
     # When this fails: python -m simulator schema > scenarios/schema.json
     assert json.loads((ROOT / "scenarios" / "schema.json").read_text()) == json_schema()

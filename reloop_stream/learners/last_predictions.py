@@ -10,6 +10,7 @@ import numpy as np
 from reloop_stream.config import LossConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners.base import FrozenModel
+from reloop_stream.losses import WITHOUT_LAST
 
 __all__ = ["GROUP_COLUMNS", "LastPredictions", "groups_of", "last_predictions"]
 
@@ -57,7 +58,7 @@ def last_predictions(
     """
     exposures = examples.exposures
     n = len(examples)
-    if loss.name in ("bce", "fnw", "fnc"):
+    if loss.name in WITHOUT_LAST:
         return LastPredictions(np.zeros(n), np.zeros(n, dtype=bool))
     if loss.p_last == "last_version":
         scored = np.ones(n, dtype=bool)

@@ -20,7 +20,7 @@ from reloop_stream.learners import linear_kernels as kernels
 from reloop_stream.learners.base import WithoutMemory
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
-from reloop_stream.losses import TIE, target_and_weight
+from reloop_stream.losses import CONSTANT_WEIGHTS, TIE, target_and_weight
 from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["LinearLearner", "LinearModel"]
@@ -29,8 +29,6 @@ VOCABULARY = "vocabulary."
 BIAS = 0  # its row of the table; those of the numbers follow, then the encoder's
 DRAWN_AT_ONCE = 4096  # rows whose first vectors come from one generator, whatever the table's size
 ADAGRAD_EPS = 1e-10
-# Losses whose targets and weights do not depend on the prediction.
-CONSTANT_WEIGHTS = ("bce", "distillation", "fnc")
 
 
 def _sparse(encoder: Encoder, features: Mapping[str, Column], names: Sequence[str]) -> tuple[Encoded, Sparse]:

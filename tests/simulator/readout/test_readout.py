@@ -16,7 +16,10 @@ from reloop_stream.config import apply_overrides
 from simulator.errors import RunFolderError
 from simulator.lab.run import start_run
 from simulator.readout import read_out
+from simulator.readout.compute import compute
+from simulator.readout.plots.draw import plots_of
 from simulator.readout.results import Alarm
+from simulator.run_folder.reader import read_run
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
 
@@ -60,12 +63,18 @@ def test_every_promised_file_is_written_and_well_formed(finished: Path, tmp_path
     assert "uplift of b over control" in results.render() and "uplift of c over control" in results.render()
 
 
-def test_reading_out_again_gives_the_same_results(finished: Path, tmp_path: Path) -> None:
+def test_reading_out_again_gives_the_same_results_plots_and_page(finished: Path, tmp_path: Path) -> None:
     out = copy_of(finished, tmp_path / "run")
-    read_out(out)
-    first = (out / "results.json").read_text()
-    read_out(out)
-    assert (out / "results.json").read_text() == first
+
+    def written() -> dict[str, bytes]:
+        read_out(out)
+        return {
+            path.name: path.read_bytes()
+            for path in (out / "results.json", out / "report.html", *(out / "plots").iterdir())
+        }
+
+    first = written()
+    assert len(first) == 2 + 2 * len(plots_of(compute(read_run(out)))) and written() == first
 
 
 def test_the_daily_table_can_be_computed_again_from_the_users(finished: Path) -> None:
