@@ -216,4 +216,6 @@ def target_and_weight(
         return y, config.scale * np.where(has_last, weight, 1.0)
     if config.name == "fnw":
         return y, config.scale * fnw_weight(p, y)
-    return y, np.full(len(y), config.scale)
+    if config.name in ("bce", "fnc"):
+        return y, np.full(len(y), config.scale)
+    raise NotImplementedError(f"loss.name: {config.name} has no target and weight here")

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reloop_stream import losses
-from reloop_stream.config import LossConfig
+from reloop_stream.config import LOSSES, LossConfig
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.testing import examples
 
@@ -174,6 +174,21 @@ def test_the_optimum_of_a_stream_in_which_clicks_are_negatives_first(clicks: int
     assert optimum("fnc", labels) == pytest.approx(q / (1 + q), abs=1e-3)  # corrected when it is served
 
 
-@pytest.mark.parametrize("name, compares", [("bce", 0), ("fnw", 0), ("fnc", 0), ("distillation", 9), ("reloop", 9)])
-def test_which_losses_have_a_last_prediction(name: str, compares: int) -> None:
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_that_is_said_to_compare_has_a_last_prediction_and_no_other(name: str) -> None:
+    compares = 0 if name in losses.WITHOUT_LAST else 9
     assert last_predictions(LossConfig(name=name), examples(9), None, None).known.sum() == compares
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_is_said_of_a_loss_is_true_of_its_targets_and_weights(name: str) -> None:
+    y, known = np.array([0, 1, 0, 1]), np.ones(4, dtype=bool)
+
+    def found(p: float, p_last: float) -> list[list[float]]:
+        config = LossConfig(name=name, alpha=0.4)
+        target, weight = losses.target_and_weight(config, np.full(4, p), np.full(4, p_last), y, known)
+        return [target.tolist(), weight.tolist()]
+
+    usual = found(0.3, 0.2)
+    assert (found(0.3, 0.4) == usual) == (name in losses.WITHOUT_LAST)
+    assert (found(0.1, 0.2) == usual) == (name in losses.CONSTANT_WEIGHTS)

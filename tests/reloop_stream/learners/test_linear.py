@@ -20,7 +20,7 @@ from reloop_stream.errors import StateError
 from reloop_stream.events import ExampleBatch, ListColumn
 from reloop_stream.learners import digest, freeze_from_bytes, make_learner
 from reloop_stream.learners.linear_kernels import reloop_weight
-from reloop_stream.losses import TIE
+from reloop_stream.losses import CONSTANT_WEIGHTS, TIE
 from reloop_stream.losses import reloop_weight as reloop_weight_of_losses
 from reloop_stream.state.packing import unpack
 from reloop_stream.testing import examples
@@ -206,7 +206,7 @@ def test_a_loss_of_a_plugin_is_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=str)
-@pytest.mark.parametrize("loss", ["bce", "distillation", "reloop"])
+@pytest.mark.parametrize("loss", [*CONSTANT_WEIGHTS, "reloop"])
 def test_the_size_of_batches_changes_nothing(rule: dict[str, Any], loss: str) -> None:
     data = batch(60, seed=2)
     outcomes = []
