@@ -89,6 +89,14 @@ def add_parser(commands: Any) -> None:
         "1 again at the click",
     )
     join.add_argument(
+        "--max-ahead-minutes",
+        type=_minutes_or_off,
+        default=60.0,
+        metavar="M",
+        help="an event whose time lies further beyond its record's own Kafka timestamp is a dead letter, for it would "
+        "move its partition's clock for good (default: 60; off: whatever it says, as in a replay)",
+    )
+    join.add_argument(
         "--tick-seconds",
         type=positive,
         default=60.0,
@@ -187,6 +195,10 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
+def _minutes_or_off(text: str) -> float | None:
+    return None if text == "off" else positive(text)
+
+
 def run(chosen: argparse.Namespace) -> int:
     """Learn until the stream's end, a limit or a signal. The exit code."""
     plugins.load(chosen.plugin)
@@ -242,6 +254,8 @@ def _learn(
             watch=progress.show,
         )
         with contextlib.closing(service):
+            if not folder.settings.exists():
+                save_config(folder.settings, config)  # only now: a start that failed leaves no settings behind
             saved = folder.read()
             if saved is not None:
                 service.restore(saved)
@@ -261,7 +275,7 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
         inferred = recorded.model_dump(mode="json", include={"fields", "types", "base_rate"})
     else:
         log.partitions(chosen.clicks)  # a misspelt topic should not wait for exposures
-        found = infer(first_exposures(log, chosen.exposures, stop))
+        found = infer(first_exposures(log, chosen.exposures, until_end=chosen.until_end, should_stop=stop))
         inferred = {
             "fields": [field.model_dump(mode="json") for field in found.fields],
             "types": found.types,
@@ -271,9 +285,7 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
     # A number may come as an integer; and what the model does not see may be of any type.
     typed = {*IDS, *(f"features.{field.name}" for field in config.fields if field.kind != "number")}
     config = config.model_copy(update={"types": {name: of for name, of in config.types.items() if name in typed}})
-    if recorded is None:
-        save_config(folder.settings, config)
-    elif different := differences(recorded, config):
+    if recorded is not None and (different := differences(recorded, config)):
         raise ConfigError(
             "\n".join(f"{folder.settings}: {line}" for line in different)
             + "\na learner keeps the settings of its first start; use those, or another --checkpoint DIR"
@@ -308,6 +320,7 @@ def _given(chosen: argparse.Namespace) -> dict[str, Any]:
         "arm": chosen.arm,
         "attribution_minutes": chosen.attribution_minutes,
         "emit": chosen.emit,
+        "max_ahead_minutes": chosen.max_ahead_minutes,
         "tick_seconds": chosen.tick_seconds,
         "seed": chosen.seed,
         "learner": apply_overrides(learner, chosen.overrides),

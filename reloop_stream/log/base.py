@@ -23,13 +23,17 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it lies in the log. `offset` names it; offsets rise, and may have gaps (as Kafka's do)."""
+    """One record as it lies in the log. `offset` names it; offsets rise, and may have gaps (as Kafka's do).
+
+    timestamp_ms: when it was written, by Kafka's own account, the same at each reading; None where the log keeps none.
+    """
 
     partition: Partition
     offset: int
     key: bytes | None
     value: bytes
     headers: Mapping[str, bytes]
+    timestamp_ms: int | None = None
 
 
 class Producer(Protocol):
@@ -91,6 +95,9 @@ class EventLog(Protocol):
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """One past the last record of each."""
+
+    def max_record_bytes(self, topic: str) -> int | None:
+        """The largest record that the topic takes, headers included; None where any size will do."""
 
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         """Allow records before these offsets to go (Kafka's delete_records). May keep more than it must."""

@@ -388,6 +388,9 @@ class EmbeddedLog:
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._folder(partition).end().offset for partition in partitions}
 
+    def max_record_bytes(self, topic: str) -> int | None:
+        return None
+
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         for partition, offset in offsets.items():
             folder = self._folder(partition)

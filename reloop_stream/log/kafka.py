@@ -17,6 +17,7 @@ from typing import Any, Self, TypeVar
 
 import kafka
 import kafka.errors as errors
+from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.structs import OffsetAndMetadata, TopicPartition
@@ -30,8 +31,10 @@ __all__ = ["TOPIC_CONFIG", "KafkaLog"]
 logger = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 8 << 20
+USUAL_RECORD_BYTES = 1 << 20  # what a topic takes that nobody has configured
+MAX_MESSAGE_BYTES = "max.message.bytes"
 # Kafka's own retention goes by the clock on the wall, the lab's by simulated time: nothing may expire by itself.
-TOPIC_CONFIG = {"retention.ms": "-1", "max.message.bytes": str(MAX_RECORD_BYTES)}
+TOPIC_CONFIG = {"retention.ms": "-1", MAX_MESSAGE_BYTES: str(MAX_RECORD_BYTES)}
 
 BATCH_BYTES = 256 << 10
 # How long a record may wait for others: measured to be worth a tenth of the rate against 5 ms, and no reader is that near.
@@ -252,6 +255,23 @@ class KafkaLog:
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return self._offsets(partitions, "end_offsets")
 
+    def max_record_bytes(self, topic: str) -> int | None:
+        """Asks the broker; where it does not tell this client, what brokers take that nobody has configured."""
+        asked = ConfigResource(ConfigResourceType.TOPIC, topic, {MAX_MESSAGE_BYTES: None})
+
+        def ask() -> int:
+            answer = self._administer().describe_configs([asked], config_filter="all")
+            return int(answer["topic"][topic][MAX_MESSAGE_BYTES]["value"])
+
+        try:
+            found = self.patiently(ask)
+        except LogUnavailable:
+            raise
+        except (LogError, errors.KafkaError, KeyError, TypeError, ValueError) as error:
+            logger.info("%s: %s is not told (%s)", topic, MAX_MESSAGE_BYTES, error)
+            found = USUAL_RECORD_BYTES
+        return min(found, MAX_RECORD_BYTES)
+
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         wanted = {_tp(partition): offset for partition, offset in offsets.items() if offset > 0}
         if wanted:
@@ -344,6 +364,10 @@ class _Producer:
             future.get(timeout=self._log.unavailable_after_s)
         except REFUSED as error:
             raise self._log.refused(error) from None
+        except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:
+            raise LogError(
+                f"a record of {size} bytes is larger than its topic takes ({error}); raise its max.message.bytes"
+            ) from None
         except errors.KafkaError as error:
             raise self._log.unavailable(error) from None
 
@@ -360,6 +384,13 @@ class _Producer:
         finally:
             with contextlib.suppress(errors.KafkaError):
                 self._client.close(timeout=1)
+
+
+def _record(partition: Partition, raw: Any) -> Record:
+    """A record of kafka-python's; a value or a header that is null there is empty here."""
+    headers = {name: content or b"" for name, content in raw.headers or ()}
+    written_ms = raw.timestamp if raw.timestamp is not None and raw.timestamp >= 0 else None
+    return Record(partition, raw.offset, raw.key, raw.value or b"", headers, written_ms)
 
 
 class _Reader:
@@ -393,11 +424,7 @@ class _Reader:
             raise self._log.refused(error) from None
         except AWAY:
             found = {}
-        records = [
-            Record(self._names[tp], raw.offset, raw.key, raw.value or b"", dict(raw.headers or ()))
-            for tp, raws in found.items()
-            for raw in raws
-        ]
+        records = [_record(self._names[tp], raw) for tp, raws in found.items() for raw in raws]
         for record in records:
             self._position[record.partition] = record.offset + 1
         if records:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from reloop_stream.config import FieldConfig, LearnerConfig, explain, read_yaml
 from reloop_stream.errors import ConfigError
@@ -46,12 +46,21 @@ class StreamConfig(BaseModel):
     arm: str | None = None  # train on this arm's rows alone
     attribution_minutes: float = Field(gt=0)
     emit: Emit
+    max_ahead_minutes: float | None = Field(default=60.0, gt=0)  # see `reloop_stream.stream.intake.Intake`
     tick_seconds: float = Field(gt=0, le=86_400)
     seed: int = Field(ge=0)
     base_rate: float = Field(gt=0, lt=1)
     learner: LearnerConfig
     fields: list[FieldConfig] = Field(min_length=1)
     types: dict[str, ValueType]  # of ids and features; see `reloop_stream.stream.intake.Intake`
+
+    @field_validator("fields")
+    @classmethod
+    def _names_differ(cls, fields: list[FieldConfig]) -> list[FieldConfig]:
+        names = [field.name for field in fields]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"names must differ, got {', '.join(twice)} more than once")
+        return fields
 
     @model_validator(mode="after")
     def _topics_differ(self) -> StreamConfig:
@@ -65,6 +74,10 @@ class StreamConfig(BaseModel):
         return JoinSettings(round(self.attribution_minutes * 60_000), self.emit)
 
     @property
+    def max_ahead_ms(self) -> int | None:
+        return None if self.max_ahead_minutes is None else round(self.max_ahead_minutes * 60_000)
+
+    @property
     def tick_ms(self) -> int:
         return max(1, round(self.tick_seconds * 1000))
 
@@ -74,7 +87,7 @@ class StreamConfig(BaseModel):
         return Topics(**{**topics.model_dump(), "examples": topics.examples or ""})
 
     def intake(self) -> Intake:
-        return Intake(Encoder(self.fields), self.types)
+        return Intake(Encoder(self.fields), self.types, self.max_ahead_ms)
 
 
 def parse_config(raw: Mapping[str, Any], source: str) -> StreamConfig:

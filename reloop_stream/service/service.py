@@ -13,6 +13,7 @@ from reloop_stream.errors import ConfigError, LogError, OffsetOutOfRange
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, LogPlace
+from reloop_stream.service.concerns import Concerns
 from reloop_stream.service.config import StreamConfig
 from reloop_stream.service.learner_folder import LearnerFolder
 from reloop_stream.service.observer import StreamObserver
@@ -74,7 +75,7 @@ def open_source(
     topics = config.topic_names
     numbers = partition_numbers(config, log)
     ends = log.end_offsets(both_topics(topics, numbers)) if until_end else None
-    ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s)
+    ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s, config.max_ahead_ms)
     plan = ReadPlan(topics, ticks, config.join, config.intake(), ends)
     if workers > 1:
         return SharedSource(place, plan, numbers, workers, should_stop)
@@ -125,6 +126,7 @@ class Service:
         self._watch = watch
         every_ms = publish_every_ms(config.learner)
         self.observer = StreamObserver(every_ms)
+        self._concerns = Concerns(config.arm, config.fields)
         try:
             learner = make_learner(
                 config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate
@@ -168,6 +170,7 @@ class Service:
                     "retention, and start anew with another --checkpoint DIR"
                 )
         self.worker.restore(sections)
+        self._concerns.begin(self.worker.counts)
 
     def run(self, count: int | None = None) -> None:
         """Learn until a stop is asked for, the source ends, or `count` examples have been learnt since the first start.
@@ -186,10 +189,12 @@ class Service:
                 break
             except OffsetOutOfRange as error:
                 raise NoLongerRetained(f"{error}; start anew with another --checkpoint DIR") from None
+            self._concerns.saw(joined)
             self.worker.work(joined)
             self._is_unsaved = True
             if is_due:
                 self.save()
+                self._look(last=False)
                 saved = time.monotonic()
             if is_due or time.monotonic() - told > STATUS_S:
                 told = time.monotonic()
@@ -198,7 +203,13 @@ class Service:
                 break
         if self._is_unsaved:
             self.save()
+            self._look(last=True)
             self._tell(is_saved=True)
+
+    def _look(self, *, last: bool) -> None:
+        worker, observer = self.worker, self.observer
+        served, late = observer.since_start("served"), observer.of_late("learner")
+        self._concerns.look(worker.counts, worker.watermark_ms or 0, served, late, last=last)
 
     def save(self) -> None:
         """Steps 2 and 3 of the commit order. Raises OSError naming the file; the checkpoint before is then still there."""

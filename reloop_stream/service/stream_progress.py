@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from reloop_stream.clock import shown
 from reloop_stream.service.service import Status
 from reloop_stream.worker import Worker
 
@@ -46,7 +46,7 @@ class StreamProgress:
 
     def show(self, status: Status) -> None:
         """Show how it is doing."""
-        at = datetime.fromtimestamp(status.watermark_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        at = shown(status.watermark_ms)
         counts = status.counts
         text = (
             f"{at}  {status.learnt:,} learnt  {status.rate:,.0f}/s  lag {status.lag:,}  version {status.version}  "

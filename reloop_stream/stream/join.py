@@ -21,7 +21,9 @@ from reloop_stream.events import CLICKED, EXPIRED, Batch, ClickBatch, ExampleBat
 __all__ = ["EARLY_MS", "Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
 
 Emit = Literal["at_close", "at_click", "at_once"]
-EARLY_MS = 1000  # how far a click may lie before its exposure: clocks of two machines that are kept by NTP differ by less
+EARLY_MS = (
+    1000  # how far a click may lie before its exposure: clocks of two machines that are kept by NTP differ by less
+)
 
 
 @dataclass(slots=True)
@@ -254,9 +256,7 @@ class Join:
             chunk = _Chunk(batch.take(order), clicked[order])
         self._chunks.append(chunk)
 
-    def _match_clicks(
-        self, watermark_ms: int, fresh: _Chunk | None
-    ) -> tuple[LoggedClicks | None, ExampleBatch | None]:
+    def _match_clicks(self, watermark_ms: int, fresh: _Chunk | None) -> tuple[LoggedClicks | None, ExampleBatch | None]:
         """Mark the exposures that were clicked before the watermark. Clicks without one; examples at the click."""
         self._look_again(fresh)
         if not self._clicks:
@@ -287,7 +287,9 @@ class Join:
         self._clicks = _some(clicks, ~is_settled & ~is_due)
         waiting = [*([] if self._waiting is None else [self._waiting]), *_some(clicks, ~is_settled & is_due)]
         self._waiting = LoggedClicks.concat(waiting) if waiting else None
-        return self._give_up(watermark_ms, _some(clicks, is_early)), ExampleBatch.concat(positives) if positives else None
+        return self._give_up(watermark_ms, _some(clicks, is_early)), ExampleBatch.concat(
+            positives
+        ) if positives else None
 
     def _look_again(self, fresh: _Chunk | None) -> None:
         """Clicks that waited for an exposure which has now come are looked for once more."""

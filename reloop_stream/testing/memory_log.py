@@ -63,6 +63,7 @@ class MemoryLog:
     seed, most: a poll then brings fewer than `most` records of each partition, and the partitions in an order that the
         seed decides; without a seed, all that there are.
     clock: polls that bring nothing let it go on by their timeout, so that waiting takes no time.
+    max_record_bytes: the largest value that any topic takes.
 
     >>> log = MemoryLog()
     >>> log.create_topics({"clicks": 1})
@@ -74,7 +75,15 @@ class MemoryLog:
     [[b'one'], [], [b'two']]
     """
 
-    def __init__(self, *, seed: int | None = None, most: int = 7, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        most: int = 7,
+        clock: ManualClock | None = None,
+        max_record_bytes: int | None = None,
+    ) -> None:
+        self._max_record_bytes = max_record_bytes
         self._partitions: dict[Partition, _Partition] = {}
         self._random = None if seed is None else np.random.default_rng(seed)
         self._most = most
@@ -88,12 +97,18 @@ class MemoryLog:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        timestamp_ms: int | None = None,
     ) -> None:
-        """Add a record. Raises UnknownTopic."""
+        """Add a record. Raises UnknownTopic, LogError where it is too large.
+
+        timestamp_ms: when it is said to be written, as Kafka's records say it.
+        """
         if isinstance(value, Payload):
             key, headers, value = value.key, value.headers, value.value
+        if self._max_record_bytes is not None and len(value) > self._max_record_bytes:
+            raise LogError(f"{partition.topic}: a record of {len(value)} bytes, takes {self._max_record_bytes}")
         place = self._at(partition)
-        place.records.append(Record(partition, len(place.records), key, value, dict(headers or {})))
+        place.records.append(Record(partition, len(place.records), key, value, dict(headers or {}), timestamp_ms))
 
     def cue(self, partition: Partition, cue: Cue) -> None:
         """Have this happen behind the last record."""
@@ -143,6 +158,9 @@ class MemoryLog:
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._at(partition).end() for partition in partitions}
+
+    def max_record_bytes(self, topic: str) -> int | None:
+        return self._max_record_bytes
 
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         for partition, offset in offsets.items():

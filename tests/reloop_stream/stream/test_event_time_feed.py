@@ -271,3 +271,32 @@ def test_a_partition_far_ahead_of_the_others_is_read_no_further(monkeypatch: pyt
     with pytest.raises(FeedStopped):
         feed.next_tick()
     assert feed._reader is not None and feed._reader.position()[EXPOSURES] < 30
+
+
+def test_a_partition_ahead_of_the_others_waits_once_its_bytes_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reloop_stream.stream.event_time_feed.READ_AHEAD_BYTES", 8_000)
+    letters, *_ = stream(3, partitions=1)
+    log = MemoryLog(seed=0)
+    shown, clicks = Partition(TOPICS.exposures, 0), Partition(TOPICS.clicks, 0)
+    log.create_topics(dict.fromkeys((shown.topic, clicks.topic), 1))
+    log.cue(clicks, Pause(10_000))
+    for payload in letters[shown]:
+        log.append(shown, payload)
+    feed = EventTimeFeed(log, TOPICS, [0], TICKS)
+    for _ in range(300):
+        feed.poll(0.0)
+    read = sum(len(payload.value) for payload in letters[shown][: feed._position()[shown]])
+    assert 8_000 <= read < 12_000 < sum(len(payload.value) for payload in letters[shown])
+
+
+def test_dead_letters_that_wait_lose_their_bytes_beyond_a_bound_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reloop_stream.stream.event_time_feed.DEAD_BYTES", 1000)
+    letters, *_ = stream(3, partitions=1)
+    place = Partition(TOPICS.exposures, 0)
+    letters[place] = [*[Payload(None, b"{" * 300, {})] * 8, *letters[place]]
+    dead = [one for tick in read(source(log_of(letters), [0])) for one in tick.dead]
+    assert [one.record.offset for one in dead] == list(range(8))
+    assert [len(one.record.value) for one in dead] == [300] * 3 + [0] * 5
+    assert dead[-1].reason.endswith("(its bytes were too many to keep)")

@@ -160,17 +160,19 @@ class _Reference:
         self.open: dict[tuple[int, int], bool] = {}  # (event time, id) → clicked
         self.clicks: list[tuple[int, int, int]] = []  # (click time, id, what it says of the exposure's time)
 
-    def release(self, shown: list[tuple[int, int]], clicks: list[tuple[int, int, int]], mark: int) -> list[tuple[int, ...]]:
+    def release(
+        self, shown: list[tuple[int, int]], clicks: list[tuple[int, int, int]], mark: int
+    ) -> list[tuple[int, ...]]:
         counts, window = self.counts, self.window
         counts.exposures += len(shown)
         counts.clicks += len(clicks)
-        for at in shown:
-            if at[0] + window < self.before:
+        for one in shown:
+            if one[0] + window < self.before:
                 counts.stale += 1
-            elif at in self.open:
+            elif one in self.open:
                 counts.duplicate_exposures += 1
             else:
-                self.open[at] = False
+                self.open[one] = False
         left = []
         for click in sorted(self.clicks + clicks):
             at, name, said = click
@@ -213,15 +215,24 @@ def test_skewed_times_reused_ids_and_clicks_first_join_as_by_hand_whatever_the_r
     join, reference = Join(window), _Reference(window)
     for number, (shown, clicks) in enumerate([*ticks, ([], []), ([], [])]):
         mark = step * (number + 1) if number < len(ticks) else step * len(ticks) + (number - len(ticks) + 1) * 20_000
-        times, ids = (np.array(column, dtype=np.int64) for column in zip(*shown, strict=True)) if shown else ([], [])
         if shown:
+            times, ids = np.array(shown, dtype=np.int64).T
             join.add_exposures(replace(exposures(len(shown)), exposure_id=ids, event_time_ms=times))
         if clicks:
-            made, of, said = (np.array(column, dtype=np.int64) for column in zip(*clicks, strict=True))
+            made, of, said = np.array(clicks, dtype=np.int64).T
             join.add_clicks(ClickBatch(of, said, made))
         found = join.release(mark).examples
-        got = [] if found is None else list(
-            zip(found.exposures.event_time_ms.tolist(), found.exposure_id.tolist(), found.label.tolist(), strict=True)
+        got = (
+            []
+            if found is None
+            else list(
+                zip(
+                    found.exposures.event_time_ms.tolist(),
+                    found.exposure_id.tolist(),
+                    found.label.tolist(),
+                    strict=True,
+                )
+            )
         )
         assert got == reference.release(shown, clicks, mark)
         assert join.counts == reference.counts
