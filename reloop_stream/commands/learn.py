@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from reloop_stream.log.topics import Topics
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
-from reloop_stream.service.inference import first_exposures, infer
+from reloop_stream.service.inference import Inferred, first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
 from reloop_stream.service.service import NoLongerRetained, Service, open_source
 from reloop_stream.service.stream_progress import StreamProgress
@@ -276,6 +277,8 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
     else:
         log.partitions(chosen.clicks)  # a misspelt topic should not wait for exposures
         found = infer(first_exposures(log, chosen.exposures, until_end=chosen.until_end, should_stop=stop))
+        if not chosen.quiet and chosen.fields is None:
+            _say_fields(chosen.exposures, found)
         inferred = {
             "fields": [field.model_dump(mode="json") for field in found.fields],
             "types": found.types,
@@ -291,6 +294,15 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
             + "\na learner keeps the settings of its first start; use those, or another --checkpoint DIR"
         )
     return config
+
+
+def _say_fields(topic: str, found: Inferred) -> None:
+    """What was taken from the first exposures, for it stays: a price that is a whole number in all of them is no number here."""
+    fields = ", ".join(
+        f"{field.name} ({field.kind}{'' if of is None else f' of {of}s'})"
+        for field, of in ((field, found.types.get(f"features.{field.name}")) for field in found.fields)
+    )
+    print(f"fields, by the first of {topic}: {fields}; --fields says otherwise", file=sys.stderr)
 
 
 def _given(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from benchmarks.kill import Plan, measure
 from benchmarks.load import Load, append, create_topics
@@ -420,3 +422,37 @@ def test_kill_9_under_load_on_a_real_broker_loses_nothing_and_learns_nothing_twi
         log.delete_topics(topics)
     assert figures["kills_under_load"] == times and figures["examples_learnt"] > 0
     assert (figures["lost"], figures["learnt_twice"], figures["same_model"]) == (0, 0, 1)
+
+
+@pytest.mark.kafka
+def test_a_record_far_ahead_of_its_own_kafka_timestamp_is_a_dead_letter_and_moves_no_clock(
+    tmp_path: Path, kafka_url: str
+) -> None:
+    now_ms = int(time.time() * 1000) - 10 * MINUTE_MS
+    shown = exposures(300, at_ms=now_ms - 60 * MINUTE_MS)
+    times = shown.event_time_ms.copy()
+    times[150] += 10 * 24 * 60 * MINUTE_MS
+    names = tuple(f"{tmp_path.name}-{name}" for name in ("exposures", "clicks", "dead"))
+    with open_log(kafka_url) as log:
+        log.create_topics(dict.fromkeys(names, 1))
+        producer = log.producer()
+        for payload in encode(replace(shown, event_time_ms=times), "json"):
+            producer.append(Partition(names[0], 0), payload.value, headers=payload.headers)
+        producer.append(Partition(names[0], 0), b"{" + b" " * 2_000_000)
+        for payload in encode(clicks_on(shown, np.arange(0, 300, 10)), "json"):
+            producer.append(Partition(names[1], 0), payload.value, headers=payload.headers)
+        producer.close()
+        topics = ["--exposures", names[0], "--clicks", names[1], "--dead-letters-topic", names[2]]
+        KafkaAdminClient(bootstrap_servers=kafka_url.removeprefix("kafka://")).alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, names[2], {"max.message.bytes": "100000"})]
+        )
+        assert learn(kafka_url, tmp_path / "dir", *topics, "--until-end") == 0
+        _, partitions, _ = outcome(tmp_path / "dir")
+        counts = partitions[0]["counts"]
+        assert (counts["exposures"], counts["joined"] + counts["unknown_clicks"]) == (299, 30)
+        assert counts["unknown_clicks"] <= 1 and counts["stale"] == 0
+        letters = [one for one in records(log, names[2]) if one.headers["dead-letter.topic"] == names[0].encode()]
+        ahead, large = sorted(letters, key=lambda letter: int(letter.headers["dead-letter.offset"]))
+        assert b"minutes after its record was written" in ahead.headers["dead-letter.reason"]
+        assert large.headers["dead-letter.bytes"] == b"2000001" and 90_000 < len(large.value) < 100_000
+        log.delete_topics(names)
