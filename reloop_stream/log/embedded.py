@@ -356,7 +356,7 @@ class EmbeddedLog:
             raise UnknownTopic(f"{self._root}: has no {partition.topic}[{partition.number}]; create its topic first")
         return _Folder(partition, path)
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         for topic, n in partitions.items():
             path = self._root / topic
@@ -369,6 +369,9 @@ class EmbeddedLog:
             for number in range(n):
                 (temporary / str(number)).mkdir(parents=True)
             temporary.rename(path)
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        return {topic: "" for topic in topics if (self._root / topic).is_dir()}
 
     def producer(self) -> _Producer:
         return _Producer(self)

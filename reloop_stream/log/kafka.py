@@ -11,7 +11,7 @@ import logging
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -24,17 +24,26 @@ from kafka.structs import OffsetAndMetadata, TopicPartition
 
 from reloop_stream.errors import LogError, LogUnavailable, OffsetOutOfRange, UnknownTopic
 from reloop_stream.log.base import Partition, Record
-from reloop_stream.log.kafka_settings import Settings, check_settings, has_secrets, resolve_settings
+from reloop_stream.log.kafka_settings import (
+    READER_SETTINGS,
+    Settings,
+    check_bootstrap,
+    check_settings,
+    has_secrets,
+    resolve_settings,
+)
 
-__all__ = ["TOPIC_CONFIG", "KafkaLog"]
+__all__ = ["KafkaLog"]
 
 logger = logging.getLogger(__name__)
 
 MAX_RECORD_BYTES = 8 << 20
 USUAL_RECORD_BYTES = 1 << 20  # what a topic takes that nobody has configured
 MAX_MESSAGE_BYTES = "max.message.bytes"
-# Kafka's own retention goes by the clock on the wall, the lab's by simulated time: nothing may expire by itself.
-TOPIC_CONFIG = {"retention.ms": "-1", MAX_MESSAGE_BYTES: str(MAX_RECORD_BYTES)}
+TOPIC_CONFIG = {MAX_MESSAGE_BYTES: str(MAX_RECORD_BYTES)}
+# What no record expires under by itself, whatever the broker's defaults are.
+KEPT_CONFIG = {**TOPIC_CONFIG, "retention.ms": "-1", "retention.bytes": "-1", "cleanup.policy": "delete"}
+AS_THE_BROKER_DOES = -1  # as many replicas
 
 BATCH_BYTES = 256 << 10
 # How long a record may wait for others: measured to be worth a tenth of the rate against 5 ms, and no reader is that near.
@@ -58,6 +67,7 @@ REFUSED = (
     errors.IllegalSaslStateError,
     errors.AuthorizationError,
 )
+TOO_LARGE = (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError)
 
 
 def _above_debug(record: logging.LogRecord) -> bool:
@@ -76,6 +86,7 @@ class KafkaLog:
     """
 
     def __init__(self, bootstrap: str, *, unavailable_after_s: float = 60.0, settings: Settings | None = None) -> None:
+        check_bootstrap(bootstrap)
         check_settings(settings or {})
         self.bootstrap = bootstrap.split(",")
         self.unavailable_after_s = unavailable_after_s
@@ -91,7 +102,7 @@ class KafkaLog:
     def patiently(self, action: Callable[[], T]) -> T:
         """What the action returns; while the broker is away, try again.
 
-        Raises LogUnavailable after the stated time; LogError where the broker refuses this client.
+        Raises LogUnavailable after the stated time; LogError where the broker refuses this client, or what it asks for.
         """
         deadline = time.monotonic() + self.unavailable_after_s
         warned = False
@@ -109,6 +120,8 @@ class KafkaLog:
                     logger.warning("%s does not answer; waiting up to %g s", self.address, self.unavailable_after_s)
                     warned = True
                 time.sleep(RETRY_S)
+            except errors.KafkaError as error:
+                raise self.failed(error) from None
 
     @property
     def address(self) -> str:
@@ -158,6 +171,9 @@ class KafkaLog:
         fix = "ask for the permission" if isinstance(error, errors.AuthorizationError) else f"check {names}"
         return LogError(f"{self.address}: refuses this client ({error}); {fix}")
 
+    def failed(self, error: errors.KafkaError) -> LogError:
+        return LogError(f"{self.address}: {type(error).__name__}: {error}")
+
     def _distrusted(self, error: ssl.SSLError) -> LogError:
         if isinstance(error, ssl.SSLCertVerificationError):
             fix = "set ssl_cafile to the certificate of its authority (or check the host's name against it)"
@@ -167,14 +183,20 @@ class KafkaLog:
 
     def common(self) -> dict[str, Any]:
         """Settings of every client. Raises SettingsError where one lies in a place that does not hold it."""
+        everywhere = {name: value for name, value in self._settings.items() if name not in READER_SETTINGS}
         return {
-            **resolve_settings(self._settings),
+            **resolve_settings(everywhere),
             "bootstrap_servers": self.bootstrap,
             "request_timeout_ms": CALL_MS,
             "reconnect_backoff_max_ms": 1_000,
             "retry_backoff_ms": RETRY_MS,
             "bootstrap_timeout_ms": CALL_MS,
         }
+
+    def common_to_readers(self) -> dict[str, Any]:
+        """Settings of every client that reads. Ends are those of what is committed too, so that reading comes to them."""
+        own = {name: value for name, value in self._settings.items() if name in READER_SETTINGS}
+        return {"isolation_level": "read_committed", **resolve_settings(own), **self.common()}
 
     def _drop_clients(self) -> None:
         for client in (self._admin, self._lookup):
@@ -194,20 +216,45 @@ class KafkaLog:
 
     def _look_up(self) -> Any:
         if self._lookup is None:
-            self._lookup = kafka.KafkaConsumer(enable_auto_commit=False, **self.common())
+            self._lookup = kafka.KafkaConsumer(enable_auto_commit=False, **self.common_to_readers())
         return self._lookup
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def _describe(self, topics: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What the broker says of those of the topics that exist, asked anew."""
+
+        def ask() -> dict[str, dict[str, Any]]:
+            found = {}
+            for said in self._administer().describe_topics(list(topics)):
+                error = errors.for_code(said["error_code"])
+                if error is errors.NoError:
+                    found[said["name"]] = said
+                elif error not in (errors.UnknownTopicOrPartitionError, errors.InvalidTopicError):
+                    raise error(said["name"])
+            return found
+
+        return self.patiently(ask)
+
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
         def create() -> None:
-            existing = self._administer().list_topics()
+            existing = self._describe(partitions)
             missing = {
-                topic: {"num_partitions": n, "replication_factor": 1, "configs": TOPIC_CONFIG}
+                topic: {
+                    "num_partitions": n,
+                    "replication_factor": AS_THE_BROKER_DOES,
+                    "configs": KEPT_CONFIG if kept else TOPIC_CONFIG,
+                }
                 for topic, n in partitions.items()
                 if topic not in existing
             }
-            if missing:
-                with contextlib.suppress(errors.TopicAlreadyExistsError):
-                    self._administer().create_topics(missing, wait_for_metadata=True)
+            if not missing:
+                return
+            for said in self._administer().create_topics(missing, raise_errors=False)["topics"]:
+                error = errors.for_code(said["error_code"])
+                if issubclass(error, AWAY + REFUSED):
+                    raise error(said["name"])
+                if error not in (errors.NoError, errors.TopicAlreadyExistsError):
+                    raise LogError(f"{said['name']}: {self.address} says: {said['error_message'] or error.__name__}")
+            self._administer().wait_for_topics(list(missing))
 
         self.patiently(create)
         for topic, n in partitions.items():
@@ -215,6 +262,9 @@ class KafkaLog:
                 raise LogError(
                     f"{topic}: exists with {found} partitions, asked for {n}; use another --out (the prefix)"
                 )
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        return {topic: str(said.get("topic_id", "")) for topic, said in self._describe(topics).items()}
 
     def producer(self) -> _Producer:
         return _Producer(self)
@@ -230,23 +280,28 @@ class KafkaLog:
         return _Reader(self, offsets)
 
     def partitions(self, topic: str) -> list[Partition]:
-        def look() -> set[int] | None:
-            found: set[int] | None = self._look_up().partitions_for_topic(topic)
-            return found
-
-        numbers = self.patiently(look)
-        if not numbers:
+        said = self._describe([topic]).get(topic)
+        if said is None:
             raise UnknownTopic(f"{self.address}: has no topic {topic}; create it first")
-        return [Partition(topic, number) for number in sorted(numbers)]
+        return [Partition(topic, number) for number in sorted(one["partition_index"] for one in said["partitions"])]
 
     def _offsets(self, partitions: Sequence[Partition], which: str) -> dict[Partition, int]:
         if not partitions:
             return {}
-        for topic in {partition.topic for partition in partitions}:
-            known = self.partitions(topic)
-            if unknown := [p for p in partitions if p.topic == topic and p not in known]:
-                raise UnknownTopic(f"{self.address}: has no {topic}[{unknown[0].number}]; create its topic first")
-        found = self.patiently(lambda: getattr(self._look_up(), which)([_tp(p) for p in partitions]))
+        wanted: dict[str, set[int]] = {}
+        for topic, number in partitions:
+            wanted.setdefault(topic, set()).add(number)
+
+        def look() -> Any:
+            client = self._look_up()
+            for topic, numbers in wanted.items():
+                # A client that waits for a partition that is not there waits for ever.
+                new = numbers - client.partitions_for_topic(topic)
+                if new and (unknown := new - {known.number for known in self.partitions(topic)}):
+                    raise UnknownTopic(f"{self.address}: has no {topic}[{min(unknown)}]; create its topic first")
+            return getattr(client, which)([_tp(partition) for partition in partitions])
+
+        found = self.patiently(look)
         return {partition: found[_tp(partition)] for partition in partitions}
 
     def begin_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
@@ -314,7 +369,7 @@ class KafkaLog:
 class _Producer:
     def __init__(self, log: KafkaLog) -> None:
         self._log = log
-        self._waiting: deque[tuple[Any, int]] = deque()
+        self._waiting: deque[tuple[Any, int, Partition]] = deque()
         self._bytes = 0
         self._client = log.patiently(self._connect)
 
@@ -353,20 +408,21 @@ class _Producer:
             raise LogError(f"{partition.topic}[{partition.number}]: a record of {len(value)} bytes: {error}") from None
         except AWAY as error:
             raise self._log.unavailable(error) from None
-        self._waiting.append((future, len(value)))
+        self._waiting.append((future, len(value), partition))
         self._bytes += len(value)
 
     def _settle(self) -> None:
         """Wait for the oldest record to be in the log."""
-        future, size = self._waiting.popleft()
+        future, size, where = self._waiting.popleft()
         self._bytes -= size
         try:
             future.get(timeout=self._log.unavailable_after_s)
         except REFUSED as error:
             raise self._log.refused(error) from None
-        except (errors.MessageSizeTooLargeError, errors.RecordListTooLargeError) as error:
+        except TOO_LARGE as error:
             raise LogError(
-                f"a record of {size} bytes is larger than its topic takes ({error}); raise its max.message.bytes"
+                f"{where.topic}: a record of {size} bytes is larger than the topic allows ({type(error).__name__}); raise "
+                f"its max.message.bytes, to {MAX_RECORD_BYTES} at most"
             ) from None
         except errors.KafkaError as error:
             raise self._log.unavailable(error) from None
@@ -404,7 +460,7 @@ class _Reader:
 
     def _connect(self) -> Any:
         client = kafka.KafkaConsumer(
-            **self._log.common(),
+            **self._log.common_to_readers(),
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
@@ -416,22 +472,37 @@ class _Reader:
         return client
 
     def poll(self, timeout_s: float = 0.0, max_records: int = 5000) -> list[Record]:
-        try:
+        found: dict[TopicPartition, list[Any]] = {}
+        with self._explained(), contextlib.suppress(*AWAY):
             found = self._client.poll(timeout_ms=int(timeout_s * 1000), max_records=max_records)
-        except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError) as error:
-            raise OffsetOutOfRange(f"{error}; the broker deleted what was still to be read") from None
-        except REFUSED as error:
-            raise self._log.refused(error) from None
-        except AWAY:
-            found = {}
         records = [_record(self._names[tp], raw) for tp, raws in found.items() for raw in raws]
         for record in records:
             self._position[record.partition] = record.offset + 1
+        self._pass_over(self._names.keys() - found.keys())
         if records:
             self._heard, self._silent_since = time.monotonic(), None
         elif time.monotonic() - self._heard > PROBE_AFTER_S:
             self._probe()
         return records
+
+    def _pass_over(self, silent: Iterable[TopicPartition]) -> None:
+        """What is no record to a reader has offsets too: a transaction's marker, what was taken back, what compaction left
+        out. The client's position is beyond them, so that reading comes to the end."""
+        with self._explained(), contextlib.suppress(*AWAY):
+            for tp in silent:
+                at, partition = self._client.position(tp, timeout_ms=0), self._names[tp]
+                self._position[partition] = max(self._position[partition], at or 0)
+
+    @contextlib.contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (errors.OffsetOutOfRangeError, errors.NoOffsetForPartitionError, errors.LogTruncationError) as error:
+            raise OffsetOutOfRange(f"{error}; the broker deleted what was still to be read") from None
+        except REFUSED as error:
+            raise self._log.refused(error) from None
+        except errors.KafkaError as error:
+            raise self._log.failed(error) from None
 
     def _probe(self) -> None:
         """Nothing has come for a while: is the broker there? Raises LogUnavailable when it has been gone too long."""

@@ -26,7 +26,6 @@ __all__ = ["Inferred", "NoExposure", "first_exposures", "infer"]
 logger = logging.getLogger(__name__)
 
 SAMPLE = 1000  # exposures that are looked at
-SILENCE_S = 5.0  # without a record of those that are there; the first may take several round trips to a far broker
 PATIENCE_S = 3.0  # without an exposure, before one says so
 LOWEST_RATE, HIGHEST_RATE = 1e-4, 0.5
 
@@ -95,19 +94,16 @@ class _Look:
         if self.next_offset >= end:
             return True
         reader = log.reader({partition: self.next_offset})
-        began = heard = time.monotonic()
+        began = time.monotonic()
         try:
-            # Where a transaction's marker comes last no record reaches the end: silence has to do.
-            while reader.position()[partition] < end and time.monotonic() - heard < SILENCE_S:
+            while reader.position()[partition] < end:
                 if should_stop():
                     raise FeedStopped
-                records = reader.poll(POLL_S, MAX_RECORDS)
-                if records:
-                    heard = time.monotonic()
-                    self._read(records)
+                records = reader.poll(POLL_S, MAX_RECORDS)  # an empty one ends nothing: a far broker takes longer than that
+                self._read(records)
                 if sum(map(len, self.found)) >= SAMPLE:
                     return True
-                if records and not self.found and heard - began > PATIENCE_S:
+                if records and not self.found and time.monotonic() - began > PATIENCE_S:
                     return False
             return True
         finally:

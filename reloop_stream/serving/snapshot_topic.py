@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 PART_BYTES = 900 << 10
 LOOK_BACK = 64  # records before the end of a topic where the newest version is looked for first
 POLL_S = 0.05  # how long a look for newer versions waits where there is nothing new
-SILENCE_S = 2.0  # without a record: nothing more will come from where there should be some
 
 
 @dataclass(frozen=True)
@@ -108,9 +107,8 @@ class TopicOfSnapshots:
         """The versions, by learner and number, that are complete with what can be read by now, or up to `end`."""
         whole = {}
         while end is None or any(at < end[partition] for partition, at in reader.position().items()):
-            # Where offsets have gaps, the position may never come to the end: a silence ends the reading too.
-            records = reader.poll(POLL_S if end is None else SILENCE_S)
-            if not records:
+            records = reader.poll(POLL_S)
+            if not records and end is None:
                 break
             for part, data in filter(None, map(self._assembly.add, records)):
                 whole[part.learner, part.version] = data

@@ -278,9 +278,9 @@ class EventTimeFeed:
         for partition, queue in self._queues.items():
             is_silent = queue.quiet_s >= self._ticks.idle_s
             if self._ends is not None:
-                # Where a transaction's marker comes last, no record ever reaches the end: silence has to do.
-                is_silent = is_silent or position[partition] >= self._ends[partition]
-                ended = ended and is_silent
+                is_at_end = position[partition] >= self._ends[partition]
+                is_silent = is_silent or is_at_end
+                ended = ended and is_at_end
             if queue.pieces:
                 head, reached = min(head, queue.pieces[0].tick), max(reached, queue.pieces[-1].tick)
             if not is_silent:

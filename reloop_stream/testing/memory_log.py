@@ -120,13 +120,17 @@ class MemoryLog:
             raise UnknownTopic(f"memory: has no {partition.topic}[{partition.number}]; create its topic first")
         return self._partitions[partition]
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
         for topic, n in partitions.items():
             found = sum(partition.topic == topic for partition in self._partitions)
             if found not in (0, n):
                 raise LogError(f"{topic}: exists with {found} partitions, asked for {n}; use another prefix")
             for number in range(n):
                 self._partitions.setdefault(Partition(topic, number), _Partition())
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        existing = {partition.topic for partition in self._partitions}
+        return {topic: "" for topic in topics if topic in existing}
 
     def producer(self) -> _Producer:
         return _Producer(self)

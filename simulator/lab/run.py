@@ -138,7 +138,7 @@ class _Run:
         lab, scenario, place = self._lab, self._scenario, self._lab.place
         calendar = lab.calendar
         stages = plan_stages(scenario, calendar)
-        lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)))
+        lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)), kept=True)
         if (segments := lab.feed.segments()) is not None:
             self._folder.write_segments(segments)
         with RunProgress(calendar.ticks, calendar.days, lab.names, quiet=self._quiet) as progress:

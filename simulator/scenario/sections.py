@@ -7,7 +7,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from reloop_stream.config import LearnerConfig
-from reloop_stream.log.kafka_settings import check_settings, plain_secrets
+from reloop_stream.errors import SettingsError
+from reloop_stream.log import KAFKA
+from reloop_stream.log.kafka_settings import check_bootstrap, check_settings, plain_secrets
 
 __all__ = ["ArmConfig", "Phase"]
 
@@ -126,8 +128,14 @@ class LogConfig(Section):
 
     @model_validator(mode="after")
     def _known_url(self) -> LogConfig:
-        if self.url != "embedded" and not self.url.startswith("kafka://"):
+        if self.url == "embedded":
+            return self
+        if not self.url.startswith(KAFKA):
             raise ValueError(f"url: got {self.url!r}, must be `embedded` or `kafka://HOST:PORT[,HOST:PORT]`")
+        try:
+            check_bootstrap(self.url.removeprefix(KAFKA))
+        except SettingsError as error:
+            raise ValueError(f"url: {error}") from None
         return self
 
 
