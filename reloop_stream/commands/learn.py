@@ -15,7 +15,7 @@ from reloop_stream.commands.arguments import add_place, log_place, positive, who
 from reloop_stream.config import LOSSES, MODELS, apply_overrides, read_yaml
 from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
-from reloop_stream.log.topics import Topics
+from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
@@ -204,6 +204,8 @@ def run(chosen: argparse.Namespace) -> int:
     """Learn until the stream's end, a limit or a signal. The exit code."""
     plugins.load(chosen.plugin)
     place = log_place(chosen)
+    if chosen.bootstrap is not None:
+        _check_names(chosen)
     with (
         stop_on_signals("finishing what is complete", chosen.timeout or math.inf) as stop,
         place.open() as log,
@@ -303,6 +305,14 @@ def _say_fields(topic: str, found: Inferred) -> None:
         for field, of in ((field, found.types.get(f"features.{field.name}")) for field in found.fields)
     )
     print(f"fields, by the first of {topic}: {fields}; --fields says otherwise", file=sys.stderr)
+
+
+def _check_names(chosen: argparse.Namespace) -> None:
+    """Raises ConfigError where a topic has a name that none can have, before there is a folder."""
+    for flag in ("exposures", "clicks", "snapshots_topic", "metrics_topic", "dead_letters_topic", "examples_topic"):
+        name = getattr(chosen, flag)
+        if name is not None and not is_topic_name(name):
+            raise ConfigError(f"--{flag.replace('_', '-')}: got {name!r}, a topic's name must be of {TOPIC_NAME_RULE}")
 
 
 def _given(chosen: argparse.Namespace) -> dict[str, Any]:

@@ -264,7 +264,8 @@ class KafkaLog:
                 )
 
     def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
-        return {topic: str(said.get("topic_id", "")) for topic, said in self._describe(topics).items()}
+        said = self._describe(wanted := list(topics))
+        return {topic: str(said[topic].get("topic_id", "")) for topic in wanted if topic in said}
 
     def producer(self) -> _Producer:
         return _Producer(self)

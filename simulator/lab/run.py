@@ -59,6 +59,8 @@ def start_run(
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
     lab.feed.prepare()  # a mistake shows before there is a folder
+    RunFolder.check_free(path)
+    lab.place.check(scenario.log, {})
     folder = RunFolder.create(path, scenario)
     manifest = Manifest(
         scenario=scenario.name,
@@ -87,6 +89,8 @@ def resume_run(
     """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again."""
     folder, scenario, manifest = RunFolder.open(path)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix))
+    if manifest.status != "finished":
+        lab.place.check(scenario.log, manifest.topics)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
 
@@ -139,6 +143,9 @@ class _Run:
         calendar = lab.calendar
         stages = plan_stages(scenario, calendar)
         lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)), kept=True)
+        if place.log_url != "embedded" and not self._manifest.topics:
+            self._manifest.topics = lab.log.topic_ids(place.topics)
+            self._folder.write_manifest(self._manifest)
         if (segments := lab.feed.segments()) is not None:
             self._folder.write_segments(segments)
         with RunProgress(calendar.ticks, calendar.days, lab.names, quiet=self._quiet) as progress:

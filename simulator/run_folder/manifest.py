@@ -70,6 +70,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     truth: list[TruthRow]
     learners: dict[str, LearnerOutcome]
     timings: Timings
+    topics: dict[str, str] = {}  # what a broker knows each of the run's by
     workers: int | None = None
     error: str | None = None
     digests: dict[str, str] | None = None

@@ -38,13 +38,18 @@ class RunFolder:
         self.path = path
         self._daily: dict[tuple[int, str], dict[str, Any]] = {}
 
-    @classmethod
-    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
-        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise RunFolderError where something lies already."""
         if (path / "manifest.json").exists():
             raise RunFolderError(f"{path}: holds a run already; choose another --out, or `resume {path}`")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunFolderError(f"{path}: exists and is not an empty folder; choose another --out")
+
+    @classmethod
+    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
+        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+        cls.check_free(path)
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)

@@ -259,6 +259,22 @@ def test_a_mistake_is_named_and_exits_with_2(
     assert not (tmp_path / "dir" / "learner.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--exposures", "bad name"], "--exposures: got 'bad name', a topic's name must be of letters a-z and A-Z"),
+        (["--dead-letters-topic", ".."], "--dead-letters-topic: got '..', a topic's name"),
+        (["--bootstrap", "nohost"], "--bootstrap: got 'nohost', must be HOST:PORT"),
+    ],
+)
+def test_what_no_broker_could_have_is_refused_before_there_is_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert learn("kafka://127.0.0.1:1", tmp_path / "dir", *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "dir").exists()
+
+
 def test_topics_of_different_partitions_are_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write(open_log(tmp_path / "events"), seconds=1)
     create_topics(log, ["few"], 2)
