@@ -21,7 +21,7 @@ from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
 from reloop_stream.service.inference import Inferred, first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
-from reloop_stream.service.service import NoLongerRetained, Service, open_source
+from reloop_stream.service.service import NoLongerRetained, PartitionWatch, Service, open_source
 from reloop_stream.service.stream_progress import StreamProgress
 from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.stream.event_feed import FeedStopped
@@ -235,6 +235,7 @@ def _learn(
         topic=config.topics.snapshots,
         keep=chosen.keep,
     )
+    watch = PartitionWatch(config, log, math.inf if chosen.until_end else chosen.checkpoint_seconds)
     source = open_source(
         config,
         place,
@@ -242,7 +243,7 @@ def _learn(
         idle_s=chosen.idle_seconds,
         until_end=chosen.until_end,
         workers=chosen.workers,
-        should_stop=stop,
+        should_stop=lambda: stop() or watch(),
     )
     with contextlib.closing(source), StreamProgress(quiet=chosen.quiet) as progress:
         service = Service(
@@ -255,6 +256,7 @@ def _learn(
             checkpoint_s=chosen.checkpoint_seconds,
             stop=stop,
             watch=progress.show,
+            is_over=watch,
         )
         with contextlib.closing(service):
             if not folder.settings.exists():
@@ -264,6 +266,7 @@ def _learn(
                 service.restore(saved)
             progress.begin(folder.path, service.worker)
             service.run(chosen.count)
+            watch.check()
 
 
 def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Stop) -> StreamConfig:

@@ -63,8 +63,8 @@ class SnapshotPublisher:
     def _append(self, log: EventLog, place: Partition, published: Published, data: bytes) -> None:
         if self._producer is None:
             self._producer = log.producer()
-        for headers, part in snapshot_parts(published, data):
-            self._producer.append(place, part, key=published.learner.encode(), headers=headers)
+        for key, part, headers in snapshot_parts(published, data):
+            self._producer.append(place, part, key=key.encode(), headers=headers)
         self._producer.flush()
 
     def close(self) -> None:

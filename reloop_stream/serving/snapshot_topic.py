@@ -40,8 +40,9 @@ class _Part:
 
     @classmethod
     def of(cls, record: Record) -> _Part | None:
-        """None for a record that is no part of a snapshot. Raises SnapshotError where its headers are incomplete."""
-        if record.headers.get("kind") != KIND.encode():
+        """None for a record that is no part of a snapshot, or a tombstone of one. Raises SnapshotError where its headers
+        are incomplete."""
+        if record.headers.get("kind") != KIND.encode() or not record.value:
             return None
         names = [field.name for field in dataclass_fields(cls)]
         try:
@@ -50,12 +51,17 @@ class _Part:
             raise SnapshotError(f"its headers do not say which part it is ({error})") from None
 
 
-def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[dict[str, bytes], bytes]]:
-    """Headers and value of each record that together hold a version's snapshot."""
+def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[str, bytes, dict[str, bytes]]]:
+    """Key, value and headers of each record that together hold a version's snapshot.
+
+    Their keys are made so that a compacted topic keeps two versions whole, the newest and the one before: while a version
+    is being written, it replaces parts of the last but one alone.
+    """
     starts, sha256 = range(0, len(data), PART_BYTES), hashlib.sha256(data).hexdigest()
     for number, at in enumerate(starts):
         part = _Part(published.learner, published.version, number, len(starts), sha256)
-        yield part.headers(), data[at : at + PART_BYTES]
+        key = f"{published.learner}/{published.version % 2}/{number}"
+        yield key, data[at : at + PART_BYTES], part.headers()
 
 
 class TopicOfSnapshots:
@@ -121,14 +127,18 @@ class TopicOfSnapshots:
 
 
 class _Assembly:
-    """Puts the parts of versions together: of each learner one version at a time, its parts in order."""
+    """Puts the parts of versions together, in whatever order they come.
+
+    Of a version that is not whole it keeps the parts until a newer one of its learner is: the rest may have gone by
+    retention or compaction, or is still to come.
+    """
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        self._begun: dict[str, tuple[_Part, list[bytes]]] = {}  # by learner: the next part, those that have come
+        self._begun: dict[_Part, dict[int, bytes]] = {}  # by version, as its part 0: the values by their number
 
     def add(self, record: Record) -> tuple[_Part, bytes] | None:
-        """The last part of a version and the whole of it, when this record completes one."""
+        """The version and its bytes, when this record completes one."""
         try:
             part = _Part.of(record)
         except SnapshotError as error:
@@ -136,21 +146,23 @@ class _Assembly:
             return None
         if part is None:
             return None
-        expected, values = self._begun.pop(part.learner, (replace(part, part=0), []))
-        if part != expected:
-            if values:
-                logger.warning("%s: version %d of %s has %d of its %d parts and then others; passed over",
-                               self._topic, expected.version, part.learner, len(values), expected.parts)  # fmt: skip
-            if part.part != 0:  # reading began, or a gap ended, in the middle of a version
-                return None
-            values = []
-        values.append(record.value)
+        version = replace(part, part=0)
+        values = self._begun.setdefault(version, {})
+        values[part.part] = record.value
         if len(values) < part.parts:
-            self._begun[part.learner] = replace(part, part=len(values)), values
             return None
-        data = b"".join(values)
+        data = b"".join(values[number] for number in sorted(values))
         if hashlib.sha256(data).hexdigest() != part.sha256:
+            del self._begun[version]
             logger.warning("%s: version %d of %s is damaged (its digest differs); passed over",
                            self._topic, part.version, part.learner)  # fmt: skip
             return None
-        return part, data
+        self._forget_up_to(version)
+        return version, data
+
+    def _forget_up_to(self, whole: _Part) -> None:
+        for version in [v for v in self._begun if v.learner == whole.learner and v.version <= whole.version]:
+            values = self._begun.pop(version)
+            if len(values) < version.parts:
+                logger.info("%s: version %d of %s has %d of its %d parts; passed over",
+                            self._topic, version.version, version.learner, len(values), version.parts)  # fmt: skip

@@ -45,7 +45,7 @@ Cue: TypeAlias = Pause | End | Crash
 
 @dataclass(slots=True)
 class _Partition:
-    records: list[Record] = field(default_factory=list)
+    records: list[Record | None] = field(default_factory=list)  # by offset; None: compacted away
     begin: int = 0
     cues: list[tuple[int, Cue]] = field(default_factory=list)  # each before the record of its offset
 
@@ -171,6 +171,15 @@ class MemoryLog:
             place = self._at(partition)
             place.begin = max(place.begin, min(offset, len(place.records)))
 
+    def compact(self, topic: str) -> None:
+        """Leave of the records of each key the last, as Kafka does at leisure. Those without a key stay."""
+        for partition in self.partitions(topic):
+            records = self._at(partition).records
+            last = {record.key: record.offset for record in records if record is not None}
+            for at, record in enumerate(records):
+                if record is not None and record.key is not None and last[record.key] != at:
+                    records[at] = None
+
     def delete_topics(self, topics: Iterable[str]) -> None:
         gone = set(topics)
         self._partitions = {at: place for at, place in self._partitions.items() if at.topic not in gone}
@@ -236,7 +245,7 @@ class _Reader:
             cue = place.next_cue(at)
         stop = min(at + most, len(place.records) if cue is None else cue[0])
         self._offsets[partition] = stop
-        return place.records[at:stop]
+        return [record for record in place.records[at:stop] if record is not None]
 
     def _meet(self, partition: Partition, place: _Partition, cue: Cue) -> bool:
         """Do what the cue asks for; whether to go on behind it."""

@@ -282,6 +282,21 @@ def test_topics_of_different_partitions_are_a_mistake(tmp_path: Path, capsys: py
     assert "exposures has 3 partitions and few 2" in capsys.readouterr().err
 
 
+def test_a_partition_that_is_added_ends_the_learner_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "events"
+    write(open_log(place))
+    process = started(place, tmp_path / "dir", "--checkpoint-seconds", 0.1)
+    for topic in ("exposures", "clicks"):
+        (place / topic / str(PARTITIONS)).mkdir()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in said
+    assert "has 4 partitions by now, this learner reads 3; what was learnt of those is saved" in said
+    assert learn(place, tmp_path / "dir", "--until-end") == 2
+    assert "has 4 partitions, the checkpoint is of 3" in capsys.readouterr().err
+
+
 def test_events_that_are_gone_are_a_loud_error_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write(EmbeddedLog(tmp_path / "events", segment_bytes=2000))
     assert learn(tmp_path / "events", tmp_path / "dir", "--count", 300) == 0
