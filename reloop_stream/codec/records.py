@@ -51,6 +51,8 @@ MAX_ROWS = 1 << 16
 MAX_REASON = 2000  # letters of a dead letter's reason: it repeats values, and a value may be long
 RECORD_OVERHEAD = 200  # bytes that Kafka adds to a record and the batch that it travels in, with some to spare
 
+FRAMING_BYTES = 5  # of what a schema registry's serialisers put before an Avro, Protobuf or JSON value
+
 KIND_OF: dict[type, EventKind] = {ExposureBatch: "exposure", ClickBatch: "click", ExampleBatch: "example"}
 KINDS = {*KIND_OF.values(), "mark"}
 
@@ -147,9 +149,7 @@ def decode(
     run: list[Record] = []
 
     def bury(record: Record, reason: str) -> None:
-        if (encoding := record.headers.get("encoding", b"json").lower()) not in (b"", b"json", b"arrow"):
-            reason += f" (its header `encoding` says {encoding[:20]!r}: it was taken for json)"
-        dead.append((record, reason))
+        dead.append((record, _in_full(record, reason)))
 
     def end_run() -> None:
         if run:
@@ -202,6 +202,22 @@ def _written(records: Sequence[Record]) -> np.ndarray | None:
     if all(time is None for time in times):
         return None
     return np.array([LATEST_MS if time is None else time for time in times], dtype=np.int64)
+
+
+def _in_full(record: Record, reason: str) -> str:
+    """The reason with what the record is, where it is no event at all, and a header that may be in the way."""
+    value, encoding = record.value, record.headers.get("encoding", b"json")
+    if not value:
+        reason = f"has no value, as a tombstone in a compacted topic: {reason}"
+    elif value[0] == 0 and len(value) > FRAMING_BYTES:
+        number = int.from_bytes(value[1:FRAMING_BYTES], "big")
+        reason = (
+            f"begins as a schema registry's framing does (magic byte 0, schema id {number}), and this program reads "
+            f"JSON and arrow without one: {reason}"
+        )
+    if encoding.lower() not in (b"", b"json", b"arrow"):
+        reason += f" (its header `encoding` says {encoding[:20]!r}: it was taken for json)"
+    return reason
 
 
 def _read_headers(record: Record, expect: EventKind) -> tuple[str, str]:

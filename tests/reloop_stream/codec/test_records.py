@@ -258,6 +258,25 @@ def test_a_dead_letter_keeps_the_bytes_and_says_where_from_and_why() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["exposure", "click"])
+@pytest.mark.parametrize("headers", [{}, {"encoding": b"arrow"}, {"encoding": b"avro"}])
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (b"\0\0\0\1\2" + b"\6abc", r"begins as a schema registry's framing does (magic byte 0, schema id 258)"),
+        (b'\0\0\0\0\7{"exposure_id": 1}', r"begins as a schema registry's framing does (magic byte 0, schema id 7)"),
+        (b"", "has no value, as a tombstone"),
+    ],
+)
+def test_what_is_no_event_at_all_is_named_for_what_it_is(
+    kind: Any, headers: dict[str, bytes], value: bytes, said: str
+) -> None:
+    good = encode(exposures(2) if kind == "exposure" else clicks_on(exposures(2), np.arange(2)), "json")
+    found = records([good[0], Payload(b"key", value, headers), good[1]])
+    batches, (reason,) = read(found, kind)
+    assert sum(map(len, batches)) == 2 and reason.startswith(said)
+
+
 def test_any_cut_of_an_arrow_record_is_dead_and_never_raises() -> None:
     whole = encode(examples(5), "arrow")[0]
     for length in range(0, len(whole.value) - 8, 37):
