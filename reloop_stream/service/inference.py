@@ -99,7 +99,9 @@ class _Look:
             while reader.position()[partition] < end:
                 if should_stop():
                     raise FeedStopped
-                records = reader.poll(POLL_S, MAX_RECORDS)  # an empty one ends nothing: a far broker takes longer than that
+                records = reader.poll(
+                    POLL_S, MAX_RECORDS
+                )  # an empty one ends nothing: a far broker takes longer than that
                 self._read(records)
                 if sum(map(len, self.found)) >= SAMPLE:
                     return True

@@ -13,14 +13,12 @@ from reloop_stream.codec.records import RECORD_OVERHEAD, Payload, dead_letter, e
 from reloop_stream.events import ExampleBatch
 from reloop_stream.log import EventLog, Partition, Producer, Record
 from reloop_stream.log.topics import Topics
-from reloop_stream.stream.event_feed import Dead
+from reloop_stream.stream.event_feed import POLL_S, Dead
 from reloop_stream.stream.join import LoggedClicks
 
 __all__ = ["Outbox"]
 
 logger = logging.getLogger(__name__)
-
-READ_AGAIN_S = 5.0  # to fetch records that were read before
 
 
 class Outbox:
@@ -88,10 +86,7 @@ class Outbox:
         reader = self._log.reader({partition: at})
         try:
             while reader.position()[partition] <= last:
-                records = reader.poll(timeout_s=READ_AGAIN_S)
-                if not records:
-                    break
-                found |= {record.offset: record for record in records if record.offset in found}
+                found |= {record.offset: record for record in reader.poll(POLL_S) if record.offset in found}
         finally:
             reader.close()
         return found

@@ -141,7 +141,7 @@ def test_the_first_look_at_a_far_broker_ends(kafka_url: str) -> None:
         sender.close()
     with far_away(kafka_url, round_trip_s=0.3) as far, open_log(far, unavailable_after_s=PATIENCE_S) as log:
         deadline = time.monotonic() + PATIENCE_S
-        found = first_exposures(log, place.topic, lambda: time.monotonic() > deadline)
+        found = first_exposures(log, place.topic, should_stop=lambda: time.monotonic() > deadline)
         assert np.concatenate([batch.exposure_id for batch in found]).tolist() == exposures(20).exposure_id.tolist()
 
 
