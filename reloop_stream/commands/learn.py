@@ -6,19 +6,20 @@ import argparse
 import contextlib
 import math
 import sys
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reloop_stream import plugins
 from reloop_stream.commands.arguments import add_place, log_place, positive, whole
-from reloop_stream.config import LOSSES, MODELS, apply_overrides, read_yaml
+from reloop_stream.config import LOSSES, MODELS, apply_overrides, in_file, read_mapping, read_yaml, validated
+from reloop_stream.config.yaml_files import Location
 from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
-from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
+from reloop_stream.service.config import StreamConfig, differences, load_config, save_config
 from reloop_stream.service.inference import Inferred, first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
 from reloop_stream.service.service import NoLongerRetained, PartitionWatch, Service, open_source
@@ -289,7 +290,7 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
             "types": found.types,
             "base_rate": found.base_rate,
         }
-    config = parse_config({**inferred, **raw}, "settings")
+    config = validated(StreamConfig, {**inferred, **raw}, partial(_where, chosen))
     # A number may come as an integer; and what the model does not see may be of any type.
     typed = {*IDS, *(f"features.{field.name}" for field in config.fields if field.kind != "number")}
     config = config.model_copy(update={"types": {name: of for name, of in config.types.items() if name in typed}})
@@ -318,11 +319,17 @@ def _check_names(chosen: argparse.Namespace) -> None:
             raise ConfigError(f"--{flag.replace('_', '-')}: got {name!r}, a topic's name must be of {TOPIC_NAME_RULE}")
 
 
-def _given(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says, in the shape of StreamConfig."""
-    learner = {} if chosen.config is None else read_yaml(chosen.config)
-    if not isinstance(learner, Mapping):
-        raise ConfigError(f"{chosen.config}: must hold a mapping of keys, got {type(learner).__name__}")
+def _where(chosen: argparse.Namespace, location: Location) -> str:
+    """What to call the place of a setting: a line of the file that it came from, where it came from one."""
+    if location and location[0] == "learner" and chosen.config is not None:
+        return in_file(chosen.config, location[1:], [*_flags(chosen), *chosen.overrides])
+    if location and location[0] == "fields" and chosen.fields is not None:
+        return in_file(chosen.fields, location[1:])
+    return "settings"
+
+
+def _flags(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The keys of a learner that have a flag of their own."""
     flags = {
         "model.name": chosen.model,
         "loss.name": chosen.loss,
@@ -330,7 +337,12 @@ def _given(chosen: argparse.Namespace) -> dict[str, Any]:
         "optimizer.name": chosen.optimizer,
         "optimizer.lr": chosen.lr,
     }
-    learner = apply_overrides(learner, [f"{key}={value}" for key, value in flags.items() if value is not None])
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def _given(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says, in the shape of StreamConfig."""
+    learner = apply_overrides({} if chosen.config is None else read_mapping(chosen.config), _flags(chosen))
     usual = Topics.of(chosen.name)
     given: dict[str, Any] = {
         "name": chosen.name,

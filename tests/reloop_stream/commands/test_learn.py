@@ -275,6 +275,36 @@ def test_what_no_broker_could_have_is_refused_before_there_is_a_folder(
     assert not (tmp_path / "dir").exists()
 
 
+FILES = {
+    "twice": (
+        "--config",
+        "optimizer: {lr: 0.01}\noptimizer: {name: sgd}",
+        "line 2: `optimizer` is given twice (first in line 1)",
+    ),
+    "list": ("--config", "[1]", "must hold a mapping of keys, got a list"),
+    "octal": ("--config", "\nupdating: {batch_size: 010}", "line 2: `010` has a leading zero"),
+    "value": ("--config", "optimizer:\n  l2: -1", "line 2: learner.optimizer.l2: got -1, must be greater"),
+    "truth": ("--config", "optimizer:\n  l2: true", "line 2: learner.optimizer.l2: got true, must be a number"),
+    "kind of field": ("--fields", "- name: item\n- name: user\n  kind: id", "line 3: fields[1].kind: got 'id'"),
+    "field twice": (
+        "--fields",
+        "[{name: item}, {name: item}]",
+        "fields: the field 'item' is there twice ([0] and [1])",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_mistake_in_a_file_names_its_line_and_exits_with_2(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    flag, text, said = FILES[name]
+    (tmp_path / "x.yaml").write_text(text)
+    assert learn(place, tmp_path / "dir", "--until-end", flag, str(tmp_path / "x.yaml")) == 2
+    assert f"{tmp_path / 'x.yaml'}{': ' if name in ('list', 'field twice') else ' '}{said}" in capsys.readouterr().err
+    assert not (tmp_path / "dir" / "learner.yaml").exists()
+
+
 def test_topics_of_different_partitions_are_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write(open_log(tmp_path / "events"), seconds=1)
     create_topics(log, ["few"], 2)
