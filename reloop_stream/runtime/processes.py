@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,18 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Child", "die_with"]
+__all__ = ["Child", "die_with", "speaks_for_all"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
+FIRST = "#1"
+
+_numbers = itertools.count(1)
+
+
+def speaks_for_all() -> bool:
+    """Whether this process is to say what all that do its work would: the program's own does, and the first it started."""
+    return multiprocessing.parent_process() is None or multiprocessing.current_process().name.endswith(FIRST)
 
 
 def die_with(parent: int) -> None:
@@ -51,7 +60,10 @@ class Child:
         self.name = name
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_live, args=(target, theirs, os.getpid(), arguments), name=name, daemon=True
+            target=_live,
+            args=(target, theirs, os.getpid(), arguments),
+            name=f"{name} #{next(_numbers)}",
+            daemon=True,
         )
         with _without_main():
             self._process.start()
