@@ -19,6 +19,7 @@ from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
+from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.service.config import StreamConfig, differences, load_config, save_config
 from reloop_stream.service.inference import Inferred, first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
@@ -208,6 +209,7 @@ def run(chosen: argparse.Namespace) -> int:
     if chosen.bootstrap is not None:
         _check_names(chosen)
     with (
+        one_thread(),
         stop_on_signals("finishing what is complete", chosen.timeout or math.inf) as stop,
         place.open() as log,
         LearnerFolder(chosen.checkpoint) as folder,

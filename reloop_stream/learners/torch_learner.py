@@ -18,6 +18,7 @@ from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight
+from reloop_stream.runtime.torch_state import drawing_from
 from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["TorchLearner", "TorchModel"]
@@ -129,10 +130,12 @@ class TorchLearner(WithoutMemory):
         drops = self._config.model.dropout > 0
         if drops:
             before = sigmoid(net.model(net.assemble(leaf, encoded, pooled, net.all_numbers())).detach())
-            torch.manual_seed(self._seed * 1_000_003 + self._steps)
-            net.model.train()
-        logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
-        net.model.eval()
+            with drawing_from(self._seed * 1_000_003 + self._steps, net.device):
+                net.model.train()
+                logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
+            net.model.eval()
+        else:
+            logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
         p = sigmoid(logit.detach())
         target, weight = target_and_weight(loss, p, p_last, examples.label, known, groups_of(loss, examples))
         gradient = (weight * (p - target) / len(p)).astype(np.float32)

@@ -18,6 +18,7 @@ from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.models import CtrModel, build
 from reloop_stream.models.base import in_passes
+from reloop_stream.runtime.torch_state import drawing_from
 
 __all__ = ["Net", "sigmoid"]
 
@@ -38,16 +39,13 @@ class Net:
     """
 
     def __init__(self, config: LearnerConfig, fields: Sequence[FieldConfig], seed: int, base_rate: float) -> None:
-        # Two threads gain nothing at these sizes, collapse under contention, and could change the order of sums.
-        torch.set_num_threads(1)
         self.device = torch.device(config.device)
         if config.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("learner.device: got 'cuda', this machine has none; use cpu")
         self.encoder = Encoder(fields)
         self._seed = seed
         self._init_scale = config.model.init_scale
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawing_from(seed, torch.device("cpu")):
             self.model: CtrModel = build(config.model, len(self.encoder.fields), base_rate).to(self.device)
             width = self.model.dimensions + 1
             table = torch.randn(max(1, self.encoder.rows), width) * self._init_scale
