@@ -80,7 +80,9 @@ def _java() -> str:
     java = java or shutil.which("java")
     if java is None:
         raise BrokerError(f"there is no `java`; install Java {JAVA_AT_LEAST} (on Debian: openjdk-17-jre-headless)")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    said = subprocess.run(
+        [java, "-version"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    ).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if found is None or int(found[1]) < JAVA_AT_LEAST:
         raise BrokerError(f"{java}: is {said.splitlines()[:1]}, Kafka {KAFKA_VERSION} needs Java {JAVA_AT_LEAST}")
@@ -102,7 +104,8 @@ def _jars() -> Path:
         command = [maven, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run(
             [*command, f"-DoutputDirectory={work}/libs"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=MAVEN_TIMEOUT_S, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=MAVEN_TIMEOUT_S,
+            check=False,
         )  # fmt: skip
         if done.returncode:
             raise BrokerError(f"Maven could not download Kafka {KAFKA_VERSION}:\n{done.stdout[-2000:]}")
@@ -180,6 +183,10 @@ class Broker:
 
     def start(self) -> Self:
         """Start, and wait until it answers. Raises BrokerError with the end of its log where it does not."""
+        if os.name == "nt":
+            raise BrokerError(
+                "a broker is not started from here on Windows; use docker-compose.kafka.yml, or one of your own"
+            )
         java, classes = _java(), f"{_jars()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"

@@ -14,7 +14,12 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Child", "die_with", "speaks_for_all"]
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+__all__ = ["Child", "die_with", "peak_mib_of_largest", "speaks_for_all"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
@@ -47,6 +52,14 @@ def _without_main() -> Iterator[None]:
         yield
     finally:
         sys.modules["__main__"] = main
+
+
+def peak_mib_of_largest() -> int | None:
+    """The most memory that this process, or one that it started and that has ended, held; None where nobody counts."""
+    if resource is None:
+        return None
+    peak: int = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # in bytes there, in KiB elsewhere
 
 
 class Child:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
 import time
 import traceback
@@ -15,6 +14,7 @@ from reloop_stream.errors import LogUnavailable
 from reloop_stream.log import Partition
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
+from reloop_stream.runtime.processes import peak_mib_of_largest
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
@@ -242,8 +242,7 @@ class _Run:
     def _finish(self, wall_s: float) -> None:
         manifest, names = self._manifest, self._lab.names
         manifest.timings.wall_s = round(manifest.timings.wall_s + wall_s, 3)
-        peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        manifest.timings.peak_rss_mib_of_largest_process = round(peak_kib / 1024)
+        manifest.timings.peak_rss_mib_of_largest_process = peak_mib_of_largest()
         by_arm = {told.arm: told.digest for told in manifest.learners.values() if told.arm is not None}
         manifest.digests = {names[arm]: by_arm[arm] for arm in sorted(by_arm)} or {
             name: told.digest for name, told in manifest.learners.items()
