@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,7 @@ from rich.live import Live
 from rich.text import Text
 
 from reloop_stream.clock import shown
+from reloop_stream.runtime.exits import tell
 from reloop_stream.service.service import Status
 from reloop_stream.worker import Worker
 
@@ -62,10 +62,10 @@ class StreamProgress:
         if self._is_live:
             self._live.update(Text(text), refresh=True)
         elif self._lines and status.is_saved:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     def _say(self, text: str) -> None:
         if self._is_live:
             self._live.console.print(text, highlight=False)
         elif self._lines:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
