@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from reloop_stream.config.yaml_files import Location
 from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say, tell
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.service.config import StreamConfig, differences, load_config, save_config
@@ -310,7 +309,7 @@ def _say_fields(topic: str, found: Inferred) -> None:
         f"{field.name} ({field.kind}{'' if of is None else f' of {of}s'})"
         for field, of in ((field, found.types.get(f"features.{field.name}")) for field in found.fields)
     )
-    print(f"fields, by the first of {topic}: {fields}; --fields says otherwise", file=sys.stderr)
+    tell(f"fields, by the first of {topic}: {fields}; --fields says otherwise")
 
 
 def _check_names(chosen: argparse.Namespace) -> None:
