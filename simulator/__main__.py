@@ -38,7 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _command(words: list[str]) -> int:
     chosen = _parser().parse_args(words)
-    chosen.said = shlex.join(["python", "-m", "simulator", *words])
+    said = shlex.join(["python", "-m", "simulator", *words])
+    # A path may hold bytes that are no text.
+    chosen.said = said.encode(errors="surrogateescape").decode(errors="backslashreplace")
     with log_to_stderr():
         code: int = chosen.carry_out(chosen)
         return code

@@ -30,6 +30,8 @@ import kafka.errors
 from reloop_stream.errors import ReloopError
 from reloop_stream.log.secured import NAME as SECURED
 from reloop_stream.log.secured import SecuredListener
+from reloop_stream.runtime.exits import FAILED, say
+from reloop_stream.runtime.places import user_cache
 
 __all__ = ["KAFKA_VERSION", "Broker", "BrokerError"]
 
@@ -69,10 +71,6 @@ class BrokerError(ReloopError):
     """The broker cannot be started. The message says what is missing."""
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reloop-stream"
-
-
 def _java() -> str:
     """The path of Java. Raises BrokerError where there is none, or an old one."""
     home = os.environ.get("JAVA_HOME")
@@ -91,7 +89,7 @@ def _java() -> str:
 
 def _jars() -> Path:
     """The folder of Kafka's jars, downloaded once for a user. Raises BrokerError without Maven or its repository."""
-    folder = _cache() / f"kafka-{KAFKA_VERSION}"
+    folder = user_cache() / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():
         return folder
     maven = shutil.which("mvn")
@@ -291,9 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
         with broker:
             print(broker.address, flush=True)
             return 1 if broker.wait() else 0
-    except BrokerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except (ReloopError, OSError) as error:
+        return say(error, FAILED)
     except KeyboardInterrupt:
         return 0
     finally:

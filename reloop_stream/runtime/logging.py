@@ -18,6 +18,8 @@ def log_to_stderr() -> Iterator[None]:
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: not record.name.startswith("kafka"))
+    # Matplotlib says in two lines that its cache cannot be written; the other one says what to set (MPLCONFIGDIR).
+    handler.addFilter(lambda record: not str(record.msg).startswith("mkdir -p failed"))
     logging.getLogger().addHandler(handler)
     try:
         yield

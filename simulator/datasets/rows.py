@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from reloop_stream.events import Column, take_column
+from reloop_stream.runtime.places import NoHome, user_cache
 from simulator.errors import DataError
 
 __all__ = ["ReplayRows", "cache_folder", "find", "in_time_order"]
@@ -43,15 +44,17 @@ def in_time_order(rows: ReplayRows) -> ReplayRows:
 
 
 def cache_folder() -> Path:
-    """Where fetched data sets lie."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reloop-stream" / "data"
+    """Where fetched data sets lie. Raises NoHome."""
+    return user_cache() / "data"
 
 
 def find(path: str) -> Path:
     """The path, from the working folder or from the cache. Raises DataError that says how to get the data."""
-    for candidate in (Path(path).expanduser(), cache_folder() / path):
-        if candidate.exists():
-            return candidate
+    places: list[Callable[[], Path]] = [Path(path).expanduser, lambda: cache_folder() / path]
+    for place in places:
+        with contextlib.suppress(NoHome, RuntimeError):  # a user without a home folder, or `~nobody/data`
+            if (candidate := place()).exists():
+                return candidate
     raise DataError(
         f"data.path: {path}: no such file or folder; `python -m simulator data fetch movielens-small` downloads "
         "MovieLens, `--set data.path=FILE` names a file of your own"

@@ -17,9 +17,3 @@ def test_without_a_place_for_its_cache_it_works_and_says_once_what_to_set(caplog
     assert compiled(scope["double"])(2) == 4 and compiled(scope["triple"])(2) == 6
     (said,) = caplog.messages
     assert "set NUMBA_CACHE_DIR to a folder" in said
-
-
-def test_with_one_it_is_kept() -> None:
-    from reloop_stream.features.compiled_hashing import _rows
-
-    assert _rows._cache.cache_path
