@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import example, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from reloop_stream.config import as_yaml, read_mapping
@@ -113,7 +113,8 @@ def test_what_is_written_is_read_again_here_and_by_a_reader_of_yaml_1_1(value: A
 @settings(max_examples=50)
 @given(st.dictionaries(texts, values, max_size=4))
 def test_json_is_yaml(value: dict[str, Any]) -> None:
-    text = json.dumps(value, indent=1).replace("Infinity", ".inf").replace("\x7f", "\\u007f")
+    text = json.dumps(value, indent=1).replace("\x7f", "\\u007f")
+    assume("Infinity" not in text)  # which JSON has not
     assert repr(parse_yaml(text, "x")) == repr(value)
 
 
