@@ -58,7 +58,7 @@ def start_run(
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    lab.feed.prepare()  # a mistake shows before there is a folder
+    warnings = scenario.warnings() + lab.feed.prepare()  # a mistake shows before there is a folder
     RunFolder.check_free(path)
     lab.place.check(scenario.log, {})
     folder = RunFolder.create(path, scenario)
@@ -72,7 +72,7 @@ def start_run(
         prefix=lab.place.prefix,
         git=git_revision(),
         versions=versions(),
-        warnings=scenario.warnings(),
+        warnings=warnings,
         stages_done=[],
         truth=[],
         learners={},
