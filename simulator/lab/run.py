@@ -15,6 +15,7 @@ from reloop_stream.log import Partition
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import peak_mib_of_largest
+from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
@@ -58,6 +59,7 @@ def start_run(
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
+    data = {} if scenario.data is None else fingerprints(scenario.data)
     warnings = scenario.warnings() + lab.feed.prepare()  # a mistake shows before there is a folder
     RunFolder.check_free(path)
     lab.place.check(scenario.log, {})
@@ -77,6 +79,7 @@ def start_run(
         truth=[],
         learners={},
         timings=Timings(),
+        data=data,
     )
     folder.write_manifest(manifest)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
@@ -86,8 +89,13 @@ def start_run(
 def resume_run(
     path: Path, *, workers: int | None = None, quiet: bool = False, should_stop: Callable[[], bool] = lambda: False
 ) -> RunFolder:
-    """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again."""
+    """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again.
+
+    Raises DataError where its data set is not the one that it began with.
+    """
     folder, scenario, manifest = RunFolder.open(path)
+    if scenario.data is not None and manifest.status != "finished":
+        require_same(scenario.data, manifest.data)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix))
     if manifest.status != "finished":
         lab.place.check(scenario.log, manifest.topics)
