@@ -132,7 +132,7 @@ def add_parser(commands: Any) -> None:
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="one such key, as in updating.batch_size=256; may be given again",
+        help="one such key, as in updating.batch_size=256; may be given again; of two for a key the later holds",
     )
     learner.add_argument(
         "--fields",

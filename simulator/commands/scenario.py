@@ -17,7 +17,8 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Add --set."""
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a key of the scenario, as in serving.slate=5 or arms.1.share=0.5; may be given again",
+        help="override a key of the scenario, as in serving.slate=5 or arms.1.share=0.5; may be given again; of two for a "
+        "key the later holds",
     )  # fmt: skip
 
 

@@ -104,7 +104,9 @@ class RunFolder:
         if not parts:
             return
         temporary = self.path / ".users.parquet.tmp"
-        schema = pq.read_schema(parts[0]).remove_metadata()
+        # A day without users does not know of what type their ids are.
+        known = next((part for part in parts if pq.read_metadata(part).num_rows), parts[0])
+        schema = pq.read_schema(known).remove_metadata()
         with pq.ParquetWriter(temporary, schema) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))
