@@ -136,7 +136,7 @@ def _constant(name: str, dtype: str, value: Any, n: int) -> np.ndarray:
     if dtype == "text":
         if not isinstance(value, str):
             raise EventError(f"{name}: its constant is {value!r}, must be a text")
-        return constant(value, n)
+        return constant(value, n, object)  # as an array of letters it would lose zero bytes at its end
     found = np.dtype(dtype)
     if found.kind not in "iufb" or not isinstance(value, (int, float, NoneType)):
         raise EventError(f"{name}: its constant is {value!r} of type {found}, must be a number")
