@@ -26,6 +26,7 @@ import numpy as np
 from reloop_stream.config import MemoryConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch, take_column
+from reloop_stream.features.check import check_examples
 from reloop_stream.learners.base import REMEMBERING, FrozenModel, Learner, LearnerWrapper
 from reloop_stream.runtime.compiled import compiled
 from reloop_stream.state.packing import pack, unpack
@@ -67,6 +68,8 @@ def _bucket(signs, array, bits):  # type: ignore[no-untyped-def]
 def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[no-untyped-def]
     nothing, signs = np.zeros(projections.shape[1]), np.empty(projections.shape[1], dtype=np.int64)
     for i in range(len(projections)):
+        if base[i] != base[i]:
+            continue  # no prediction and so no error, and one NaN would stay in its buckets for good
         _sign(projections[i], nothing, signs)
         for array in range(sums.shape[0]):
             bucket = _bucket(signs, array, bits)
@@ -260,12 +263,14 @@ class RememberingLearner(LearnerWrapper):
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
         if self._base is None:
             return self.inner.learn(examples, foreign)
+        check_examples(examples, foreign)
         pctr = self.predict(examples.exposures.features)
         self.inner.learn(examples, foreign)
         return pctr
 
     def remember(self, examples: ExampleBatch) -> None:
-        self._seen_ms = max(self._seen_ms, int(examples.label_time_ms.max()))
+        check_examples(examples, None)
+        self._seen_ms = int(examples.label_time_ms.max(initial=self._seen_ms))
         if self._base is not None:
             features = examples.exposures.features
             self._memory.write(self._base.represent(features), examples.label, self._base.predict(features))

@@ -12,8 +12,9 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features.check import check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.base import WithoutMemory, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
@@ -120,6 +121,9 @@ class TorchLearner(WithoutMemory):
         return self._net.predict(features)
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        check_examples(examples, foreign)
+        if not len(examples):  # Adam would take a step from its momentum
+            return np.zeros(0)
         net, loss = self._net, self._config.loss
         if net.learn_values(examples.exposures.features):
             self._sparse.follow(net.table)
@@ -156,6 +160,7 @@ class TorchLearner(WithoutMemory):
         self._sparse.step(slots[0] if one else torch.cat(slots), gradients[0] if one else torch.cat(gradients))
 
     def publish(self) -> TorchModel:
+        check_finite(self.name, self.version, self._net.arrays())
         self.version += 1
         self._last = TorchModel(self.name, self.version, self._net.frozen())
         return self._last

@@ -13,6 +13,7 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column
+from reloop_stream.features.check import check_candidates
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
@@ -179,7 +180,9 @@ class Net:
         ours = [i for i, name in enumerate(names) if name in request_features]
         theirs = [i for i in range(len(names)) if i not in ours]
         x_requests, x_items = self._side(request_features, ours), self._side(item_features, theirs)
-        rows = torch.from_numpy(candidates).to(self.device, torch.int64)
+        rows = torch.from_numpy(check_candidates(candidates, len(x_requests), len(x_items))).to(self.device)
+        if not rows.numel():  # what some models cannot reshape
+            return np.empty(candidates.shape)
         requests = self.model.partial(x_requests, ours, with_bias=True)
         items = self.model.partial(x_items, theirs, with_bias=False)
         if requests is not None and items is not None:
