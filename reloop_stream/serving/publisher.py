@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from reloop_stream.config import FieldConfig, LearnerConfig
@@ -30,7 +31,7 @@ class SnapshotPublisher:
         config: LearnerConfig,
         fields: Sequence[FieldConfig],
         *,
-        folder: Path | None = None,
+        folder: str | PathLike[str] | None = None,
         log: EventLog | None = None,
         topic: str | None = None,
         keep: int = 5,
@@ -39,7 +40,7 @@ class SnapshotPublisher:
             raise ValueError(f"keep: got {keep}, must be >= 1")
         self._config = config
         self._fields = list(fields)
-        self._folder = folder
+        self._folder = None if folder is None else Path(folder)
         self._log = log
         self._topic = topic
         self._keep = keep

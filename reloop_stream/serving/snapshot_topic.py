@@ -67,10 +67,13 @@ def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[str, byt
 class TopicOfSnapshots:
     """Reads the versions that a learner publishes to a topic. Reading begins at the newest of them.
 
-    A topic keeps what its retention says; other records in it (announcements, say) are passed over.
+    A topic keeps what its retention says; other records in it (announcements, say) are passed over. Raises TypeError for
+    what is no log.
     """
 
     def __init__(self, log: EventLog, topic: str, learner: str | None = None) -> None:
+        if not callable(getattr(log, "reader", None)):
+            raise TypeError(f"log: got a value of type {type(log).__name__}, must be an open log, as open_log gives it")
         self._log = log
         self._topic = topic
         self._learner = learner
