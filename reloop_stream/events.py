@@ -18,6 +18,8 @@ from reloop_stream.errors import EventError
 __all__ = [
     "CLICKED",
     "EXPIRED",
+    "LARGEST_NUMBER",
+    "LATEST_MS",
     "SCHEMA_VERSION",
     "Batch",
     "ClickBatch",

@@ -13,7 +13,7 @@ from reloop_stream import plugins
 from reloop_stream.commands.arguments import add_place, log_place, positive, whole
 from reloop_stream.config import LOSSES, MODELS, apply_overrides, in_file, read_mapping, read_yaml, validated
 from reloop_stream.config.yaml_files import Location
-from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
+from reloop_stream.errors import ConfigError, DivergedError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say, tell
@@ -220,6 +220,9 @@ def run(chosen: argparse.Namespace) -> int:
             pass
         except (NoLongerRetained, ReaderDied) as error:
             return say(error, FAILED)
+        except DivergedError as error:
+            kept = f"{folder.path} keeps what it had learnt by its last checkpoint, and the versions published before"
+            return say(f"{error}; {kept}; start anew with another --checkpoint DIR", FAILED)
         except LogUnavailable as error:
             return say(f"{error}; the same command then goes on where it stopped", FAILED)
         return INTERRUPTED if stop.was_ctrl_c else OK

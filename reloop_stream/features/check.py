@@ -17,10 +17,9 @@ import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.errors import EventError
-from reloop_stream.events import Column, ExampleBatch, ExposureBatch, ListColumn, is_constant
+from reloop_stream.events import LARGEST_NUMBER, Column, ExampleBatch, ExposureBatch, ListColumn, is_constant
 
 __all__ = [
-    "LARGEST",
     "check_candidates",
     "check_column",
     "check_columns",
@@ -34,8 +33,6 @@ __all__ = [
     "rows_of",
 ]
 
-# Models hold numbers in single precision.
-LARGEST = float(np.finfo(np.float32).max)
 INT64 = np.iinfo(np.int64)
 # The kinds of numpy's types of an example's columns; those of ids and texts are not named.
 KINDS = {
@@ -84,8 +81,8 @@ def check_column(name: str, column: Column, n: int, allowed: str = "iufUO", rule
         )
     if kind == "f":
         # Compared as Python's floats (in half precision the bound would be infinite); NaN fails too.
-        if not (float(values.min(initial=0)) >= -LARGEST and float(values.max(initial=0)) <= LARGEST):
-            row = int(np.argmin(np.abs(values.astype(np.float64)) <= LARGEST))
+        if not (float(values.min(initial=0)) >= -LARGEST_NUMBER and float(values.max(initial=0)) <= LARGEST_NUMBER):
+            row = int(np.argmin(np.abs(values.astype(np.float64)) <= LARGEST_NUMBER))
             raise EventError(f"{name}: got {values[row]} in row {row}, must be {NUMBER_RULE}")
     elif kind == "u":
         if values.dtype.itemsize == 8 and values.max(initial=0) > INT64.max:
@@ -224,7 +221,7 @@ def _check_plain(name: str, column: Any, n: int, kinds: str) -> None:
 
 def check_number(name: str, value: Any) -> None:
     """Raise EventError where a single value is no number that a model can hold."""
-    if not (is_real(value) and -LARGEST <= value <= LARGEST):  # NaN fails
+    if not (is_real(value) and -LARGEST_NUMBER <= value <= LARGEST_NUMBER):  # NaN fails
         raise EventError(f"{name}: got {str(value)[:50]} ({type(value).__name__}), must be {NUMBER_RULE}")
 
 

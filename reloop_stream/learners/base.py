@@ -90,7 +90,8 @@ class Learner(Protocol):
         """Back to the first weights and a fresh optimiser (a cold start); the version stays."""
 
     def to_bytes(self) -> bytes:
-        """Weights, optimiser, version, and the last published version."""
+        """Weights, optimiser, version, and the last published version. Raises DivergedError where a weight is not finite:
+        a checkpoint that could only be gone on from to NaN is none."""
 
     def restore(self, data: bytes) -> None:
         """Put back what `to_bytes` gave. Raises StateError where it is another learner's, or no state at all."""

@@ -284,6 +284,7 @@ class LinearLearner(WithoutMemory):
 
     def to_bytes(self) -> bytes:
         used = self._table[: self._used()]
+        check_finite(self.name, self.version, {"weights.table": used[:, : 1 + self._d]})
         vocabulary, arrays = _vocabulary(self.encoder)
         arrays |= {
             "weights.table": used[:, : 1 + self._d],

@@ -10,7 +10,8 @@ from river import facto, linear_model, optim
 from scipy.special import expit
 
 from reloop_stream.errors import DivergedError, EventError
-from reloop_stream.features.check import LARGEST, check_number, check_row
+from reloop_stream.events import LARGEST_NUMBER
+from reloop_stream.features.check import check_number, check_row
 from reloop_stream.learners.river_stamp import LastPrediction, is_probability, last_prediction, stamp
 from reloop_stream.losses import reloop_weight
 
@@ -201,7 +202,7 @@ def _check_frame(X: Any) -> None:
     if not hasattr(X, "columns"):
         raise EventError(f"X: got a value of type {type(X).__name__}, must be a data frame")
     values = np.asarray(X)
-    if values.dtype.kind in "biuf" and (np.abs(values.astype(np.float64)) <= LARGEST).all():
+    if values.dtype.kind in "biuf" and (np.abs(values.astype(np.float64)) <= LARGEST_NUMBER).all():
         return
     for row in values:  # slow, but it names the value
         for name, value in zip(X.columns, row, strict=True):

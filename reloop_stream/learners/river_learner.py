@@ -252,6 +252,9 @@ class RiverLearner(WithoutMemory):
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return self._now().predict(features)
 
+    @np.errstate(
+        over="ignore", invalid="ignore"
+    )  # weights that overflow are told of once, when they are to be published
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
         check_examples(examples, foreign)
         loss, features = self._config.loss, examples.exposures.features
@@ -297,6 +300,7 @@ class RiverLearner(WithoutMemory):
 
     def to_bytes(self) -> bytes:
         meta, arrays = self._now().state()
+        check_finite(self.name, self.version, arrays)
         for name, state in self._optimizer_states().items():
             keys = sorted(state)
             arrays[f"optimizer.{name}.keys"] = np.array(keys, dtype=np.int64)

@@ -169,6 +169,7 @@ class TorchLearner(WithoutMemory):
         self._begin()
 
     def to_bytes(self) -> bytes:
+        check_finite(self.name, self.version, self._net.arrays())
         vocabulary, values = self._net.encoder.state()
         arrays = prefixed(WEIGHTS, self._net.arrays()) | prefixed(VOCABULARY, values)
         arrays |= prefixed("sparse.", self._sparse.state()) | prefixed("dense.", self._dense.state())
