@@ -16,7 +16,7 @@ from reloop_stream.config.yaml_files import Location
 from reloop_stream.errors import ConfigError, DivergedError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say, tell
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
 from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.service.config import StreamConfig, differences, load_config, save_config
@@ -222,7 +222,7 @@ def run(chosen: argparse.Namespace) -> int:
             return say(error, FAILED)
         except DivergedError as error:
             kept = f"{folder.path} keeps what it had learnt by its last checkpoint, and the versions published before"
-            return say(f"{error}; {kept}; start anew with another --checkpoint DIR", FAILED)
+            return say(f"{error}; {kept}; start anew with another --checkpoint DIR", USERS_MISTAKE)
         except LogUnavailable as error:
             return say(f"{error}; the same command then goes on where it stopped", FAILED)
         return INTERRUPTED if stop.was_ctrl_c else OK
