@@ -91,6 +91,13 @@ def add_parser(commands: Any) -> None:
         "1 again at the click",
     )
     join.add_argument(
+        "--early-seconds",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="a click counts up to so long before its exposure, for clocks differ (default: 1)",
+    )
+    join.add_argument(
         "--max-ahead-minutes",
         type=_minutes_or_off,
         default=60.0,
@@ -195,6 +202,10 @@ def add_parser(commands: Any) -> None:
     )
     how.add_argument("--timeout", type=positive, metavar="S", help="end after so many seconds")
     how.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _seconds(text: str) -> float:
+    return 0.0 if text == "0" else positive(text)
 
 
 def _minutes_or_off(text: str) -> float | None:
@@ -361,6 +372,7 @@ def _given(chosen: argparse.Namespace) -> dict[str, Any]:
         "arm": chosen.arm,
         "attribution_minutes": chosen.attribution_minutes,
         "emit": chosen.emit,
+        "early_seconds": chosen.early_seconds,
         "max_ahead_minutes": chosen.max_ahead_minutes,
         "tick_seconds": chosen.tick_seconds,
         "seed": chosen.seed,

@@ -18,7 +18,7 @@ from reloop_stream.config import FieldConfig
 from reloop_stream.metrics import StreamMetrics
 from reloop_stream.runtime.rarely import Rarely
 from reloop_stream.stream.example_source import JoinedTick
-from reloop_stream.stream.join import EARLY_MS, JoinCounts
+from reloop_stream.stream.join import JoinCounts
 
 __all__ = ["Concerns"]
 
@@ -86,8 +86,8 @@ class Concerns:
         why = {
             "unknown_clicks": "most name no exposure: look whether both topics are keyed alike, so that an exposure and "
             "its clicks are in the same partition number, and whether their ids are written alike",
-            "early_clicks": f"most lie more than {EARLY_MS / 1000:g} s before their exposure: look at the clocks of the "
-            "machines that write them",
+            "early_clicks": "most lie further before their exposure than --early-seconds allows: look at the clocks of "
+            "the machines that write them",
             "late": "most come after the attribution window: look at --attribution-minutes, and at the clocks of the "
             "machines that write them",
         }[max(lost, key=lambda name: lost[name])]

@@ -23,7 +23,7 @@ from reloop_stream.features.encoder import Encoder
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.files import write_atomic
 from reloop_stream.stream.intake import Intake, ValueType
-from reloop_stream.stream.join import Emit
+from reloop_stream.stream.join import EARLY_MS, Emit
 from reloop_stream.stream.partition_joins import JoinSettings
 
 __all__ = ["StreamConfig", "differences", "load_config", "save_config"]
@@ -52,6 +52,7 @@ class StreamConfig(BaseModel):
     arm: str | None = None  # train on this arm's rows alone
     attribution_minutes: float = Field(gt=0, le=MOST_HOURS * 60)
     emit: Emit
+    early_seconds: float = Field(default=EARLY_MS / 1000, ge=0, le=86_400)  # of clicks before their exposure
     max_ahead_minutes: float | None = Field(default=60.0, gt=0)  # see `reloop_stream.stream.intake.Intake`
     tick_seconds: float = Field(gt=0, le=86_400)
     seed: int = Field(ge=0, le=MOST_SEED)
@@ -69,7 +70,7 @@ class StreamConfig(BaseModel):
 
     @property
     def join(self) -> JoinSettings:
-        return JoinSettings(round(self.attribution_minutes * 60_000), self.emit)
+        return JoinSettings(round(self.attribution_minutes * 60_000), self.emit, round(self.early_seconds * 1000))
 
     @property
     def max_ahead_ms(self) -> int | None:

@@ -21,9 +21,8 @@ from reloop_stream.events import CLICKED, EXPIRED, Batch, ClickBatch, ExampleBat
 __all__ = ["EARLY_MS", "Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
 
 Emit = Literal["at_close", "at_click", "at_once"]
-EARLY_MS = (
-    1000  # how far a click may lie before its exposure: clocks of two machines that are kept by NTP differ by less
-)
+# How far a click may lie before its exposure: the clocks of two machines that NTP keeps differ by less.
+EARLY_MS = 1000
 
 
 @dataclass(slots=True)
@@ -165,15 +164,18 @@ class Join:
 
     Memory is bounded by the attribution window: an exposure leaves when its window has closed.
 
-    attribution_ms: a click counts if -EARLY_MS <= click_time_ms - event_time_ms <= attribution_ms, of the exposure.
+    attribution_ms: a click counts if -early_ms <= click_time_ms - event_time_ms <= attribution_ms, of the exposure.
     emit: `at_close` releases both labels when the window closes; `at_click` label 1 at the click and label 0 at the
         close; `at_once` label 0 at serving and a second, positive example at the click.
     """
 
-    def __init__(self, attribution_ms: int, emit: Emit = "at_close") -> None:
+    def __init__(self, attribution_ms: int, emit: Emit = "at_close", early_ms: int = EARLY_MS) -> None:
         if attribution_ms < 0:
             raise ValueError(f"attribution_ms: got {attribution_ms}, must be >= 0")
+        if early_ms < 0:
+            raise ValueError(f"early_ms: got {early_ms}, must be >= 0")
         self.attribution_ms = attribution_ms
+        self.early_ms = early_ms
         self.emit: Emit = emit
         self.counts = JoinCounts()
         self.watermark_ms = np.iinfo(np.int64).min
@@ -267,9 +269,9 @@ class Join:
         is_late = clicks.click_time_ms - clicks.event_time_ms > self.attribution_ms
         is_due = clicks.click_time_ms < watermark_ms
         chunk_of, row_of, delay_ms = self._find(clicks, np.flatnonzero(is_due | is_late))
-        is_hit = (chunk_of >= 0) & (delay_ms >= -EARLY_MS) & (delay_ms <= self.attribution_ms)
+        is_hit = (chunk_of >= 0) & (delay_ms >= -self.early_ms) & (delay_ms <= self.attribution_ms)
         is_late = np.where(chunk_of >= 0, delay_ms > self.attribution_ms, is_late)
-        is_early = (chunk_of >= 0) & (delay_ms < -EARLY_MS)
+        is_early = (chunk_of >= 0) & (delay_ms < -self.early_ms)
         self.counts.late += int(is_late.sum())
         self.counts.early_clicks += int(is_early.sum())
         positives = []
@@ -339,14 +341,14 @@ class Join:
         return chunk_of, row_of, delay_ms
 
     def _is_inside(self, delay_ms: np.ndarray) -> np.ndarray:
-        return np.asarray((delay_ms >= -EARLY_MS) & (delay_ms <= self.attribution_ms))
+        return np.asarray((delay_ms >= -self.early_ms) & (delay_ms <= self.attribution_ms))
 
     def _give_up(self, watermark_ms: int, early: list[LoggedClicks]) -> LoggedClicks | None:
         """Clicks that no exposure can have any more, and those that came too early."""
         unknown = early
         if (waiting := self._waiting) is not None:
             # The last exposure that could hold the click would be too late for the watermark.
-            is_unknown = waiting.click_time_ms + EARLY_MS + self.attribution_ms < watermark_ms
+            is_unknown = waiting.click_time_ms + self.early_ms + self.attribution_ms < watermark_ms
             self.counts.unknown_clicks += int(is_unknown.sum())
             if is_unknown.any():
                 unknown = [*_some(waiting, is_unknown), *early]

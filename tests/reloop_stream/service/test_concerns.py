@@ -31,7 +31,10 @@ def tick(outcomes: ExampleBatch) -> JoinedTick:
     "counts, cause",
     [
         (JoinCounts(joined=40, unknown_clicks=60), "60 of the last 100 clicks found no open exposure; most name no"),
-        (JoinCounts(joined=40, early_clicks=60), "most lie more than 1 s before their exposure: look at the clocks"),
+        (
+            JoinCounts(joined=40, early_clicks=60),
+            "most lie further before their exposure than --early-seconds allows: look at the clocks",
+        ),
         (JoinCounts(joined=40, late=60), "most come after the attribution window: look at --attribution-minutes"),
         (JoinCounts(joined=60, late=40), None),
     ],

@@ -74,6 +74,16 @@ def test_a_click_counts_up_to_a_second_before_its_exposure() -> None:
     assert (join.counts.joined, join.counts.early_clicks, join.counts.unknown_clicks) == (1, 1, 0)
 
 
+def test_how_early_a_click_may_be_is_stated() -> None:
+    shown = exposures(8)
+    for early_ms, label in ((0, 0), (5000, 1)):
+        join = Join(HOUR_MS, early_ms=early_ms)
+        join.add_exposures(shown)
+        join.add_clicks(clicks_on(shown, [2], after_ms=-4000))
+        found = join.release(LATE).examples
+        assert found is not None and found.label.sum() == label
+
+
 def test_a_click_on_nothing_is_unknown_once_its_window_has_passed() -> None:
     join = Join(HOUR_MS)
     join.add_clicks(ClickBatch(np.array([99]), np.array([5]), np.array([6])), partition=1, offset=7)
