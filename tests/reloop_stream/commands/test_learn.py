@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -504,9 +505,9 @@ def test_a_record_far_ahead_of_its_own_kafka_timestamp_is_a_dead_letter_and_move
             producer.append(Partition(names[1], 0), payload.value, headers=payload.headers)
         producer.close()
         topics = ["--exposures", names[0], "--clicks", names[1], "--dead-letters-topic", names[2]]
-        KafkaAdminClient(bootstrap_servers=kafka_url.removeprefix("kafka://")).alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, names[2], {"max.message.bytes": "100000"})]
-        )
+        small = ConfigResource(ConfigResourceType.TOPIC, names[2], {"max.message.bytes": "100000"})
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka_url.removeprefix("kafka://"))) as admin:
+            admin.alter_configs([small])
         assert learn(kafka_url, tmp_path / "dir", *topics, "--until-end") == 0
         _, partitions, _ = outcome(tmp_path / "dir")
         counts = partitions[0]["counts"]

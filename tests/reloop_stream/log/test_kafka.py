@@ -129,6 +129,7 @@ def test_a_record_larger_than_its_topic_allows_is_named(kafka_url: str) -> None:
         sender.append(place, bytes(2000))
         with pytest.raises(LogError, match=rf"{place.topic}: a record of 2000 bytes .* raise its max.message.bytes"):
             sender.flush()
+        sender.close()
 
 
 @pytest.mark.kafka
