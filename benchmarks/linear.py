@@ -34,6 +34,7 @@ from reloop_stream.events import ExampleBatch, ExposureBatch, constant
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners import make_learner
 from reloop_stream.losses import bce
+from reloop_stream.runtime.torch_state import one_thread
 
 try:
     from vowpalwabbit import Workspace
@@ -201,6 +202,7 @@ def measure(pairs: int) -> dict[str, float]:
     return figures | {f"{name}_rate": rate for name, rate in rates.items()}
 
 
+@one_thread()
 def main() -> None:
     chosen = arguments(__doc__)
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -49,7 +49,7 @@ def loop_rate(raw: dict[str, Any], url: str = "embedded", settings: Sequence[tup
         parsed = parse_scenario(raw | {"log": {"url": url}} | dict(settings))
         out = Path(folder) / f"run-{os.getpid()}-{Path(folder).name}"
         start_run(parsed, out, command="benchmark", workers=2, quiet=True)
-        manifest = json.loads((out / "manifest.json").read_text())
+        manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
         if url != "embedded":
             with open_log(url) as log:
                 log.delete_topics(f"{out.name}.{topic}" for topic in manifest["counts"]["records"])

@@ -11,6 +11,7 @@ from benchmarks.output import arguments, show
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch, ExposureBatch, constant
 from reloop_stream.learners import Learner, make_learner
+from reloop_stream.runtime.torch_state import one_thread
 
 SIZES = (20_000, 7, 5, 4, 24, 1 << 15, 20, 8)
 FIELDS = [FieldConfig(name=f"f{i}", mode="exact", buckets=size) for i, size in enumerate(SIZES)]
@@ -46,6 +47,7 @@ def seconds(of: Learner, data: list[ExampleBatch]) -> float:
     return time.perf_counter() - started
 
 
+@one_thread()
 def main() -> None:
     chosen = arguments(__doc__, pairs=15)
     data = batches(STEPS)

@@ -13,6 +13,7 @@ from benchmarks.losses import FIELDS, batches, learner
 from benchmarks.output import arguments, show
 from reloop_stream.config import LearnerConfig
 from reloop_stream.learners import Learner
+from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.serving.scorer import Scorer
 from reloop_stream.serving.snapshot import Published
@@ -69,6 +70,7 @@ def measure(swapping: bool) -> tuple[np.ndarray, int]:
             return found
 
 
+@one_thread()
 def main() -> None:
     chosen = arguments(__doc__)
     quiet, swapping, changes = [], [], 0

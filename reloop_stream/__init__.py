@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from reloop_stream.codec.records import decode, encode
     from reloop_stream.config import FieldConfig, LearnerConfig
-    from reloop_stream.errors import ConfigError, EventError, LogError, ReloopError, SnapshotError
+    from reloop_stream.errors import ConfigError, DivergedError, EventError, LogError, ReloopError, SnapshotError
     from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, ListColumn
     from reloop_stream.learners import FrozenModel, Learner, make_learner
     from reloop_stream.log import EventLog, Partition, open_log
@@ -30,6 +30,7 @@ __all__ = [
     "ClickBatch",
     "ConfigError",
     "CtrModel",
+    "DivergedError",
     "EventError",
     "EventLog",
     "ExampleBatch",
@@ -63,7 +64,7 @@ __all__ = [
 _HOMES = {
     "codec.records": ("decode", "encode"),
     "config": ("FieldConfig", "LearnerConfig"),
-    "errors": ("ConfigError", "EventError", "LogError", "ReloopError", "SnapshotError"),
+    "errors": ("ConfigError", "DivergedError", "EventError", "LogError", "ReloopError", "SnapshotError"),
     "events": ("ClickBatch", "ExampleBatch", "ExposureBatch", "ListColumn"),
     "learners": ("FrozenModel", "Learner", "make_learner"),
     "log": ("EventLog", "Partition", "open_log"),

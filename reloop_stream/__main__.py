@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reloop_stream.errors import ConfigError, ReloopError, StateError, UnknownTopic
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
+from reloop_stream.errors import ConfigError, StateError, UnknownTopic
+from reloop_stream.runtime.exits import carry_out
 from reloop_stream.runtime.logging import log_to_stderr
 from reloop_stream.service.learner_folder import FolderInUse
 
@@ -29,6 +28,10 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 1 for anything else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return carry_out(lambda: _command(words), MISTAKES)
+
+
+def _command(words: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog=PROGRAM,
         description="Learners on a stream of exposures that are stamped with the prediction of the model that served them.",
@@ -44,18 +47,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             commands.add_parser(name, help=summary)
     chosen = parser.parse_args(words)
-    handler = log_to_stderr()
-    try:
+    with log_to_stderr():
         code: int = module.run(chosen)
         return code
-    except MISTAKES as error:
-        return say(error, USERS_MISTAKE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except (ReloopError, OSError) as error:
-        return say(error, FAILED)
-    finally:
-        logging.getLogger().removeHandler(handler)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 __all__ = [
     "CheckpointError",
     "ConfigError",
+    "DivergedError",
     "EventError",
     "LogError",
     "LogUnavailable",
@@ -39,6 +40,10 @@ class SettingsError(ConfigError):
 
 class EventError(ReloopError, ValueError):
     """An event that breaks the contract. The message names the field, the value and the rule."""
+
+
+class DivergedError(ReloopError):
+    """A learner whose weights are no longer finite: it can only be begun anew, from a checkpoint or with a smaller rate."""
 
 
 class StateError(ReloopError, ValueError):

@@ -18,6 +18,8 @@ from reloop_stream.errors import EventError
 __all__ = [
     "CLICKED",
     "EXPIRED",
+    "LARGEST_NUMBER",
+    "LATEST_MS",
     "SCHEMA_VERSION",
     "Batch",
     "ClickBatch",
@@ -35,6 +37,11 @@ __all__ = [
 
 # Raised by one when a stored column changes its name, type or meaning. Readers refuse versions from the future.
 SCHEMA_VERSION = 1
+
+# Times in milliseconds further from 1970 than this (285,000 years) are none, and sums of them must not overflow.
+LATEST_MS = 1 << 53
+# Models compute in float32, where a larger number is infinite.
+LARGEST_NUMBER = float(np.finfo(np.float32).max)
 
 # Join status of an example: how its label came about.
 EXPIRED = 0  # the attribution window closed without a click (or, with `emit: at_once`, nothing has come yet)
@@ -219,7 +226,7 @@ class Mark:
 AnyBatch: TypeAlias = ExposureBatch | ClickBatch | ExampleBatch
 
 
-def check(batch: AnyBatch) -> None:
+def check(batch: AnyBatch | Mark) -> None:
     """Raise EventError where a row breaks the event contract, naming the first such row's field and value."""
     if isinstance(batch, ExposureBatch):
         _require("pctr", batch.pctr, (batch.pctr >= 0) & (batch.pctr <= 1), "finite and in [0, 1]")
@@ -233,17 +240,31 @@ def check(batch: AnyBatch) -> None:
         _require("position", batch.position, batch.position >= 0, ">= 0")
         _require("n_candidates", batch.n_candidates, batch.n_candidates >= 1, ">= 1")
         _require("model_version", batch.model_version, batch.model_version >= 0, ">= 0")
+        _require_time("event_time_ms", batch.event_time_ms)
         for name, column in batch.features.items():
             if isinstance(column, np.ndarray) and column.dtype.kind == "f":
-                _require(f"features.{name}", column, np.isfinite(column), "finite")
+                # One pass over the numbers, as `isfinite` alone would be.
+                _require(f"features.{name}", column, np.abs(column) <= LARGEST_NUMBER, "finite as a float32")
             if isinstance(column, ListColumn) and column.values.dtype.kind not in "iuOU":
                 raise EventError(f"features.{name}: a list of {column.values.dtype}, must hold integers or texts")
     elif isinstance(batch, ClickBatch):
-        after = batch.click_time_ms >= batch.event_time_ms
-        _require("click_time_ms", batch.click_time_ms, after, "no earlier than event_time_ms")
+        _require_time("event_time_ms", batch.event_time_ms)
+        _require_time("click_time_ms", batch.click_time_ms)
+    elif isinstance(batch, Mark):
+        _require_time("watermark_ms", np.array([batch.watermark_ms]))
+        _require("tick", np.array([batch.tick]), np.array([0 <= batch.tick < 1 << 62]), "in [0, 2^62)")
     else:
         check(batch.exposures)
         _require("label", batch.label, batch.label <= 1, "0 or 1")
+        _require_time("label_time_ms", batch.label_time_ms)
+
+
+def _require_time(name: str, values: np.ndarray) -> None:
+    # min and max, which need no array of their own.
+    if len(values) and not -LATEST_MS <= values.min() <= values.max() <= LATEST_MS:
+        wrong = (values < -LATEST_MS) | (values > LATEST_MS)
+        hint = "; nanoseconds?" if int(values[wrong][0]) > 0 else ""
+        _require(name, values, ~wrong, f"within {LATEST_MS:,} ms of 1970{hint}")
 
 
 def _require(name: str, values: np.ndarray, holds: np.ndarray, rule: str) -> None:

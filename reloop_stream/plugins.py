@@ -49,6 +49,8 @@ def get(kind: PluginKind, name: str) -> Any:
 def known(kind: PluginKind, name: str, built_in: Sequence[str]) -> str:
     """The name, if it is one of the package's or a plugin's. Raises ValueError naming them."""
     added = sorted(one for of, one in _registered if of == kind)
+    if name in built_in and name in added:
+        raise ValueError(f"got {name!r}, which is the package's own and a plugin's too; give the plugin's another name")
     if name not in built_in and name not in added:
         raise ValueError(
             f"got {name!r}, must be one of {', '.join([*built_in, *added])}, or a {kind} of a file named under `plugins`"
@@ -57,7 +59,8 @@ def known(kind: PluginKind, name: str, built_in: Sequence[str]) -> str:
 
 
 def load(paths: Iterable[str | Path]) -> None:
-    """Run each file, once in a process. Raises PluginError."""
+    """Run each file, once in a process. Raises PluginError, also where two of them mean two things by one name."""
+    by_file: dict[tuple[PluginKind, str], Path] = {}
     for path in map(Path, paths):
         resolved = path.resolve()
         if resolved in _loaded:
@@ -66,6 +69,7 @@ def load(paths: Iterable[str | Path]) -> None:
         spec = importlib.util.spec_from_file_location(name, resolved)
         if spec is None or spec.loader is None or not resolved.is_file():
             raise PluginError(f"{path}: no such Python file")
+        before = dict(_registered)
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
         try:
@@ -73,4 +77,8 @@ def load(paths: Iterable[str | Path]) -> None:
         except Exception as error:
             del sys.modules[name]
             raise PluginError(f"{path}: cannot be loaded: {type(error).__name__}: {error}") from error
+        added = [key for key, thing in _registered.items() if before.get(key) is not thing]
+        if twice := next((key for key in added if key in by_file), None):
+            raise PluginError(f"{path}: registers the {' '.join(twice)}, as {by_file[twice]} does; rename one of them")
+        by_file |= dict.fromkeys(added, path)
         _loaded.add(resolved)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from reloop_stream.clock import crosses
+from reloop_stream.errors import DivergedError
 from reloop_stream.events import ExampleBatch
 from reloop_stream.log import EventLog, Partition
 from reloop_stream.log.topics import Topics
@@ -147,6 +148,11 @@ class Worker:
         if not len(examples):
             return
         trained = self.updater.learn(examples, foreign)
+        if not np.isfinite(trained.pctr).all():  # one pass over a column
+            raise DivergedError(
+                f"{self.name}: its predictions are no longer numbers, after version {self.updater.learner.version}: a smaller "
+                "learning rate (optimizer.lr), or numbers of the size of 1, keep a model from that"
+            )
         if self._observer is not None and trained.examples is not None:
             self._observer.trained(trained)
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from reloop_stream.errors import ReloopError
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, USERS_MISTAKE, say
+from reloop_stream.runtime.exits import carry_out
 from reloop_stream.runtime.logging import log_to_stderr
 from simulator.commands import data, report, run, scenario
 from simulator.errors import MISTAKES
@@ -35,20 +33,17 @@ def _parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; the exit code: 0, 2 for a user's mistake, 130 after Ctrl-C, 1 for anything else."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    return carry_out(lambda: _command(words), MISTAKES)
+
+
+def _command(words: list[str]) -> int:
     chosen = _parser().parse_args(words)
-    chosen.said = shlex.join(["python", "-m", "simulator", *words])
-    handler = log_to_stderr()
-    try:
+    said = shlex.join(["python", "-m", "simulator", *words])
+    # A path may hold bytes that are no text.
+    chosen.said = said.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    with log_to_stderr():
         code: int = chosen.carry_out(chosen)
         return code
-    except MISTAKES as error:
-        return say(error, USERS_MISTAKE)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except (ReloopError, OSError) as error:
-        return say(error, FAILED)
-    finally:
-        logging.getLogger().removeHandler(handler)
 
 
 if __name__ == "__main__":

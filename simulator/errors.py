@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from reloop_stream.errors import ConfigError, ReloopError
+from reloop_stream.errors import ConfigError, DivergedError, ReloopError
 
 __all__ = ["MISTAKES", "DataError", "FetchError", "RunFailed", "RunFolderError", "ScenarioError"]
 
@@ -39,4 +39,4 @@ class RunFailed(ReloopError):
 
 
 # What a user can put right: exit code 2.
-MISTAKES: tuple[type[Exception], ...] = (ConfigError, DataError, RunFolderError)
+MISTAKES: tuple[type[Exception], ...] = (ConfigError, DataError, DivergedError, RunFolderError)

@@ -59,6 +59,7 @@ ONLY = {
         "reloop_stream.config",
         "reloop_stream.errors",
         "reloop_stream.events",
+        "reloop_stream.features",
         "reloop_stream.learners",
         "reloop_stream.log",
         "reloop_stream.state",

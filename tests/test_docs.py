@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 
 from reloop_stream import losses
+from reloop_stream.config.yaml_files import parse_yaml
 from simulator.__main__ import main
 from simulator.paper import figure2
 from simulator.scenario import parse_scenario
@@ -37,7 +37,7 @@ LINKS = [
 def test_a_yaml_block_is_a_valid_part_of_a_scenario(page: str, text: str) -> None:
     """Those of your-own.md name what its own file registers: the test below runs it."""
     arms = [{"name": "control", "share": 1.0}]
-    parse_scenario({"name": "page", "arms": arms, **yaml.safe_load(text)}, source=page)
+    parse_scenario({"name": "page", "arms": arms, **parse_yaml(text, page)}, lambda _: page)
 
 
 def test_the_pages_have_the_yaml_that_the_test_above_is_for() -> None:

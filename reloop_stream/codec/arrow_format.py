@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ CLICK_COLUMNS: dict[str, str] = {"exposure_id": "id", "event_time_ms": "int64", 
 EXAMPLE_COLUMNS: dict[str, str] = {"label": "uint8", "label_time_ms": "int64", "status": "uint8"}
 OPTIONAL = {("click", "arm")}
 NULLABLE = "propensity"
+# A record of constants alone says how many rows it has; what it may say is bounded, for each row costs those who read it.
+MAX_CONSTANT_ROWS = 1 << 16
 
 
 def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
@@ -103,31 +106,45 @@ def _schema(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> pa.Schema
 
 def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:
     """The batch in an arrow record. Raises EventError naming the column that is missing or of another type."""
+    # Bytes of anyone: they may raise anything, from within pyarrow, the JSON reader (RecursionError) or numpy.
     try:
         batch = pa.ipc.open_stream(value).read_next_batch()
+        batch.validate(full=True)
         constants = json.loads((batch.schema.metadata or {}).get(CONSTANTS, b"{}"))
         n = int(constants.pop("rows", batch.num_rows))
-    except (pa.ArrowException, ValueError, StopIteration, AttributeError, OSError, MemoryError) as error:
+    except Exception as error:
         raise EventError(f"arrow: {len(value)} bytes that are no arrow record ({_one_line(error)})") from None
-    if n != batch.num_rows and batch.num_columns:
+    if n != batch.num_rows if batch.num_columns else not 0 <= n <= MAX_CONSTANT_ROWS:
         raise EventError(f"arrow: {batch.num_rows} rows, its constants say {n}")
     columns: dict[str, Column] = {}
     try:
-        batch.validate(full=True)
         for name, (dtype, single) in constants.items():
-            text = dtype == "text"
-            columns[name] = constant(np.nan if single is None else single, n, None if text else np.dtype(dtype))
+            columns[name] = _constant(name, dtype, single, n)
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
+            if name in columns:
+                raise EventError(f"{name}: is there twice")
             columns[name] = _from_arrow(name, array)
+        return _assemble(columns, kind)
     except EventError:
         raise
-    except (pa.ArrowException, ValueError, TypeError, AttributeError) as error:
+    except Exception as error:
         raise EventError(f"arrow: {_one_line(error)}") from None
-    return _assemble(columns, kind)
+
+
+def _constant(name: str, dtype: str, value: Any, n: int) -> np.ndarray:
+    """A column that travelled as one value. Raises EventError where the type is none that `encode` writes."""
+    if dtype == "text":
+        if not isinstance(value, str):
+            raise EventError(f"{name}: its constant is {value!r}, must be a text")
+        return constant(value, n, object)  # as an array of letters it would lose zero bytes at its end
+    found = np.dtype(dtype)
+    if found.kind not in "iufb" or not isinstance(value, (int, float, NoneType)):
+        raise EventError(f"{name}: its constant is {value!r} of type {found}, must be a number")
+    return constant(np.nan if value is None else value, n, found)
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    return " ".join(str(error).split())[:200] or type(error).__name__
 
 
 def _from_arrow(name: str, array: pa.Array) -> Column:
@@ -179,6 +196,10 @@ def _typed(name: str, column: Column | None, rule: str, optional: bool) -> np.nd
     wanted = np.dtype("int64" if rule == "id" else rule)
     if column.dtype == wanted:
         return column
+    if wanted.kind in "iu" and len(column):
+        bounds = np.iinfo(wanted)
+        if not bounds.min <= int(column.min()) <= int(column.max()) <= bounds.max:
+            raise EventError(f"{name}: {column.min()} to {column.max()}, must lie in [{bounds.min}, {bounds.max}]")
     if is_constant(column):
         return constant(column[0], len(column), wanted)
     return column.astype(wanted)

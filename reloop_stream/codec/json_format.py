@@ -14,8 +14,9 @@ from reloop_stream.errors import EventError
 from reloop_stream.events import SCHEMA_VERSION, ClickBatch, Column, EventKind, ExampleBatch, ExposureBatch, ListColumn
 from reloop_stream.log.base import Record
 
-__all__ = ["decode", "encode"]
+__all__ = ["decode", "encode", "to_batch"]
 
+FEATURES_PATH = "`$.features[...]"
 Id = int | str
 Feature = int | float | str | list[int | str]
 
@@ -115,22 +116,41 @@ def _feature_rows(batch: ExposureBatch) -> Iterator[dict[str, Any]]:
 
 def decode(
     records: Sequence[Record], kind: EventKind, on_dead: Callable[[Record, str], None]
-) -> Iterator[tuple[list[Record], Any]]:
-    """Batches of consecutive events whose ids and features are of the same types, with the records they came from."""
+) -> Iterator[tuple[list[Record], list[Any]]]:
+    """Runs of consecutive events whose ids and features are of the same types, with the records that they came from."""
     read = _DECODERS[kind]
     events = []
     for record in records:
         try:
             event = read(record.value)
             _check(event)
-        except (msgspec.MsgspecError, EventError, UnicodeDecodeError) as error:
-            on_dead(record, f"json: {error}" if not isinstance(error, EventError) else str(error))
+        except EventError as error:
+            on_dead(record, str(error))
+            continue
+        except Exception as error:  # deep nesting is a RecursionError, bytes that are no text a ValueError
+            said = str(error) or type(error).__name__
+            on_dead(record, (_unfit_feature(record.value) if FEATURES_PATH in said else None) or f"json: {said}")
             continue
         events.append((record, event))
     lists = _list_types([event for _, event in events])
     for _, group in groupby(events, key=lambda pair: _signature(pair[1], lists)):
         pairs = list(group)
-        yield [record for record, _ in pairs], _to_batch([event for _, event in pairs], kind)
+        yield [record for record, _ in pairs], [event for _, event in pairs]
+
+
+def _unfit_feature(value: bytes) -> str | None:
+    """msgspec does not name the key of a mapping whose value is unfit. None where the record has other faults too."""
+    try:
+        features = msgspec.json.decode(value)["features"].items()
+    except Exception:  # as above
+        return None
+    for name, feature in features:
+        try:
+            msgspec.convert(feature, Feature)
+        except msgspec.ValidationError:
+            shown = msgspec.json.encode(feature)[:100].decode(errors="replace")
+            return f"features.{name}: got {shown}, must be a number, an integer, a text, or a list of integers or texts"
+    return None
 
 
 def _check(event: Any) -> None:
@@ -173,7 +193,9 @@ def _feature_type(value: Feature, of_list: type | None) -> Any:
     return type(value)
 
 
-def _to_batch(events: list[Any], kind: str) -> ExposureBatch | ClickBatch | ExampleBatch:
+def to_batch(events: Sequence[Any], kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:
+    """The batch of one run of events, which must not be empty."""
+
     def column(name: str) -> Any:
         values = [getattr(event, name) for event in events]
         if name == "propensity":

@@ -1,7 +1,7 @@
 """Events ⇄ records. Two encodings, named in the header `encoding`: `json`, an event a record, and `arrow`, a batch a record.
 
 Reading checks everything that the event contract promises. A record that breaks it is handed to `on_dead` with the
-reason, and reading goes on.
+reason, and reading goes on: nothing that a record holds may end whoever reads it.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 from reloop_stream.codec import arrow_format, json_format
 from reloop_stream.errors import EventError, StateError
 from reloop_stream.events import (
+    LATEST_MS,
     SCHEMA_VERSION,
     AnyBatch,
     ClickBatch,
@@ -36,17 +37,24 @@ __all__ = [
     "decode",
     "encode",
     "encode_mark",
+    "reason_of",
 ]
 
 Encoding = Literal["json", "arrow"]
 OnDead: TypeAlias = Callable[[Record, str], None]
-# Checks a batch beyond the contract, and may keep only some of its features. Raises EventError.
-Select: TypeAlias = Callable[[Any], Any]
+# Checks a batch beyond the contract, and may keep only some of its features. Also gets when each row's record was written,
+# int64 [n], where the log knows. Raises EventError.
+Select: TypeAlias = Callable[[Any, np.ndarray | None], Any]
 
 # Keeps an arrow record of slim events (about 100 bytes a row) below the 8 MiB that topics allow.
 MAX_ROWS = 1 << 16
+MAX_REASON = 2000  # letters of a dead letter's reason: it repeats values, and a value may be long
+RECORD_OVERHEAD = 200  # bytes that Kafka adds to a record and the batch that it travels in, with some to spare
+
+FRAMING_BYTES = 5  # of what a schema registry's serialisers put before an Avro, Protobuf or JSON value
 
 KIND_OF: dict[type, EventKind] = {ExposureBatch: "exposure", ClickBatch: "click", ExampleBatch: "example"}
+KINDS = {*KIND_OF.values(), "mark"}
 
 
 class Payload(NamedTuple):
@@ -103,15 +111,29 @@ def encode_mark(mark: Mark) -> Payload:
     return Payload(None, value, _headers("json", "mark"))
 
 
-def dead_letter(record: Record, reason: str) -> Payload:
-    """The record as it was, with headers that say where it came from and what was wrong."""
+def dead_letter(record: Record, reason: str, max_bytes: int | None = None) -> Payload:
+    """The record as it was, with headers that say where it came from and what was wrong.
+
+    A record that with these would be larger than `max_bytes` loses its own headers and key, and its value is cut; the
+    header `dead-letter.bytes` then says how long it was.
+    """
     where = {
         "dead-letter.topic": record.partition.topic.encode(),
         "dead-letter.partition": b"%d" % record.partition.number,
         "dead-letter.offset": b"%d" % record.offset,
-        "dead-letter.reason": reason.encode(),
+        "dead-letter.reason": reason[:MAX_REASON].encode(errors="replace"),
     }
-    return Payload(record.key, record.value, {**record.headers, **where})
+    whole = Payload(record.key, record.value, {**record.headers, **where})
+    if max_bytes is None or _size(whole) <= max_bytes:
+        return whole
+    cut = Payload(None, b"", {**where, "dead-letter.bytes": b"%d" % len(record.value)})
+    return cut._replace(value=record.value[: max(0, max_bytes - _size(cut))])
+
+
+def _size(payload: Payload) -> int:
+    """About how many bytes of a topic's `max.message.bytes` the record takes, from above."""
+    headers = sum(len(name.encode()) + len(content) + 10 for name, content in payload.headers.items())
+    return RECORD_OVERHEAD + len(payload.key or b"") + len(payload.value) + headers
 
 
 def decode(
@@ -123,11 +145,15 @@ def decode(
     select: looks at every batch, and may refuse it with an EventError; see `reloop_stream.stream.intake.Intake`.
     """
     found: list[Decoded] = []
+    dead: list[tuple[Record, str]] = []
     run: list[Record] = []
+
+    def bury(record: Record, reason: str) -> None:
+        dead.append((record, _in_full(record, reason)))
 
     def end_run() -> None:
         if run:
-            found.extend(_decode_json_run(run, expect, on_dead, select))
+            found.extend(_decode_json_run(run, expect, bury, select))
             run.clear()
 
     for record in records:
@@ -140,58 +166,100 @@ def decode(
                 continue
             end_run()
             if kind == "mark":
-                mark = _decode_mark(record.value)
-                found.append(
-                    Decoded(record.partition, Mark(mark.tick, mark.watermark_ms), record.offset + 1, _NO_OFFSETS)
-                )
+                written = _decode_mark(record.value)
+                mark = Mark(written.tick, written.watermark_ms)
+                check(mark)
+                if select is not None:
+                    mark = select(mark, _written([record]))
+                found.append(Decoded(record.partition, mark, record.offset + 1, _NO_OFFSETS))
                 continue
             batch = arrow_format.decode(record.value, expect)
+            if not len(batch):
+                raise EventError("arrow: holds no event")
             check(batch)
             if select is not None:
-                batch = select(batch)
-            if len(batch):
-                offsets = np.broadcast_to(np.int64(record.offset), (len(batch),))
-                found.append(Decoded(record.partition, batch, record.offset + 1, offsets))
-        except (EventError, msgspec.MsgspecError) as error:
-            on_dead(record, str(error))
+                written_ms = _written([record])
+                batch = select(batch, None if written_ms is None else np.broadcast_to(written_ms, (len(batch),)))
+            offsets = np.broadcast_to(np.int64(record.offset), (len(batch),))
+            found.append(Decoded(record.partition, batch, record.offset + 1, offsets))
+        except Exception as error:  # bytes of anyone: whatever they bring about is theirs
+            bury(record, reason_of(error))
     end_run()
+    for record, reason in sorted(dead, key=lambda one: (one[0].partition, one[0].offset)):
+        on_dead(record, reason)
     return found
+
+
+def reason_of(error: Exception) -> str:
+    """Why a record is dead, in one line."""
+    said = " ".join(str(error).split())[:MAX_REASON]
+    return said if isinstance(error, (EventError, msgspec.MsgspecError)) else f"{type(error).__name__}: {said}"
+
+
+def _written(records: Sequence[Record]) -> np.ndarray | None:
+    """When each record was written; None where the log says it of none, the end of time where it does not say it of one."""
+    times = [record.timestamp_ms for record in records]
+    if all(time is None for time in times):
+        return None
+    return np.array([LATEST_MS if time is None else time for time in times], dtype=np.int64)
+
+
+def _in_full(record: Record, reason: str) -> str:
+    """The reason with what the record is, where it is no event at all, and a header that may be in the way."""
+    value, encoding = record.value, record.headers.get("encoding", b"json")
+    if not value:
+        reason = f"has no value, as a tombstone in a compacted topic: {reason}"
+    elif value[0] == 0 and len(value) > FRAMING_BYTES:
+        number = int.from_bytes(value[1:FRAMING_BYTES], "big")
+        reason = (
+            f"begins as a schema registry's framing does (magic byte 0, schema id {number}), and this program reads "
+            f"JSON and arrow without one: {reason}"
+        )
+    if encoding.lower() not in (b"", b"json", b"arrow"):
+        reason += f" (its header `encoding` says {encoding[:20]!r}: it was taken for json)"
+    return reason
 
 
 def _read_headers(record: Record, expect: EventKind) -> tuple[str, str]:
+    """(encoding, kind). Another tool's headers may have the same names: a value that is none of ours says nothing."""
     headers = record.headers
-    encoding = headers.get("encoding", b"json").decode(errors="replace")
-    kind = headers.get("kind", expect.encode()).decode(errors="replace")
-    version = headers.get("schema_version", b"1")
-    if encoding not in ("json", "arrow"):
-        raise EventError(f"encoding: got {encoding!r}, must be json or arrow")
-    if kind not in (expect, "mark"):
+    encoding = headers.get("encoding") or b""
+    kind = (headers.get("kind") or b"").decode(errors="replace").lower()
+    version = headers.get("schema_version") or b""
+    if kind in KINDS and kind not in (expect, "mark"):
         raise EventError(f"kind: got {kind!r}, this topic holds {expect!r} events and marks")
-    if not version.isdigit() or not 1 <= int(version) <= SCHEMA_VERSION:
-        raise EventError(
-            f"schema_version: got {version.decode(errors='replace')!r}, this program reads 1 to {SCHEMA_VERSION}"
-        )
-    return encoding, kind
+    if version.isdigit() and not 1 <= int(version[:9]) <= SCHEMA_VERSION:
+        raise EventError(f"schema_version: got {version[:20].decode()!r}, this program reads 1 to {SCHEMA_VERSION}")
+    return ("arrow" if encoding.lower() == b"arrow" else "json"), (kind if kind in KINDS else expect)
 
 
 def _decode_json_run(run: Sequence[Record], expect: EventKind, on_dead: OnDead, select: Select | None) -> list[Decoded]:
-    """Decode a run of JSON records; where a batch of several breaks the contract, one by one to find the culprits."""
     found = []
-    for records, batch in json_format.decode(run, expect, on_dead):
-        try:
-            check(batch)
-            if select is not None:
-                batch = select(batch)
-        except EventError as error:
-            if len(records) == 1:
-                on_dead(records[0], str(error))
-            else:
-                for record in records:
-                    found += _decode_json_run([record], expect, on_dead, select)
-            continue
-        offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
-        found.append(Decoded(records[0].partition, batch, records[-1].offset + 1, offsets))
+    for records, events in json_format.decode(run, expect, on_dead):
+        found += _to_batches(records, events, expect, on_dead, select)
     return found
+
+
+def _to_batches(
+    records: Sequence[Record], events: Sequence[Any], kind: EventKind, on_dead: OnDead, select: Select | None
+) -> list[Decoded]:
+    """Events as one batch; where they break the contract, halves of them apart, until the culprits are found."""
+    try:
+        batch = json_format.to_batch(events, kind)
+        check(batch)
+        if select is not None:
+            batch = select(batch, _written(records))
+    except Exception as error:  # as above
+        if len(records) == 1:
+            on_dead(records[0], reason_of(error))
+            return []
+        half = len(records) // 2
+        return [
+            *_to_batches(records[:half], events[:half], kind, on_dead, select),
+            *_to_batches(records[half:], events[half:], kind, on_dead, select),
+        ]
+    offsets = np.fromiter((record.offset for record in records), dtype=np.int64, count=len(records))
+    return [Decoded(records[0].partition, batch, records[-1].offset + 1, offsets)]
 
 
 def batch_to_bytes(batch: Any) -> bytes:

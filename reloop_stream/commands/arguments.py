@@ -10,7 +10,7 @@ from typing import Any
 
 from reloop_stream.errors import SettingsError
 from reloop_stream.log import LogPlace
-from reloop_stream.log.kafka_settings import check_settings, parse_setting, read_settings
+from reloop_stream.log.kafka_settings import check_bootstrap, check_settings, parse_setting, read_settings
 
 __all__ = ["add_place", "log_place", "positive", "whole"]
 
@@ -42,6 +42,10 @@ def log_place(chosen: argparse.Namespace) -> LogPlace:
             raise SettingsError(f"--log {chosen.log}: no such folder")
         return LogPlace(chosen.log)
     check_settings(settings)
+    try:
+        check_bootstrap(chosen.bootstrap)
+    except SettingsError as error:
+        raise SettingsError(f"--bootstrap: {error}") from None
     return LogPlace(f"kafka://{chosen.bootstrap}", chosen.unavailable_seconds, settings)
 
 

@@ -6,7 +6,6 @@ import argparse
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from reloop_stream.clock import shown
 from reloop_stream.commands.arguments import add_place, log_place
 from reloop_stream.runtime.exits import OK
 from reloop_stream.service.inspection import NothingToInspect, add_lag, inspect
@@ -99,8 +99,7 @@ def show(found: Mapping[str, Any], console: Console) -> None:
 def _facts(of: Mapping[str, Any]) -> list[tuple[str, Any]]:
     facts = [(key, of[key]) for key in ("path", "bytes", "learner", "version", "tick", "digest") if key in of]
     if of.get("watermark_ms") is not None:
-        until = datetime.fromtimestamp(of["watermark_ms"] / 1000, UTC)
-        facts.insert(-1, ("learnt until", f"{until:%Y-%m-%d %H:%M:%S} UTC ({of['watermark_ms']} ms)"))
+        facts.insert(-1, ("learnt until", f"{shown(of['watermark_ms'])} UTC ({of['watermark_ms']} ms)"))
     return facts
 
 

@@ -5,22 +5,24 @@ from __future__ import annotations
 import argparse
 import contextlib
 import math
-from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from reloop_stream import plugins
 from reloop_stream.commands.arguments import add_place, log_place, positive, whole
-from reloop_stream.config import LOSSES, MODELS, apply_overrides, read_yaml
-from reloop_stream.errors import ConfigError, LogError, LogUnavailable, UnknownTopic
+from reloop_stream.config import LOSSES, MODELS, apply_overrides, in_file, read_mapping, read_yaml, validated
+from reloop_stream.config.yaml_files import Location
+from reloop_stream.errors import ConfigError, DivergedError, LogError, LogUnavailable, UnknownTopic
 from reloop_stream.log import EventLog, LogPlace
-from reloop_stream.log.topics import Topics
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, say
+from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.runtime.stopping import Stop, stop_on_signals
-from reloop_stream.service.config import StreamConfig, differences, load_config, parse_config, save_config
-from reloop_stream.service.inference import first_exposures, infer
+from reloop_stream.runtime.torch_state import one_thread
+from reloop_stream.service.config import StreamConfig, differences, load_config, save_config
+from reloop_stream.service.inference import Inferred, first_exposures, infer
 from reloop_stream.service.learner_folder import LearnerFolder
-from reloop_stream.service.service import NoLongerRetained, Service, open_source
+from reloop_stream.service.service import NoLongerRetained, PartitionWatch, Service, open_source
 from reloop_stream.service.stream_progress import StreamProgress
 from reloop_stream.serving.publisher import SnapshotPublisher
 from reloop_stream.stream.event_feed import FeedStopped
@@ -89,6 +91,21 @@ def add_parser(commands: Any) -> None:
         "1 again at the click",
     )
     join.add_argument(
+        "--early-seconds",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="a click counts up to so long before its exposure, for clocks differ (default: 1)",
+    )
+    join.add_argument(
+        "--max-ahead-minutes",
+        type=_minutes_or_off,
+        default=60.0,
+        metavar="M",
+        help="an event whose time lies further beyond its record's own Kafka timestamp is a dead letter, for it would "
+        "move its partition's clock for good (default: 60; off: whatever it says, as in a replay)",
+    )
+    join.add_argument(
         "--tick-seconds",
         type=positive,
         default=60.0,
@@ -122,7 +139,7 @@ def add_parser(commands: Any) -> None:
         default=[],
         dest="overrides",
         metavar="KEY=VALUE",
-        help="one such key, as in updating.batch_size=256; may be given again",
+        help="one such key, as in updating.batch_size=256; may be given again; of two for a key the later holds",
     )
     learner.add_argument(
         "--fields",
@@ -187,11 +204,22 @@ def add_parser(commands: Any) -> None:
     how.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
+def _seconds(text: str) -> float:
+    return 0.0 if text == "0" else positive(text)
+
+
+def _minutes_or_off(text: str) -> float | None:
+    return None if text == "off" else positive(text)
+
+
 def run(chosen: argparse.Namespace) -> int:
     """Learn until the stream's end, a limit or a signal. The exit code."""
     plugins.load(chosen.plugin)
     place = log_place(chosen)
+    if chosen.bootstrap is not None:
+        _check_names(chosen)
     with (
+        one_thread(),
         stop_on_signals("finishing what is complete", chosen.timeout or math.inf) as stop,
         place.open() as log,
         LearnerFolder(chosen.checkpoint) as folder,
@@ -203,6 +231,9 @@ def run(chosen: argparse.Namespace) -> int:
             pass
         except (NoLongerRetained, ReaderDied) as error:
             return say(error, FAILED)
+        except DivergedError as error:
+            kept = f"{folder.path} keeps what it had learnt by its last checkpoint, and the versions published before"
+            return say(f"{error}; {kept}; start anew with another --checkpoint DIR", USERS_MISTAKE)
         except LogUnavailable as error:
             return say(f"{error}; the same command then goes on where it stopped", FAILED)
         return INTERRUPTED if stop.was_ctrl_c else OK
@@ -220,6 +251,7 @@ def _learn(
         topic=config.topics.snapshots,
         keep=chosen.keep,
     )
+    watch = PartitionWatch(config, log, math.inf if chosen.until_end else chosen.checkpoint_seconds)
     source = open_source(
         config,
         place,
@@ -227,7 +259,7 @@ def _learn(
         idle_s=chosen.idle_seconds,
         until_end=chosen.until_end,
         workers=chosen.workers,
-        should_stop=stop,
+        should_stop=lambda: stop() or watch(),
     )
     with contextlib.closing(source), StreamProgress(quiet=chosen.quiet) as progress:
         service = Service(
@@ -240,13 +272,17 @@ def _learn(
             checkpoint_s=chosen.checkpoint_seconds,
             stop=stop,
             watch=progress.show,
+            is_over=watch,
         )
         with contextlib.closing(service):
+            if not folder.settings.exists():
+                save_config(folder.settings, config)  # only now: a start that failed leaves no settings behind
             saved = folder.read()
             if saved is not None:
                 service.restore(saved)
             progress.begin(folder.path, service.worker)
             service.run(chosen.count)
+            watch.check()
 
 
 def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, stop: Stop) -> StreamConfig:
@@ -261,19 +297,19 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
         inferred = recorded.model_dump(mode="json", include={"fields", "types", "base_rate"})
     else:
         log.partitions(chosen.clicks)  # a misspelt topic should not wait for exposures
-        found = infer(first_exposures(log, chosen.exposures, stop))
+        found = infer(first_exposures(log, chosen.exposures, until_end=chosen.until_end, should_stop=stop))
+        if not chosen.quiet and chosen.fields is None:
+            _say_fields(chosen.exposures, found)
         inferred = {
             "fields": [field.model_dump(mode="json") for field in found.fields],
             "types": found.types,
             "base_rate": found.base_rate,
         }
-    config = parse_config({**inferred, **raw}, "settings")
+    config = validated(StreamConfig, {**inferred, **raw}, partial(_where, chosen))
     # A number may come as an integer; and what the model does not see may be of any type.
     typed = {*IDS, *(f"features.{field.name}" for field in config.fields if field.kind != "number")}
     config = config.model_copy(update={"types": {name: of for name, of in config.types.items() if name in typed}})
-    if recorded is None:
-        save_config(folder.settings, config)
-    elif different := differences(recorded, config):
+    if recorded is not None and (different := differences(recorded, config)):
         raise ConfigError(
             "\n".join(f"{folder.settings}: {line}" for line in different)
             + "\na learner keeps the settings of its first start; use those, or another --checkpoint DIR"
@@ -281,11 +317,34 @@ def _settle(chosen: argparse.Namespace, log: EventLog, folder: LearnerFolder, st
     return config
 
 
-def _given(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What the command line says, in the shape of StreamConfig."""
-    learner = {} if chosen.config is None else read_yaml(chosen.config)
-    if not isinstance(learner, Mapping):
-        raise ConfigError(f"{chosen.config}: must hold a mapping of keys, got {type(learner).__name__}")
+def _say_fields(topic: str, found: Inferred) -> None:
+    """What was taken from the first exposures, for it stays: a price that is a whole number in all of them is no number here."""
+    fields = ", ".join(
+        f"{field.name} ({field.kind}{'' if of is None else f' of {of}s'})"
+        for field, of in ((field, found.types.get(f"features.{field.name}")) for field in found.fields)
+    )
+    tell(f"fields, by the first of {topic}: {fields}; --fields says otherwise")
+
+
+def _check_names(chosen: argparse.Namespace) -> None:
+    """Raises ConfigError where a topic has a name that none can have, before there is a folder."""
+    for flag in ("exposures", "clicks", "snapshots_topic", "metrics_topic", "dead_letters_topic", "examples_topic"):
+        name = getattr(chosen, flag)
+        if name is not None and not is_topic_name(name):
+            raise ConfigError(f"--{flag.replace('_', '-')}: got {name!r}, a topic's name must be of {TOPIC_NAME_RULE}")
+
+
+def _where(chosen: argparse.Namespace, location: Location) -> str:
+    """What to call the place of a setting: a line of the file that it came from, where it came from one."""
+    if location and location[0] == "learner" and chosen.config is not None:
+        return in_file(chosen.config, location[1:], [*_flags(chosen), *chosen.overrides])
+    if location and location[0] == "fields" and chosen.fields is not None:
+        return in_file(chosen.fields, location[1:])
+    return "settings"
+
+
+def _flags(chosen: argparse.Namespace) -> dict[str, Any]:
+    """The keys of a learner that have a flag of their own."""
     flags = {
         "model.name": chosen.model,
         "loss.name": chosen.loss,
@@ -293,7 +352,12 @@ def _given(chosen: argparse.Namespace) -> dict[str, Any]:
         "optimizer.name": chosen.optimizer,
         "optimizer.lr": chosen.lr,
     }
-    learner = apply_overrides(learner, [f"{key}={value}" for key, value in flags.items() if value is not None])
+    return {key: value for key, value in flags.items() if value is not None}
+
+
+def _given(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What the command line says, in the shape of StreamConfig."""
+    learner = apply_overrides({} if chosen.config is None else read_mapping(chosen.config), _flags(chosen))
     usual = Topics.of(chosen.name)
     given: dict[str, Any] = {
         "name": chosen.name,
@@ -308,6 +372,8 @@ def _given(chosen: argparse.Namespace) -> dict[str, Any]:
         "arm": chosen.arm,
         "attribution_minutes": chosen.attribution_minutes,
         "emit": chosen.emit,
+        "early_seconds": chosen.early_seconds,
+        "max_ahead_minutes": chosen.max_ahead_minutes,
         "tick_seconds": chosen.tick_seconds,
         "seed": chosen.seed,
         "learner": apply_overrides(learner, chosen.overrides),

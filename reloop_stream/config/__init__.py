@@ -5,6 +5,9 @@ from __future__ import annotations
 from reloop_stream.config.learner import (
     LOSSES,
     MODELS,
+    MOST_HOURS,
+    MOST_SEED,
+    NAME,
     FieldConfig,
     FineTuneConfig,
     IncrementalConfig,
@@ -12,18 +15,23 @@ from reloop_stream.config.learner import (
     LossConfig,
     MemoryConfig,
     ModelConfig,
+    ModelFields,
     MonitorConfig,
     NoUpdateConfig,
     OptimizerConfig,
     ReplayConfig,
     WindowConfig,
 )
-from reloop_stream.config.mistakes import explain
-from reloop_stream.config.overrides import apply_overrides, read_yaml
+from reloop_stream.config.mistakes import in_file, validated
+from reloop_stream.config.overrides import apply_overrides
+from reloop_stream.config.yaml_files import as_yaml, read_mapping, read_yaml
 
 __all__ = [
     "LOSSES",
     "MODELS",
+    "MOST_HOURS",
+    "MOST_SEED",
+    "NAME",
     "FieldConfig",
     "FineTuneConfig",
     "IncrementalConfig",
@@ -31,12 +39,16 @@ __all__ = [
     "LossConfig",
     "MemoryConfig",
     "ModelConfig",
+    "ModelFields",
     "MonitorConfig",
     "NoUpdateConfig",
     "OptimizerConfig",
     "ReplayConfig",
     "WindowConfig",
     "apply_overrides",
-    "explain",
+    "as_yaml",
+    "in_file",
+    "read_mapping",
     "read_yaml",
+    "validated",
 ]

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from reloop_stream import plugins
 
 __all__ = [
     "LOSSES",
     "MODELS",
+    "MOST_HOURS",
+    "MOST_SEED",
+    "NAME",
     "FieldConfig",
     "FineTuneConfig",
     "IncrementalConfig",
@@ -18,6 +22,7 @@ __all__ = [
     "LossConfig",
     "MemoryConfig",
     "ModelConfig",
+    "ModelFields",
     "MonitorConfig",
     "NoUpdateConfig",
     "OptimizerConfig",
@@ -31,7 +36,27 @@ ModelName = Literal[
 LossName = Literal["bce", "distillation", "reloop", "fnw", "fnc"]
 MODELS: tuple[str, ...] = get_args(ModelName)
 LOSSES: tuple[str, ...] = get_args(LossName)
-Option = bool | int | float | str
+
+
+def _is_option(value: object) -> object:
+    # Within what checkpoints and snapshots can hold: integers of 64 bits.
+    number = (isinstance(value, int) and -(2**63) <= value < 2**63) or (
+        isinstance(value, float) and math.isfinite(value)
+    )
+    if not (number or isinstance(value, str)):
+        shown = "null" if value is None else f"{value!r:.40}"
+        raise ValueError(f"got {shown}, must be a finite number, a text, true or false")
+    return value
+
+
+# Hours that a setting may say: more than a century, and far from where milliseconds overflow.
+MOST_HOURS = 1e6
+# The largest integer that JSON's readers agree about.
+MOST_SEED = 1 << 53
+# What names files, folders, topics and columns.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+
+Option = Annotated[bool | int | float | str, BeforeValidator(_is_option)]
 
 
 class _Section(BaseModel):
@@ -53,6 +78,17 @@ class FieldConfig(_Section):
         description="hashed: any value. exact: integers below `buckets`; all others share one row. growing: an exact "
         "vocabulary that each new value, integer or text, joins when it is first learnt, up to `buckets` of them.",
     )
+
+
+def _named_once(fields: list[FieldConfig]) -> list[FieldConfig]:
+    names = [field.name for field in fields]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise ValueError(f"the field {name!r} is there twice ([{names.index(name)}] and [{number}]); remove one")
+    return fields
+
+
+ModelFields = Annotated[list[FieldConfig], AfterValidator(_named_once)]
 
 
 class ModelConfig(_Section):
@@ -136,7 +172,10 @@ class LossConfig(_Section):
         "or its user's session, within a batch.",
     )
     session_minutes: float = Field(
-        30.0, gt=0, description="A user's exposures further apart than this are of two sessions (level: session)."
+        30.0,
+        gt=0,
+        le=MOST_HOURS * 60,
+        description="A user's exposures further apart than this are of two sessions (level: session).",
     )
     options: dict[str, Option] = Field({}, description="Settings of a plugin's own loss.")
 
@@ -157,8 +196,8 @@ class WindowConfig(_Section):
     """Retrain from time to time on a sliding window, as the paper's production loop does."""
 
     mode: Literal["window"]
-    days: float = Field(3.0, gt=0, description="Length of the window, in days of label time.")
-    every_hours: float = Field(24.0, gt=0, description="Simulated hours between two trainings.")
+    days: float = Field(3.0, gt=0, le=MOST_HOURS / 24, description="Length of the window, in days of label time.")
+    every_hours: float = Field(24.0, gt=0, le=MOST_HOURS, description="Simulated hours between two trainings.")
     passes: int = Field(1, ge=1, le=100, description="Passes over the window in a training.")
     start: Literal["warm", "cold"] = Field(
         "warm", description="warm: from the last weights. cold: from the first ones."
@@ -177,7 +216,7 @@ class FineTuneConfig(_Section):
     """From time to time learn the examples that have come since the last time, from the last weights."""
 
     mode: Literal["fine_tune"]
-    every_hours: float = Field(24.0, gt=0, description="Simulated hours between two trainings.")
+    every_hours: float = Field(24.0, gt=0, le=MOST_HOURS, description="Simulated hours between two trainings.")
     passes: int = Field(1, ge=1, le=100, description="Passes over the new examples in a training.")
     batch_size: int = Field(1024, ge=1, le=1 << 20, description="Examples a step.")
     shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
@@ -204,6 +243,7 @@ class MemoryConfig(_Section):
     base_every_hours: float = Field(
         24.0,
         gt=0,
+        le=MOST_HOURS,
         description="Simulated hours after which the model that is corrected moves on and the memory is emptied "
         "(incremental, replay). With window and fine_tune each retraining does; with none it stays.",
     )
@@ -227,7 +267,9 @@ class MonitorConfig(_Section):
         "none", description="On an alarm: nothing; retrain at the end of the tick (window, fine_tune); raise the rates."
     )
     raise_by: float = Field(3.0, ge=1, le=100, description="Multiplies the learning rates (raise_rate).")
-    raise_hours: float = Field(6.0, gt=0, description="Simulated hours that the rates stay raised (raise_rate).")
+    raise_hours: float = Field(
+        6.0, gt=0, le=MOST_HOURS, description="Simulated hours that the rates stay raised (raise_rate)."
+    )
 
 
 def _with_mode(value: object) -> object:
@@ -260,6 +302,7 @@ class LearnerConfig(_Section):
     publish_every_hours: float | None = Field(
         None,
         gt=0,
+        le=MOST_HOURS,
         description="Simulated hours between published versions. Left out: hourly, or after each retraining where there "
         "is no memory.",
     )

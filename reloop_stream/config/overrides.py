@@ -1,23 +1,22 @@
-"""`--set path.to.key=value`, and reading YAML."""
+"""`--set path.to.key=value`."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import yaml
-
+from reloop_stream.config.yaml_files import parse_yaml
 from reloop_stream.errors import ConfigError
 
-__all__ = ["apply_overrides", "read_yaml"]
+__all__ = ["apply_overrides", "is_overridden"]
 
 
 def apply_overrides(raw: Mapping[str, Any], overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
     """The mapping with other values at some paths; list entries go by number.
 
-    overrides: path → value, or texts `path.to.key=value` whose values are YAML. Raises ConfigError.
+    overrides: path → value, or texts `path.to.key=value` whose values are YAML; of two for a path the later holds, as usual
+    on a command line. Raises ConfigError.
 
     >>> apply_overrides({"arms": [{"share": 1.0}]}, ["arms.0.share=0.5", "name=try"])
     {'arms': [{'share': 0.5}], 'name': 'try'}
@@ -33,21 +32,27 @@ def apply_overrides(raw: Mapping[str, Any], overrides: Mapping[str, Any] | Itera
         path, equals, text = override.partition("=")
         if not equals or not path:
             raise ConfigError(f"--set {override}: must be path.to.key=value")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"--set {override}: the value is not valid YAML: {error}") from None
-        _set_path(result, path, value, override)
+        _set_path(result, path, parse_yaml(text, f"--set {override}", with_lines=False), override)
     return result
 
 
+def is_overridden(location: Sequence[str | int], overrides: Mapping[str, Any] | Iterable[str]) -> bool:
+    """Whether the value at a location is one that an override gave, or lies in one."""
+    keys = [str(part) for part in location]
+    return any((set_to := _keys(override.partition("=")[0])) == keys[: len(set_to)] for override in overrides)
+
+
+def _keys(path: str) -> list[str]:
+    return path.replace("[", ".").replace("]", "").split(".")
+
+
 def _set_path(raw: dict[str, Any], path: str, value: Any, override: str) -> None:
-    keys = path.replace("[", ".").replace("]", "").split(".")
+    keys = _keys(path)
     place: Any = raw
     for depth, key in enumerate(keys):
         last = depth == len(keys) - 1
         if isinstance(place, list):
-            if not key.isdigit() or int(key) >= len(place):
+            if not (key.isascii() and key.isdigit()) or int(key) >= len(place):
                 raise ConfigError(
                     f"--set {override}: {'.'.join(keys[:depth])} has {len(place)} entries, numbered from 0; got {key!r}"
                 )
@@ -62,13 +67,3 @@ def _set_path(raw: dict[str, Any], path: str, value: Any, override: str) -> None
         if isinstance(place, dict) and place.get(key) is None:
             place[key] = {}
         place = place[index]
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds. Raises ConfigError naming it."""
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path}: not valid YAML: {error}") from None

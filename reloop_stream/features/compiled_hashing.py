@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 from reloop_stream.features.hashing import FIRST, GOLDEN, SECOND
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["rows_of_integers"]
 
@@ -23,7 +23,7 @@ def rows_of_integers(values: np.ndarray, salt: np.uint64, buckets: int, start: i
     _rows(bits, salt, np.uint64(buckets), start, out, GOLDEN, FIRST, SECOND)
 
 
-@numba.njit(cache=True)
+@compiled
 def _rows(bits, salt, buckets, start, out, golden, first, second):  # type: ignore[no-untyped-def]
     for i in range(len(out)):
         mixed = (bits[i] ^ salt) + golden

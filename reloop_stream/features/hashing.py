@@ -43,10 +43,10 @@ def hash_integers(values: np.ndarray, salt: np.uint64) -> np.ndarray:
 
 def hash_texts(values: np.ndarray, salt: np.uint64) -> np.ndarray:
     """uint64 [n] from texts [n]; each distinct text is hashed once."""
-    unique, inverse = np.unique(values.astype(str), return_inverse=True)
-    seed = int(salt) & 0xFFFFFFFF
-    hashes = [mmh3.hash64(text.encode(), seed, signed=False)[0] for text in unique.tolist()]
-    return np.array(hashes, dtype=np.uint64)[inverse]
+    # No array of texts is made: one has the longest text's room for each, and drops zero bytes at their ends.
+    texts, seed = values.tolist(), int(salt) & 0xFFFFFFFF
+    hashes = {text: mmh3.hash64(text.encode(), seed, signed=False)[0] for text in set(texts)}
+    return np.fromiter(map(hashes.__getitem__, texts), dtype=np.uint64, count=len(texts))
 
 
 def bucket(hashes: np.ndarray, buckets: int) -> np.ndarray:

@@ -7,11 +7,13 @@ from typing import Protocol
 
 import numpy as np
 
+from reloop_stream.errors import DivergedError
 from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features.check import check_candidates, rows_of
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.state.packing import pack
 
-__all__ = ["BaseRate", "FrozenModel", "Learner", "LearnerWrapper", "WithoutMemory"]
+__all__ = ["BaseRate", "FrozenModel", "Learner", "LearnerWrapper", "WithoutMemory", "check_finite"]
 
 # Kinds of deployed models, beside those of the learners proper.
 BASE_RATE = "base-rate"
@@ -60,10 +62,11 @@ class Learner(Protocol):
         """pCTR in eval mode, float64 [n]. Changes nothing."""
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
-        """Learn a batch: one step (torch), or one example after the other (river).
+        """Learn a batch: one step (torch), or one example after the other (linear, river).
 
         foreign: bool [n], rows that another arm's model served: their stamps are not this model's last predictions.
-        Returns the pCTR of each row before it was learnt, float64 [n].
+        Returns the pCTR of each row before it was learnt, float64 [n]. Raises EventError, and changes nothing, where the
+        examples break the contract or are not this model's.
         """
 
     @property
@@ -80,16 +83,28 @@ class Learner(Protocol):
         """Called after a retraining on a window: the model is another, and what its last version got wrong is past."""
 
     def publish(self) -> FrozenModel:
-        """A frozen copy under the next version number."""
+        """A frozen copy under the next version number. Raises DivergedError, and changes nothing, where a weight is not
+        finite."""
 
     def reset(self) -> None:
         """Back to the first weights and a fresh optimiser (a cold start); the version stays."""
 
     def to_bytes(self) -> bytes:
-        """Weights, optimiser, version, and the last published version."""
+        """Weights, optimiser, version, and the last published version. Raises DivergedError where a weight is not finite:
+        a checkpoint that could only be gone on from to NaN is none."""
 
     def restore(self, data: bytes) -> None:
         """Put back what `to_bytes` gave. Raises StateError where it is another learner's, or no state at all."""
+
+
+def check_finite(name: str, version: int, weights: Mapping[str, np.ndarray]) -> None:
+    """Raise DivergedError naming weights that are not finite. A pass over all of them, as long as copying them takes."""
+    for part, array in weights.items():
+        if not np.isfinite(array).all():
+            raise DivergedError(
+                f"{name}: its weights are no longer finite: {part}, after version {version}; go on from a checkpoint "
+                "of before, with a smaller learning rate or without the numbers that are too large"
+            )
 
 
 class WithoutMemory:
@@ -158,21 +173,22 @@ class BaseRate:
     version = 0
 
     def __init__(self, rate: float, name: str = BASE_RATE) -> None:
-        if not 0 < rate < 1:
+        if not isinstance(rate, int | float | np.number) or not 0 < rate < 1:
             raise ValueError(f"base rate: got {rate}, must be in (0, 1)")
         self.rate = rate
         self.name = name
 
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
-        return np.full(len(next(iter(features.values()))), self.rate)
+        return np.full(rows_of(features), self.rate)
 
     def represent(self, features: Mapping[str, Column]) -> np.ndarray:
-        return np.zeros((len(next(iter(features.values()))), 1), dtype=np.float32)
+        return np.zeros((rows_of(features), 1), dtype=np.float32)
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> np.ndarray:
-        return np.full(candidates.shape, self.rate)
+        requests, items = rows_of(request_features, "request_features"), rows_of(item_features, "item_features")
+        return np.full(check_candidates(candidates, requests, items).shape, self.rate)
 
     def to_bytes(self) -> bytes:
         return pack({"kind": BASE_RATE, "name": self.name, "rate": self.rate}, {})

@@ -21,13 +21,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-import numba
 import numpy as np
 
 from reloop_stream.config import MemoryConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch, take_column
+from reloop_stream.features.check import check_examples
 from reloop_stream.learners.base import REMEMBERING, FrozenModel, Learner, LearnerWrapper
+from reloop_stream.runtime.compiled import compiled
 from reloop_stream.state.packing import pack, unpack
 
 __all__ = ["ErrorMemory", "RememberingLearner", "RememberingModel"]
@@ -36,7 +37,7 @@ HOUR_MS = 3_600_000
 MEMORY = "memory."  # prefix of the memory's arrays and keys in a learner's state
 
 
-@numba.njit(cache=True)
+@compiled
 def _project(representation, planes, out):  # type: ignore[no-untyped-def]
     """out [n, arrays · bits] = representation [n, r] · planes. By hand: BLAS may use threads, and sum a row in another
     order when it stands among others."""
@@ -48,14 +49,14 @@ def _project(representation, planes, out):  # type: ignore[no-untyped-def]
                 out[i, k] += value * planes[j, k]
 
 
-@numba.njit(cache=True)
+@compiled
 def _sign(left, right, signs):  # type: ignore[no-untyped-def]
     """Into signs [arrays · bits]: 1 where left + right is above 0, else 0. A loop of its own, which vectorises."""
     for i in range(len(signs)):
         signs[i] = 1 if left[i] + right[i] > 0.0 else 0
 
 
-@numba.njit(cache=True)
+@compiled
 def _bucket(signs, array, bits):  # type: ignore[no-untyped-def]
     code = 0
     for i in range(array * bits, (array + 1) * bits):
@@ -63,10 +64,12 @@ def _bucket(signs, array, bits):  # type: ignore[no-untyped-def]
     return code
 
 
-@numba.njit(cache=True)
+@compiled
 def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[no-untyped-def]
     nothing, signs = np.zeros(projections.shape[1]), np.empty(projections.shape[1], dtype=np.int64)
     for i in range(len(projections)):
+        if base[i] != base[i]:
+            continue  # no prediction and so no error, and one NaN would stay in its buckets for good
         _sign(projections[i], nothing, signs)
         for array in range(sums.shape[0]):
             bucket = _bucket(signs, array, bits)
@@ -76,7 +79,7 @@ def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[
             means[array, bucket] = (labels - (1.0 - gamma) * bases) / count
 
 
-@numba.njit(cache=True)
+@compiled
 def _correct(means, lefts, rights, candidates, base, bits, weight, gamma, out):  # type: ignore[no-untyped-def]
     """out [R, K]: base [R, K] corrected, for rows whose projections are lefts [R] plus those rights that candidates
     [R, K] name."""
@@ -260,12 +263,14 @@ class RememberingLearner(LearnerWrapper):
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
         if self._base is None:
             return self.inner.learn(examples, foreign)
+        check_examples(examples, foreign)
         pctr = self.predict(examples.exposures.features)
         self.inner.learn(examples, foreign)
         return pctr
 
     def remember(self, examples: ExampleBatch) -> None:
-        self._seen_ms = max(self._seen_ms, int(examples.label_time_ms.max()))
+        check_examples(examples, None)
+        self._seen_ms = int(examples.label_time_ms.max(initial=self._seen_ms))
         if self._base is not None:
             features = examples.exposures.features
             self._memory.write(self._base.represent(features), examples.label, self._base.predict(features))

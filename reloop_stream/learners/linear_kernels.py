@@ -12,8 +12,9 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba
 import numpy as np
+
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = [
     "FTRL_COLUMNS",
@@ -71,7 +72,7 @@ class Step(NamedTuple):
     l2: float
 
 
-@numba.njit(cache=True)
+@compiled
 def flatten(slots, lists, offsets, numbers, first, number_rows, rows, values, starts):  # type: ignore[no-untyped-def]
     """Encoded rows as sparse ones, into rows, values and starts.
 
@@ -104,12 +105,12 @@ def flatten(slots, lists, offsets, numbers, first, number_rows, rows, values, st
     starts[len(slots)] = at
 
 
-@numba.njit(cache=True)
+@compiled
 def _sigmoid(z):  # type: ignore[no-untyped-def]
     return 1.0 / (1.0 + math.exp(-z))  # compiled, an exponential that overflows is infinite, and this is zero
 
 
-@numba.njit(cache=True)
+@compiled
 def reloop_weight(p, p_last, y, alpha, tie):  # type: ignore[no-untyped-def]
     """`reloop_stream.losses.reloop_weight` of one example."""
     gap = p_last - p if y > 0.5 else p - p_last
@@ -118,7 +119,7 @@ def reloop_weight(p, p_last, y, alpha, tie):  # type: ignore[no-untyped-def]
     return 1 - alpha
 
 
-@numba.njit(cache=True)
+@compiled
 def _gradient(p, goal, i):  # type: ignore[no-untyped-def]
     weight = goal.weight[i]
     if goal.corrects[i]:
@@ -126,7 +127,7 @@ def _gradient(p, goal, i):  # type: ignore[no-untyped-def]
     return weight * (p - goal.target[i])
 
 
-@numba.njit(cache=True)
+@compiled
 def _without_bias(table, batch, i, total, squares):  # type: ignore[no-untyped-def]
     """Example i's first order plus all pairs of its features (Rendle 2010, Eq. 1 and Lemma 3.1).
 
@@ -150,7 +151,7 @@ def _without_bias(table, batch, i, total, squares):  # type: ignore[no-untyped-d
     return first_order + 0.5 * pairs
 
 
-@numba.njit(cache=True)
+@compiled
 def probabilities(table, d, bias, batch, out):  # type: ignore[no-untyped-def]
     """pCTR of each example into out, float64 [n]. bias: added to the table's own."""
     total, squares = np.empty(d, table.dtype), np.empty(d, table.dtype)
@@ -159,7 +160,7 @@ def probabilities(table, d, bias, batch, out):  # type: ignore[no-untyped-def]
         out[i] = _sigmoid(bias + _without_bias(table, batch, i, total, squares))
 
 
-@numba.njit(cache=True)
+@compiled
 def partial_sums(table, batch, alone, sums):  # type: ignore[no-untyped-def]
     """What one side of a candidate's features adds: first order and pairs within it, [n], and its vectors' sum, [n, d]."""
     squares = np.empty(sums.shape[1], table.dtype)
@@ -167,7 +168,7 @@ def partial_sums(table, batch, alone, sums):  # type: ignore[no-untyped-def]
         alone[i] = _without_bias(table, batch, i, sums[i], squares)
 
 
-@numba.njit(cache=True)
+@compiled
 def candidate_probabilities(  # type: ignore[no-untyped-def]
     bias, request_alone, request_sums, item_alone, item_sums, candidates, out
 ):
@@ -181,7 +182,7 @@ def candidate_probabilities(  # type: ignore[no-untyped-def]
             out[r, k] = _sigmoid(bias + request_alone[r] + item_alone[item] + cross)
 
 
-@numba.njit(cache=True)
+@compiled
 def _ftrl_step(table, r, g, inverse_lr, beta, l1, l2):  # type: ignore[no-untyped-def]
     squares = table[r, 2] + g * g
     root = math.sqrt(squares)
@@ -190,7 +191,7 @@ def _ftrl_step(table, r, g, inverse_lr, beta, l1, l2):  # type: ignore[no-untype
     table[r, 1], table[r, 2], table[r, 3] = z, squares, root
 
 
-@numba.njit(cache=True)
+@compiled
 def learn_ftrl(table, bias, batch, goal, step, out):  # type: ignore[no-untyped-def]
     """FTRL-proximal logistic regression (McMahan et al. 2013, Algorithm 1), one example after the other.
 
@@ -208,7 +209,7 @@ def learn_ftrl(table, bias, batch, goal, step, out):  # type: ignore[no-untyped-
             _ftrl_step(table, batch.rows[k], g * batch.values[k], inverse_lr, step.smoothing, step.l1, step.l2)
 
 
-@numba.njit(cache=True)
+@compiled
 def learn_adagrad(table, d, bias, batch, goal, step, out):  # type: ignore[no-untyped-def]
     """Logistic regression (d = 0) or factorization machine by Adagrad (Duchi et al. 2011), one example after the other.
 

@@ -15,9 +15,10 @@ import numpy as np
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features.check import check_candidates, check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
-from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.base import WithoutMemory, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import CONSTANT_WEIGHTS, TIE, target_and_weight
@@ -104,6 +105,7 @@ class LinearModel:
         theirs = [name for name in names if name not in request_features]
         requests = self._partial_sums(_sparse(self._encoder, request_features, ours)[1])
         items = self._partial_sums(_sparse(self._encoder, item_features, theirs)[1])
+        candidates = check_candidates(candidates, len(requests[0]), len(items[0]))
         p = np.empty(candidates.shape)
         kernels.candidate_probabilities(float(self._weights[BIAS, 0]), *requests, *items, candidates, p)
         return p
@@ -245,6 +247,7 @@ class LinearLearner(WithoutMemory):
         return p
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        check_examples(examples, foreign)
         features = examples.exposures.features
         self.encoder.learn_values(features)
         self._grow()
@@ -269,8 +272,9 @@ class LinearLearner(WithoutMemory):
         return Goal(target, weight, p_last, nobody, loss.alpha, TIE)
 
     def publish(self) -> LinearModel:
-        self.version += 1
         weights = self._table[: self._used(), : 1 + self._d].copy()
+        check_finite(self.name, self.version, {"weights.table": weights})
+        self.version += 1
         weights[BIAS, 0] += self._bias
         self._last = LinearModel(self.name, self.version, self.encoder.frozen(), weights)
         return self._last
@@ -280,6 +284,7 @@ class LinearLearner(WithoutMemory):
 
     def to_bytes(self) -> bytes:
         used = self._table[: self._used()]
+        check_finite(self.name, self.version, {"weights.table": used[:, : 1 + self._d]})
         vocabulary, arrays = _vocabulary(self.encoder)
         arrays |= {
             "weights.table": used[:, : 1 + self._d],

@@ -9,7 +9,10 @@ import numpy as np
 from river import facto, linear_model, optim
 from scipy.special import expit
 
-from reloop_stream.learners.river_stamp import LastPrediction, last_prediction, stamp
+from reloop_stream.errors import DivergedError, EventError
+from reloop_stream.events import LARGEST_NUMBER
+from reloop_stream.features.check import check_number, check_row
+from reloop_stream.learners.river_stamp import LastPrediction, is_probability, last_prediction, stamp
 from reloop_stream.losses import reloop_weight
 
 __all__ = ["ReLoopFMClassifier", "ReLoopLogisticRegression", "SoftLog", "sigmoid"]
@@ -42,34 +45,73 @@ def sigmoid(z: Any) -> Any:
 
 
 class _SelfCorrecting:
-    """What both estimators share: `p_last` becomes a weight, with which river's own estimator learns."""
+    """What both estimators share: `p_last` becomes a weight, with which river's own estimator learns.
+
+    Rows, labels and weights are checked as they come in; `pctr` and `step` are for callers whose rows are checked.
+    """
 
     alpha: float
+    takes_texts = False
 
     def _set_alpha(self, alpha: float) -> None:
         if not 0 <= alpha <= 1:  # NaN fails too
             raise ValueError(f"alpha: got {alpha}, must be in [0, 1]")
         self.alpha = alpha
 
-    def _pctr(self, x: Features) -> float:
+    def pctr(self, x: Features) -> float:
         """The prediction for the example, with nothing changed."""
         raise NotImplementedError
 
+    def step(self, x: Features, y: float, w: float) -> None:
+        """Learn an example by cross-entropy times w."""
+        super().learn_one(x, y, w=w)  # type: ignore[misc]
+
     def predict_proba_one(self, x: Features, p_last: LastPrediction = None) -> dict[bool, float]:
-        """The probabilities of False and True. A `Stamp` given as p_last receives the latter."""
-        p = self._pctr(x)
+        """The probabilities of False and True. A `Stamp` given as p_last receives the latter.
+
+        Raises EventError naming a value that no model can hold, DivergedError where the weights are no longer finite.
+        """
+        self._check_row(x)
+        p = self.pctr(x)
+        if math.isnan(p):
+            raise DivergedError(f"{type(self).__name__}: its weights are no longer finite: it learnt numbers too large")
         stamp(p_last, p)
         return {False: 1.0 - p, True: p}
 
     def learn_one(self, x: Features, y: bool | float, p_last: LastPrediction = None, w: float = 1.0) -> None:
         """Learn an example. p_last: what the last version predicted for it; without it the loss is cross-entropy.
 
-        y: the label, or a soft label in [0, 1] where there is no p_last. w: multiplies the loss.
+        y: the label, True or False (1 or 0), or a soft label in [0, 1] where there is no p_last. w: multiplies the loss.
+        Raises EventError for any other label (-1 is none), and naming a value that no model can hold.
         """
+        self._check_row(x)
+        check_label(y)
+        check_weight(w)
         last = last_prediction(p_last)
         if last is not None:
-            w *= float(reloop_weight(self._pctr(x), last, y, self.alpha))
-        super().learn_one(x, y, w=w)  # type: ignore[misc]
+            if y not in (0, 1):
+                raise EventError(f"y: got the soft label {y!r}, with p_last it must be True or False")
+            w *= float(reloop_weight(self.pctr(x), last, y, self.alpha))
+        self.step(x, y, w)
+
+    def _check_row(self, x: Features) -> None:
+        check_row(x)
+        for name, value in x.items():
+            if not (self.takes_texts and isinstance(value, str)):
+                check_number(str(name), value)
+
+
+def check_label(y: Any) -> None:
+    """Raise EventError for what is no label, nor a soft one."""
+    if not is_probability(y):
+        raise EventError(f"y: got {y!r}, labels are True and False (or 1 and 0; -1 is none)")
+
+
+def check_weight(w: Any) -> None:
+    """Raise EventError for a weight that is below 0, or no number."""
+    check_number("w", w)
+    if w < 0:
+        raise EventError(f"w: got {w!r}, must be at least 0")
 
 
 class ReLoopLogisticRegression(_SelfCorrecting, linear_model.LogisticRegression):  # type: ignore[misc]
@@ -132,8 +174,39 @@ class ReLoopLogisticRegression(_SelfCorrecting, linear_model.LogisticRegression)
         )
         self._set_alpha(alpha)
 
-    def _pctr(self, x: Features) -> float:
+    def pctr(self, x: Features) -> float:
         return float(sigmoid(self._raw_dot_one(x)))
+
+    def learn_many(self, X: Any, y: Any, w: Any = 1.0) -> None:
+        """Learn a batch by one mean step on cross-entropy: X a data frame of numbers, y a series of labels, w a weight or a
+        series of them. Raises EventError as `learn_one` does."""
+        _check_frame(X)
+        if np.shape(y) != np.shape(X)[:1] or np.shape(w) not in ((), np.shape(y)):
+            raise EventError(f"y, w: have shapes {np.shape(y)} and {np.shape(w)}, X has {np.shape(X)[0]} rows")
+        for label in np.unique(np.asarray(y)):
+            check_label(label)
+        for weight in np.unique(np.asarray(w)):
+            check_weight(weight)
+        super().learn_many(X, y, w=w)
+
+    def predict_proba_many(self, X: Any) -> Any:
+        """The probabilities of False and True of a data frame of numbers. Raises as `predict_proba_one` does."""
+        _check_frame(X)
+        found = super().predict_proba_many(X)
+        if np.isnan(np.asarray(found)).any():
+            raise DivergedError(f"{type(self).__name__}: its weights are no longer finite: it learnt numbers too large")
+        return found
+
+
+def _check_frame(X: Any) -> None:
+    if not hasattr(X, "columns"):
+        raise EventError(f"X: got a value of type {type(X).__name__}, must be a data frame")
+    values = np.asarray(X)
+    if values.dtype.kind in "biuf" and (np.abs(values.astype(np.float64)) <= LARGEST_NUMBER).all():
+        return
+    for row in values:  # slow, but it names the value
+        for name, value in zip(X.columns, row, strict=True):
+            check_number(str(name), value)
 
 
 class ReLoopFMClassifier(_SelfCorrecting, facto.FMClassifier):  # type: ignore[misc]
@@ -185,7 +258,9 @@ class ReLoopFMClassifier(_SelfCorrecting, facto.FMClassifier):  # type: ignore[m
         self.intercept_init = intercept_init
         self._set_alpha(alpha)
 
-    def _pctr(self, x: Features) -> float:
+    takes_texts = True
+
+    def pctr(self, x: Features) -> float:
         logit, total, squares = self.intercept, np.zeros(self.n_factors), 0.0
         for key, value in self._ohe_cat_features(x).items():
             logit += value * self.weights.get(key, 0.0)

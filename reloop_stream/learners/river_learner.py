@@ -14,8 +14,9 @@ from river.utils import VectorDict
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features.check import check_candidates, check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.base import WithoutMemory, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.river_estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.losses import target_and_weight
@@ -145,8 +146,10 @@ class RiverModel:
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> np.ndarray:
+        theirs = [name for name in self._encoder.names if name not in request_features]
         request_alone, request_sums = self._side(request_features, request_features)
-        item_alone, item_sums = self._side(item_features, [n for n in item_features if n not in request_features])
+        item_alone, item_sums = self._side(item_features, theirs)
+        candidates = check_candidates(candidates, len(request_alone), len(item_alone))
         cross = np.einsum("rd,rkd->rk", request_sums, item_sums[candidates])
         logit = self._weights.bias + request_alone[:, None] + item_alone[candidates] + cross
         result: np.ndarray = sigmoid(logit)
@@ -249,7 +252,11 @@ class RiverLearner(WithoutMemory):
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return self._now().predict(features)
 
+    @np.errstate(
+        over="ignore", invalid="ignore"
+    )  # weights that overflow are told of once, when they are to be published
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        check_examples(examples, foreign)
         loss, features = self._config.loss, examples.exposures.features
         self.encoder.learn_values(features)
         p_last, known = last_predictions(loss, examples, foreign, self._last)
@@ -259,19 +266,21 @@ class RiverLearner(WithoutMemory):
             before = self.predict(features)
             target, weight = target_and_weight(loss, before, p_last, examples.label, known, group)
             for row, y, w in zip(rows, target.tolist(), weight.tolist(), strict=True):
-                self._model.learn_one(row, y, w=w)
+                self._model.step(row, y, w)
             return before
         before = np.empty(len(rows))
         for i, row in enumerate(rows):
             one = slice(i, i + 1)
-            before[i] = self._model.predict_proba_one(row)[True]
+            before[i] = self._model.pctr(row)
             target, weight = target_and_weight(loss, before[one], p_last[one], examples.label[one], known[one])
-            self._model.learn_one(row, float(target[0]), w=float(weight[0]))
+            self._model.step(row, float(target[0]), float(weight[0]))
         return before
 
     def publish(self) -> RiverModel:
+        weights = self._weights()
+        check_finite(self.name, self.version, weights.arrays())
         self.version += 1
-        self._last = self._now()
+        self._last = RiverModel(self.name, self.version, self.encoder.frozen(), weights)
         return self._last
 
     def reset(self) -> None:
@@ -291,6 +300,7 @@ class RiverLearner(WithoutMemory):
 
     def to_bytes(self) -> bytes:
         meta, arrays = self._now().state()
+        check_finite(self.name, self.version, arrays)
         for name, state in self._optimizer_states().items():
             keys = sorted(state)
             arrays[f"optimizer.{name}.keys"] = np.array(keys, dtype=np.int64)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
-__all__ = ["LastPrediction", "Stamp", "last_prediction", "stamp"]
+from reloop_stream.errors import EventError
+from reloop_stream.features.check import is_real
+
+__all__ = ["LastPrediction", "Stamp", "is_probability", "last_prediction", "stamp"]
 
 
 class Stamp:
@@ -33,5 +36,13 @@ def stamp(p_last: LastPrediction, pctr: float) -> None:
 
 
 def last_prediction(p_last: LastPrediction) -> float | None:
-    """The last prediction as a number; None where there is none."""
-    return p_last.pctr if isinstance(p_last, Stamp) else p_last
+    """The last prediction as a number; None where there is none. Raises EventError where it is no probability."""
+    pctr = p_last.pctr if isinstance(p_last, Stamp) else p_last
+    if pctr is None or is_probability(pctr):
+        return pctr
+    raise EventError(f"p_last: got {pctr!r}, must be a number in [0, 1], a Stamp, or None")
+
+
+def is_probability(value: Any) -> bool:
+    """Whether the value is a number in [0, 1]; NaN is none."""
+    return is_real(value) and bool(0 <= value <= 1)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import math
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from reloop_stream.config import OptimizerConfig
 from reloop_stream.learners.growing_rows import GrowingRows
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["TableUpdates"]
 
@@ -24,7 +24,7 @@ ADAM_EPS = 1e-8
 ADAM_BETAS = (0.9, 0.999)
 
 
-@numba.njit(cache=True)
+@compiled
 def _sum_by_row(slots, gradient, place, touched, summed):  # type: ignore[no-untyped-def]
     """Sum the gradients of each row into `summed`; the rows into `touched`. place: -1 everywhere, and again after."""
     n = 0
@@ -47,7 +47,7 @@ def _sum_by_row(slots, gradient, place, touched, summed):  # type: ignore[no-unt
     return n
 
 
-@numba.njit(cache=True)
+@compiled
 def _sgd(table, touched, summed, n, lr, l2):  # type: ignore[no-untyped-def]
     for i in range(n):
         row = touched[i]
@@ -55,7 +55,7 @@ def _sgd(table, touched, summed, n, lr, l2):  # type: ignore[no-untyped-def]
             table[row, j] -= lr * (summed[i, j] + l2 * table[row, j])
 
 
-@numba.njit(cache=True)
+@compiled
 def _adagrad(table, squares, touched, summed, n, lr, l2, eps):  # type: ignore[no-untyped-def]
     for i in range(n):
         row = touched[i]
@@ -65,7 +65,7 @@ def _adagrad(table, squares, touched, summed, n, lr, l2, eps):  # type: ignore[n
             table[row, j] -= lr * g / (np.sqrt(squares[row, j]) + eps)
 
 
-@numba.njit(cache=True)
+@compiled
 def _adam(table, first, second, touched, summed, n, step_size, l2, beta1, beta2, eps):  # type: ignore[no-untyped-def]
     for i in range(n):
         row = touched[i]

@@ -12,12 +12,14 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
+from reloop_stream.features.check import check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.base import WithoutMemory, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
 from reloop_stream.losses import target_and_weight
+from reloop_stream.runtime.torch_state import drawing_from
 from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
 __all__ = ["TorchLearner", "TorchModel"]
@@ -119,6 +121,9 @@ class TorchLearner(WithoutMemory):
         return self._net.predict(features)
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+        check_examples(examples, foreign)
+        if not len(examples):  # Adam would take a step from its momentum
+            return np.zeros(0)
         net, loss = self._net, self._config.loss
         if net.learn_values(examples.exposures.features):
             self._sparse.follow(net.table)
@@ -129,10 +134,12 @@ class TorchLearner(WithoutMemory):
         drops = self._config.model.dropout > 0
         if drops:
             before = sigmoid(net.model(net.assemble(leaf, encoded, pooled, net.all_numbers())).detach())
-            torch.manual_seed(self._seed * 1_000_003 + self._steps)
-            net.model.train()
-        logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
-        net.model.eval()
+            with drawing_from(self._seed * 1_000_003 + self._steps, net.device):
+                net.model.train()
+                logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
+            net.model.eval()
+        else:
+            logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
         p = sigmoid(logit.detach())
         target, weight = target_and_weight(loss, p, p_last, examples.label, known, groups_of(loss, examples))
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
@@ -153,6 +160,7 @@ class TorchLearner(WithoutMemory):
         self._sparse.step(slots[0] if one else torch.cat(slots), gradients[0] if one else torch.cat(gradients))
 
     def publish(self) -> TorchModel:
+        check_finite(self.name, self.version, self._net.arrays())
         self.version += 1
         self._last = TorchModel(self.name, self.version, self._net.frozen())
         return self._last
@@ -161,6 +169,7 @@ class TorchLearner(WithoutMemory):
         self._begin()
 
     def to_bytes(self) -> bytes:
+        check_finite(self.name, self.version, self._net.arrays())
         vocabulary, values = self._net.encoder.state()
         arrays = prefixed(WEIGHTS, self._net.arrays()) | prefixed(VOCABULARY, values)
         arrays |= prefixed("sparse.", self._sparse.state()) | prefixed("dense.", self._dense.state())

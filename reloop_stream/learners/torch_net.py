@@ -13,11 +13,13 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column
+from reloop_stream.features.check import check_candidates
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.models import CtrModel, build
 from reloop_stream.models.base import in_passes
+from reloop_stream.runtime.torch_state import drawing_from
 
 __all__ = ["Net", "sigmoid"]
 
@@ -38,16 +40,13 @@ class Net:
     """
 
     def __init__(self, config: LearnerConfig, fields: Sequence[FieldConfig], seed: int, base_rate: float) -> None:
-        # Two threads gain nothing at these sizes, collapse under contention, and could change the order of sums.
-        torch.set_num_threads(1)
         self.device = torch.device(config.device)
         if config.device == "cuda" and not torch.cuda.is_available():
             raise ValueError("learner.device: got 'cuda', this machine has none; use cpu")
         self.encoder = Encoder(fields)
         self._seed = seed
         self._init_scale = config.model.init_scale
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with drawing_from(seed, torch.device("cpu")):
             self.model: CtrModel = build(config.model, len(self.encoder.fields), base_rate).to(self.device)
             width = self.model.dimensions + 1
             table = torch.randn(max(1, self.encoder.rows), width) * self._init_scale
@@ -181,7 +180,9 @@ class Net:
         ours = [i for i, name in enumerate(names) if name in request_features]
         theirs = [i for i in range(len(names)) if i not in ours]
         x_requests, x_items = self._side(request_features, ours), self._side(item_features, theirs)
-        rows = torch.from_numpy(candidates).to(self.device, torch.int64)
+        rows = torch.from_numpy(check_candidates(candidates, len(x_requests), len(x_items))).to(self.device)
+        if not rows.numel():  # what some models cannot reshape
+            return np.empty(candidates.shape)
         requests = self.model.partial(x_requests, ours, with_bias=True)
         items = self.model.partial(x_items, theirs, with_bias=False)
         if requests is not None and items is not None:

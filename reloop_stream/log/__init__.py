@@ -10,6 +10,7 @@ from reloop_stream.log.base import EventLog, Partition, Producer, Reader, Record
 from reloop_stream.log.kafka_settings import Settings
 
 __all__ = [
+    "KAFKA",
     "EventLog",
     "LogError",
     "LogPlace",
@@ -43,14 +44,14 @@ def open_log(place: str | Path, *, unavailable_after_s: float = 60.0, settings: 
     """The log at a place: a folder (a Path) or `kafka://HOST:PORT[,HOST:PORT]`.
 
     unavailable_after_s: wall-clock seconds to wait for a broker that is gone. settings: of Kafka's clients, for security
-    above all; see `reloop_stream.log.kafka_settings`. Raises ValueError on any other place, SettingsError.
+    above all; see `reloop_stream.log.kafka_settings`. Raises SettingsError, on any other place too.
     """
     if isinstance(place, Path):
         from reloop_stream.log.embedded import EmbeddedLog
 
         return EmbeddedLog(place)
-    if place.startswith(KAFKA) and len(place) > len(KAFKA):
+    if place.startswith(KAFKA):
         from reloop_stream.log.kafka import KafkaLog
 
         return KafkaLog(place.removeprefix(KAFKA), unavailable_after_s=unavailable_after_s, settings=settings)
-    raise ValueError(f"log: got {place!r}, must be a Path or kafka://HOST:PORT[,HOST:PORT]")
+    raise SettingsError(f"log: got {place!r}, must be a Path or kafka://HOST:PORT[,HOST:PORT]")

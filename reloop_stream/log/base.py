@@ -23,13 +23,17 @@ class Partition(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One record as it lies in the log. `offset` names it; offsets rise, and may have gaps (as Kafka's do)."""
+    """One record as it lies in the log. `offset` names it; offsets rise, and may have gaps (as Kafka's do).
+
+    timestamp_ms: when it was written, by Kafka's own account, the same at each reading; None where the log keeps none.
+    """
 
     partition: Partition
     offset: int
     key: bytes | None
     value: bytes
     headers: Mapping[str, bytes]
+    timestamp_ms: int | None = None
 
 
 class Producer(Protocol):
@@ -75,8 +79,15 @@ class Reader(Protocol):
 class EventLog(Protocol):
     """A log. Cheap to make; open one in each process (`reloop_stream.log.open_log`)."""
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
-        """Create the topics that do not exist. Raises LogError where one exists with another number of partitions."""
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
+        """Create the topics that do not exist. Raises LogError where one exists with another number of partitions.
+
+        kept: no record of theirs goes before `delete_before` says so. Else they follow the broker's defaults.
+        """
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        """For each of the topics that exists, what tells it from another of its name, made later or elsewhere; an empty
+        text where the log has nothing of the kind."""
 
     def producer(self) -> Producer: ...
 
@@ -84,13 +95,16 @@ class EventLog(Protocol):
         """A reader of exactly these partitions, each from its offset. Raises UnknownTopic, OffsetOutOfRange."""
 
     def partitions(self, topic: str) -> list[Partition]:
-        """The topic's partitions by number. Raises UnknownTopic."""
+        """The topic's partitions by number, as they are now. Raises UnknownTopic."""
 
     def begin_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         """The first retained offset of each."""
 
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """One past the last record of each."""
+        """One past the last record of each; on Kafka past the last that is committed."""
+
+    def max_record_bytes(self, topic: str) -> int | None:
+        """The largest record that the topic takes, headers included; None where any size will do."""
 
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         """Allow records before these offsets to go (Kafka's delete_records). May keep more than it must."""

@@ -30,6 +30,8 @@ import kafka.errors
 from reloop_stream.errors import ReloopError
 from reloop_stream.log.secured import NAME as SECURED
 from reloop_stream.log.secured import SecuredListener
+from reloop_stream.runtime.exits import FAILED, say
+from reloop_stream.runtime.places import user_cache
 
 __all__ = ["KAFKA_VERSION", "Broker", "BrokerError"]
 
@@ -69,10 +71,6 @@ class BrokerError(ReloopError):
     """The broker cannot be started. The message says what is missing."""
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "reloop-stream"
-
-
 def _java() -> str:
     """The path of Java. Raises BrokerError where there is none, or an old one."""
     home = os.environ.get("JAVA_HOME")
@@ -80,7 +78,9 @@ def _java() -> str:
     java = java or shutil.which("java")
     if java is None:
         raise BrokerError(f"there is no `java`; install Java {JAVA_AT_LEAST} (on Debian: openjdk-17-jre-headless)")
-    said = subprocess.run([java, "-version"], capture_output=True, text=True, check=False).stderr
+    said = subprocess.run(
+        [java, "-version"], capture_output=True, encoding="utf-8", errors="replace", check=False
+    ).stderr
     found = re.search(r'version "(?:1\.)?(\d+)', said)
     if found is None or int(found[1]) < JAVA_AT_LEAST:
         raise BrokerError(f"{java}: is {said.splitlines()[:1]}, Kafka {KAFKA_VERSION} needs Java {JAVA_AT_LEAST}")
@@ -89,7 +89,7 @@ def _java() -> str:
 
 def _jars() -> Path:
     """The folder of Kafka's jars, downloaded once for a user. Raises BrokerError without Maven or its repository."""
-    folder = _cache() / f"kafka-{KAFKA_VERSION}"
+    folder = user_cache() / f"kafka-{KAFKA_VERSION}"
     if folder.is_dir():
         return folder
     maven = shutil.which("mvn")
@@ -102,7 +102,8 @@ def _jars() -> Path:
         command = [maven, "-B", "-q", "-f", str(pom), "dependency:copy-dependencies", "-DincludeScope=runtime"]
         done = subprocess.run(
             [*command, f"-DoutputDirectory={work}/libs"],
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=MAVEN_TIMEOUT_S, check=False,
+            stdin=subprocess.DEVNULL, capture_output=True, encoding="utf-8", errors="replace", timeout=MAVEN_TIMEOUT_S,
+            check=False,
         )  # fmt: skip
         if done.returncode:
             raise BrokerError(f"Maven could not download Kafka {KAFKA_VERSION}:\n{done.stdout[-2000:]}")
@@ -180,6 +181,10 @@ class Broker:
 
     def start(self) -> Self:
         """Start, and wait until it answers. Raises BrokerError with the end of its log where it does not."""
+        if os.name == "nt":
+            raise BrokerError(
+                "a broker is not started from here on Windows; use docker-compose.kafka.yml, or one of your own"
+            )
         java, classes = _java(), f"{_jars()}/*"
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "server.properties"
@@ -284,9 +289,8 @@ def main(arguments: list[str] | None = None) -> int:
         with broker:
             print(broker.address, flush=True)
             return 1 if broker.wait() else 0
-    except BrokerError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except (ReloopError, OSError) as error:
+        return say(error, FAILED)
     except KeyboardInterrupt:
         return 0
     finally:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -25,6 +24,7 @@ from typing import Self
 
 from reloop_stream.errors import LogError, OffsetOutOfRange, UnknownTopic
 from reloop_stream.log.base import Partition, Record
+from reloop_stream.runtime.descriptors import open_file, read_at, try_lock, write_at
 
 __all__ = ["EmbeddedLog"]
 
@@ -102,7 +102,7 @@ class _Folder:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
             while until is None or cursor.offset < until:
-                head = os.pread(file.fileno(), HEAD.size, cursor.at)
+                head = read_at(file.fileno(), HEAD.size, cursor.at)
                 length = self.check_head(head, cursor, size)
                 if length is None:
                     return
@@ -159,27 +159,24 @@ class _Writer:
     def __init__(self, folder: _Folder, segment_bytes: int) -> None:
         self._folder = folder
         self._segment_bytes = segment_bytes
-        self._lock = os.open(folder.path / ".lock", os.O_CREAT | os.O_RDWR, 0o644)
+        self._lock = open_file(folder.path / ".lock", write=True)
         self._take_lock()
         end = folder.end()
         self._end = end
-        self._file = os.open(folder.segment(end.base), os.O_CREAT | os.O_RDWR, 0o644)
+        self._file = open_file(folder.segment(end.base), write=True)
         os.ftruncate(self._file, end.at)
 
     def _take_lock(self) -> None:
         deadline = time.monotonic() + LOCK_PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
+        try:
+            while not try_lock(self._lock):
                 if time.monotonic() > deadline:
                     os.close(self._lock)
-                    raise LogError(
-                        f"{self._folder.path}: is being written by another process; stop that run first"
-                    ) from None
+                    raise LogError(f"{self._folder.path}: is being written by another process; stop that run first")
                 time.sleep(0.05)
-            else:
-                return
+        except OSError as error:
+            os.close(self._lock)
+            raise LogError(f"{self._folder.path}: cannot be locked: {error.strerror}") from None
 
     def append(self, key: bytes | None, value: bytes, headers: Mapping[str, bytes] | None) -> None:
         body = _encode_body(key, value, headers)
@@ -192,7 +189,7 @@ class _Writer:
         head = struct.pack("<IIq", length, checksum, self._end.offset)
         total = HEAD.size + length
         try:
-            written = os.pwritev(self._file, [head, struct.pack("<I", zlib.crc32(head)), *body], self._end.at)
+            written = write_at(self._file, [head, struct.pack("<I", zlib.crc32(head)), *body], self._end.at)
             if written < total:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -207,7 +204,7 @@ class _Writer:
     def _roll(self) -> None:
         os.close(self._file)
         self._end = _Cursor(self._end.offset, 0, self._end.offset)
-        self._file = os.open(self._folder.segment(self._end.base), os.O_CREAT | os.O_RDWR, 0o644)
+        self._file = open_file(self._folder.segment(self._end.base), write=True)
 
     def close(self) -> None:
         os.close(self._file)
@@ -252,7 +249,7 @@ class _PartitionReader:
     def _open(self) -> int | None:
         if self._file is None:
             try:
-                self._file = os.open(self._folder.segment(self.cursor.base), os.O_RDONLY)
+                self._file = open_file(self._folder.segment(self.cursor.base), write=False)
             except FileNotFoundError:
                 if self._folder.begin() > self.cursor.offset:
                     raise self._folder.out_of_range(self.cursor.offset) from None
@@ -276,7 +273,7 @@ class _PartitionReader:
         if file is None:
             return []
         cursor = self.cursor
-        buffer = memoryview(os.pread(file, READ_BYTES, cursor.at))
+        buffer = memoryview(read_at(file, READ_BYTES, cursor.at))
         if len(buffer) < HEAD.size:
             return []
         start = cursor.at
@@ -294,7 +291,7 @@ class _PartitionReader:
             if len(body) < length:
                 if records:
                     break
-                body = memoryview(os.pread(file, length, cursor.at + HEAD.size))
+                body = memoryview(read_at(file, length, cursor.at + HEAD.size))
             if zlib.crc32(body) != HEAD.unpack(head)[1]:
                 raise self._folder.damage(cursor)
             records.append(_decode_body(self._folder.partition, cursor.offset, body))
@@ -356,7 +353,7 @@ class EmbeddedLog:
             raise UnknownTopic(f"{self._root}: has no {partition.topic}[{partition.number}]; create its topic first")
         return _Folder(partition, path)
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
         self._root.mkdir(parents=True, exist_ok=True)
         for topic, n in partitions.items():
             path = self._root / topic
@@ -369,6 +366,9 @@ class EmbeddedLog:
             for number in range(n):
                 (temporary / str(number)).mkdir(parents=True)
             temporary.rename(path)
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        return {topic: "" for topic in topics if (self._root / topic).is_dir()}
 
     def producer(self) -> _Producer:
         return _Producer(self)
@@ -388,13 +388,20 @@ class EmbeddedLog:
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._folder(partition).end().offset for partition in partitions}
 
+    def max_record_bytes(self, topic: str) -> int | None:
+        return None
+
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         for partition, offset in offsets.items():
             folder = self._folder(partition)
             bases = folder.bases()
             for base, following in pairwise(bases):
                 if following <= offset:
-                    folder.segment(base).unlink(missing_ok=True)
+                    try:
+                        folder.segment(base).unlink(missing_ok=True)
+                    except PermissionError:
+                        if os.name != "nt":  # where a reader that has it open keeps it until the next call
+                            raise
 
     def delete_topics(self, topics: Iterable[str]) -> None:
         for topic in topics:

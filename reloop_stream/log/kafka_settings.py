@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,8 +17,10 @@ from reloop_stream.errors import SettingsError
 
 __all__ = [
     "KAFKA_SETTINGS",
+    "READER_SETTINGS",
     "Setting",
     "Settings",
+    "check_bootstrap",
     "check_settings",
     "has_secrets",
     "parse_setting",
@@ -32,6 +35,7 @@ Settings: TypeAlias = Mapping[str, Setting]
 # What may be set, and of what type. The rest of a client's settings are this package's own business.
 KAFKA_SETTINGS: dict[str, type[str | int | bool]] = {
     "client_id": str,
+    "isolation_level": str,
     "security_protocol": str,
     "ssl_cafile": str,
     "ssl_certfile": str,
@@ -52,12 +56,17 @@ KAFKA_SETTINGS: dict[str, type[str | int | bool]] = {
     "receive_buffer_bytes": int,
     "send_buffer_bytes": int,
 }
+READER_SETTINGS = ("isolation_level",)  # other clients do not have them
+ISOLATION_LEVELS = ("read_committed", "read_uncommitted")
 PROTOCOLS = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "GSSAPI", "AWS_MSK_IAM")
 WITH_PASSWORD = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 SECRETS = ("ssl_password", "sasl_plain_password")
 ENVIRONMENT, FILE = "env:", "file:"
 FLAGS = {"true": True, "false": False}
+
+
+ADDRESS = re.compile(r"(?:\[[0-9A-Fa-f:.%]+\]|[^\s:/,@?#\[\]]+):([0-9]{1,5})")
 
 
 class _Secret(str):
@@ -80,6 +89,17 @@ def parse_setting(text: str) -> tuple[str, str]:
         # What was given is not shown: it may be a password.
         raise SettingsError("a setting of Kafka's clients must be NAME=VALUE, as in security_protocol=SASL_SSL")
     return name.strip(), value.strip()
+
+
+def check_bootstrap(text: str) -> None:
+    """Raise SettingsError where this is not HOST:PORT[,HOST:PORT].
+
+    >>> check_bootstrap("broker-1:9092,[::1]:9093")
+    """
+    for address in text.split(","):
+        found = ADDRESS.fullmatch(address)
+        if found is None or not 1 <= int(found[1]) <= 65_535:
+            raise SettingsError(f"got {text!r}, must be HOST:PORT[,HOST:PORT] of Kafka's brokers, each port 1 to 65535")
 
 
 def read_settings(path: Path) -> dict[str, str]:
@@ -110,6 +130,7 @@ def check_settings(settings: Settings) -> None:
         _check_name(name)
         if not _from_elsewhere(value):
             _typed(name, value)
+    _one_of("isolation_level", settings.get("isolation_level", "read_committed"), ISOLATION_LEVELS)
     protocol = settings.get("security_protocol", "PLAINTEXT")
     _one_of("security_protocol", protocol, PROTOCOLS)
     if _from_elsewhere(protocol):

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple, Self
 
-__all__ = ["TOPICS", "Topics"]
+__all__ = ["TOPICS", "TOPIC_NAME_RULE", "Topics", "is_topic_name"]
+
+TOPIC_NAME_RULE = "letters a-z and A-Z, digits, '.', '_' and '-', at most 249 in all"
+
+
+def is_topic_name(name: str) -> bool:
+    """Whether Kafka can have a topic of that name.
+
+    >>> is_topic_name("run-1.exposures"), is_topic_name("mein Lauf ü.exposures"), is_topic_name("..")
+    (True, False, False)
+    """
+    return re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", name) is not None and name not in (".", "..")
 
 
 class Topics(NamedTuple):

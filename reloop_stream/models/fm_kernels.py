@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
+
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["fm_combine", "fm_parts", "wide_and_vectors"]
 
@@ -66,7 +67,7 @@ def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vector
     return gradient
 
 
-@numba.njit(cache=True)
+@compiled
 def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
     n, fields, width = x.shape
     d = width - 1
@@ -89,7 +90,7 @@ def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
         wide[i] = first + half * pairs
 
 
-@numba.njit(cache=True)
+@compiled
 def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient):  # type: ignore[no-untyped-def]
     n, fields, d = vectors.shape
     for i in range(n):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -9,12 +10,15 @@ import numpy as np
 from river import base
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import DivergedError, EventError
 from reloop_stream.events import CLICKED, EXPIRED, Column, ExampleBatch, ExposureBatch, ListColumn, constant
+from reloop_stream.features.check import check_number, check_row, encodes
 from reloop_stream.learners import Learner, make_learner
-from reloop_stream.learners.river_stamp import LastPrediction, last_prediction, stamp
+from reloop_stream.learners.river_stamp import LastPrediction, is_probability, last_prediction, stamp
 
 __all__ = ["MiniBatchClassifier"]
 
+SEVERAL = (list, tuple, set, frozenset)
 SERVED = 1  # any version but 0, whose stamps count as no last prediction
 
 Features = dict[Any, Any]
@@ -92,6 +96,8 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
         self._kinds: dict[str, str] = {}
         self._learner: Learner | None = None
         if fields is not None:
+            if not fields:
+                raise ValueError("fields: got none, must name at least one; left out, the first example names them")
             self._begin(fields)
 
     @classmethod
@@ -112,18 +118,32 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
         self._learner = make_learner(self._config, fields, name="mini-batch", seed=self.seed, base_rate=self.base_rate)
 
     def predict_proba_one(self, x: Features, p_last: LastPrediction = None) -> dict[bool, float]:
-        """The probabilities of False and True. A `Stamp` given as p_last receives the latter."""
-        p = self.base_rate
+        """The probabilities of False and True. A `Stamp` given as p_last receives the latter.
+
+        Raises EventError naming a value that no model can hold, DivergedError where the weights are no longer finite.
+        """
+        p, values = self.base_rate, _values(x, self._kinds or _kinds(x))
         if self._learner is not None:
-            p = float(self._learner.predict(self._columns([self._values(x)]))[0])
+            p = float(self._learner.predict(self._columns([values]))[0])
+        if math.isnan(p):
+            raise DivergedError(
+                "MiniBatchClassifier: its weights are no longer finite: lower `lr`, or scale the numbers"
+            )
         stamp(p_last, p)
         return {False: 1.0 - p, True: p}
 
     def learn_one(self, x: Features, y: bool, p_last: LastPrediction = None) -> None:
-        """Keep an example, and learn a batch once there is one. p_last: what the last version predicted for the example."""
+        """Keep an example, and learn a batch once there is one. p_last: what the last version predicted for the example.
+
+        y: True or False (1 or 0). Raises EventError for any other label (-1 is none), and naming an unfit value.
+        """
+        kinds = self._kinds or _kinds(x)
+        row = _Row(_values(x, kinds), _label(y), last_prediction(p_last))
         if self._learner is None:
-            self._begin({str(name): _kind(value) for name, value in x.items()})
-        self._waiting.append(_Row(self._values(x), bool(y), last_prediction(p_last)))
+            if not kinds:
+                raise EventError("x: has no features, and which there are is not known yet: name them in `fields`")
+            self._begin(kinds)
+        self._waiting.append(row)
         if len(self._waiting) >= self.batch_size:
             self._learn()
 
@@ -131,11 +151,6 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
         assert self._learner is not None
         rows, self._waiting = self._waiting, []
         self._learner.learn(_examples(rows, self._columns([row.values for row in rows])))
-
-    def _values(self, x: Features) -> Values:
-        """The fields of a row, in this learner's types. Raises ValueError naming one that is unfit."""
-        given = {str(name): value for name, value in x.items()}
-        return {name: _value(name, kind, given.get(name)) for name, kind in self._kinds.items()}
 
     def _columns(self, rows: Sequence[Values]) -> dict[str, Column]:
         return {name: _column(kind, [row[name] for row in rows]) for name, kind in self._kinds.items()}
@@ -157,21 +172,55 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
 
 def _kind(value: Any) -> str:
     """What a value seems to be: a number, several values, or one."""
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, SEVERAL):
         return "list"
     is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     return "number" if is_number else "category"
 
 
+def _kinds(x: Features) -> dict[str, str]:
+    """What the fields of a row seem to be."""
+    check_row(x)
+    return {str(name): _kind(value) for name, value in x.items()}
+
+
+def _values(x: Features, kinds: Mapping[str, str]) -> Values:
+    """The fields of a row, in these kinds. Raises EventError naming one that is unfit."""
+    check_row(x)
+    given = {str(name): value for name, value in x.items()}
+    return {name: _value(name, kind, given.get(name)) for name, kind in kinds.items()}
+
+
+def _text(name: str, value: Any) -> str:
+    text = str(value)
+    if not encodes(text):
+        raise EventError(f"{name}: got {ascii(text)[:50]}, which UTF-8 cannot write")
+    return text
+
+
+def _label(y: Any) -> bool:
+    if is_probability(y) and y in (0, 1):
+        return bool(y)
+    raise EventError(f"y: got {y!r}, labels are True and False (or 1 and 0; -1 is none)")
+
+
 def _value(name: str, kind: str, value: Any) -> Any:
     if kind == "category":
-        return "" if value is None else str(value)
+        return "" if value is None else _text(name, value)
     if kind == "list":
-        return () if value is None else tuple(sorted(map(str, value)))
+        if value is None:
+            return ()
+        if not isinstance(value, SEVERAL):
+            raise EventError(f"{name}: got {value!r}, must be a list of values; name it a category in `fields`")
+        return tuple(sorted(_text(name, one) for one in value))
+    if value is None:
+        return 0.0
     try:
-        return 0.0 if value is None else float(value)
-    except (TypeError, ValueError):
-        raise ValueError(f"{name}: got {value!r}, must be a number; name it a category in `fields`") from None
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise EventError(f"{name}: got {value!r}, must be a number; name it a category in `fields`") from None
+    check_number(name, number)
+    return number
 
 
 def _column(kind: str, values: Sequence[Any]) -> Column:

@@ -11,14 +11,20 @@ from pathlib import Path
 __all__ = ["log_to_file", "log_to_stderr"]
 
 
-def log_to_stderr() -> logging.Handler:
-    """Warnings to stderr; the handler. Kafka's client reports every lost connection, which is then said once: file only."""
+@contextlib.contextmanager
+def log_to_stderr() -> Iterator[None]:
+    """Within it warnings go to stderr. Kafka's client reports every lost connection, which is then said once: file only."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setLevel(logging.WARNING)
     handler.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
     handler.addFilter(lambda record: not record.name.startswith("kafka"))
+    # Matplotlib says in two lines that its cache cannot be written; the other one says what to set (MPLCONFIGDIR).
+    handler.addFilter(lambda record: not str(record.msg).startswith("mkdir -p failed"))
     logging.getLogger().addHandler(handler)
-    return handler
+    try:
+        yield
+    finally:
+        logging.getLogger().removeHandler(handler)
 
 
 @contextlib.contextmanager

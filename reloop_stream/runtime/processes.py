@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import itertools
 import multiprocessing
 import os
 import signal
@@ -13,10 +14,23 @@ from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from typing import Any
 
-__all__ = ["Child", "die_with"]
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+__all__ = ["Child", "die_with", "peak_mib_of_largest", "speaks_for_all"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
+FIRST = "#1"
+
+_numbers = itertools.count(1)
+
+
+def speaks_for_all() -> bool:
+    """Whether this process is to say what all that do its work would: the program's own does, and the first it started."""
+    return multiprocessing.parent_process() is None or multiprocessing.current_process().name.endswith(FIRST)
 
 
 def die_with(parent: int) -> None:
@@ -40,6 +54,14 @@ def _without_main() -> Iterator[None]:
         sys.modules["__main__"] = main
 
 
+def peak_mib_of_largest() -> int | None:
+    """The most memory that this process, or one that it started and that has ended, held; None where nobody counts."""
+    if resource is None:
+        return None
+    peak: int = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))  # in bytes there, in KiB elsewhere
+
+
 class Child:
     """A process that runs `target(pipe, *arguments)`; `pipe` is this side's end.
 
@@ -51,7 +73,10 @@ class Child:
         self.name = name
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
-            target=_live, args=(target, theirs, os.getpid(), arguments), name=name, daemon=True
+            target=_live,
+            args=(target, theirs, os.getpid(), arguments),
+            name=f"{name} #{next(_numbers)}",
+            daemon=True,
         )
         with _without_main():
             self._process.start()

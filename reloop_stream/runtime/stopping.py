@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import math
 import signal
-import sys
 import threading
 import time
 from collections.abc import Iterator
+
+from reloop_stream.runtime.exits import tell
 
 __all__ = ["Stop", "stop_on_signals"]
 
@@ -50,7 +51,7 @@ def stop_on_signals(doing: str, timeout_s: float = math.inf) -> Iterator[Stop]:
             raise KeyboardInterrupt
         heard = True
         stop.ask(number)
-        print(f"stopping: {doing} (again to stop at once) ...", file=sys.stderr)
+        tell(f"stopping: {doing} (again to stop at once) ...")
 
     handlers = {number: signal.signal(number, hear) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

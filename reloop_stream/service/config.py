@@ -6,21 +6,27 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from reloop_stream.config import FieldConfig, LearnerConfig, explain, read_yaml
-from reloop_stream.errors import ConfigError
+from reloop_stream.config import (
+    MOST_HOURS,
+    MOST_SEED,
+    NAME,
+    LearnerConfig,
+    ModelFields,
+    as_yaml,
+    in_file,
+    read_mapping,
+    validated,
+)
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.files import write_atomic
 from reloop_stream.stream.intake import Intake, ValueType
-from reloop_stream.stream.join import Emit
+from reloop_stream.stream.join import EARLY_MS, Emit
 from reloop_stream.stream.partition_joins import JoinSettings
 
-__all__ = ["StreamConfig", "differences", "load_config", "parse_config", "save_config"]
-
-NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+__all__ = ["StreamConfig", "differences", "load_config", "save_config"]
 
 
 class TopicsConfig(BaseModel):
@@ -44,13 +50,15 @@ class StreamConfig(BaseModel):
     name: str = Field(max_length=64, pattern=NAME)
     topics: TopicsConfig
     arm: str | None = None  # train on this arm's rows alone
-    attribution_minutes: float = Field(gt=0)
+    attribution_minutes: float = Field(gt=0, le=MOST_HOURS * 60)
     emit: Emit
+    early_seconds: float = Field(default=EARLY_MS / 1000, ge=0, le=86_400)  # of clicks before their exposure
+    max_ahead_minutes: float | None = Field(default=60.0, gt=0)  # see `reloop_stream.stream.intake.Intake`
     tick_seconds: float = Field(gt=0, le=86_400)
-    seed: int = Field(ge=0)
+    seed: int = Field(ge=0, le=MOST_SEED)
     base_rate: float = Field(gt=0, lt=1)
     learner: LearnerConfig
-    fields: list[FieldConfig] = Field(min_length=1)
+    fields: ModelFields = Field(min_length=1)
     types: dict[str, ValueType]  # of ids and features; see `reloop_stream.stream.intake.Intake`
 
     @model_validator(mode="after")
@@ -62,7 +70,11 @@ class StreamConfig(BaseModel):
 
     @property
     def join(self) -> JoinSettings:
-        return JoinSettings(round(self.attribution_minutes * 60_000), self.emit)
+        return JoinSettings(round(self.attribution_minutes * 60_000), self.emit, round(self.early_seconds * 1000))
+
+    @property
+    def max_ahead_ms(self) -> int | None:
+        return None if self.max_ahead_minutes is None else round(self.max_ahead_minutes * 60_000)
 
     @property
     def tick_ms(self) -> int:
@@ -74,32 +86,19 @@ class StreamConfig(BaseModel):
         return Topics(**{**topics.model_dump(), "examples": topics.examples or ""})
 
     def intake(self) -> Intake:
-        return Intake(Encoder(self.fields), self.types)
-
-
-def parse_config(raw: Mapping[str, Any], source: str) -> StreamConfig:
-    """The configuration in a mapping. Raises ConfigError with a line a mistake, each beginning with the source."""
-    try:
-        return StreamConfig.model_validate(raw)
-    except ValidationError as error:
-        lines = [explain(item, raw, StreamConfig.model_json_schema()) for item in error.errors()]
-        raise ConfigError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
+        return Intake(Encoder(self.fields), self.types, self.max_ahead_ms)
 
 
 def load_config(path: Path) -> StreamConfig | None:
     """The configuration at the path, None where there is none. Raises ConfigError."""
     if not path.exists():
         return None
-    raw = read_yaml(path)
-    if not isinstance(raw, Mapping):
-        raise ConfigError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
-    return parse_config(raw, str(path))
+    return validated(StreamConfig, read_mapping(path), lambda location: in_file(path, location))
 
 
 def save_config(path: Path, config: StreamConfig) -> None:
     """Write the configuration atomically. Raises OSError."""
-    text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True, width=100)
-    write_atomic(path, text.encode())
+    write_atomic(path, as_yaml(config.model_dump(mode="json")).encode())
 
 
 def differences(recorded: StreamConfig, given: StreamConfig) -> list[str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from reloop_stream.errors import ReloopError
+from reloop_stream.runtime.descriptors import open_file, read_at, try_lock, write_at
 from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 
 __all__ = ["FolderInUse", "LearnerFolder"]
@@ -52,19 +52,22 @@ class LearnerFolder:
         """Take the lock. Raises FolderInUse, OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         path = self.path / "lock"
-        self._lock = os.open(path, os.O_CREAT | os.O_RDWR, 0o644)
+        lock = open_file(path, write=True)
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._lock, 32, 0).decode(errors="replace").strip()
-            os.close(self._lock)
-            self._lock = None
-            raise FolderInUse(
-                f"{self.path}: is in use by another learner (process {holder or 'unknown'}); stop that one first, or give "
-                "this one another --checkpoint DIR"
-            ) from None
-        os.ftruncate(self._lock, 0)
-        os.pwrite(self._lock, b"%d\n" % os.getpid(), 0)
+            if not try_lock(lock):
+                holder = read_at(lock, 32, 0).decode(errors="replace").strip()
+                raise FolderInUse(
+                    f"{self.path}: is in use by another learner (process {holder or 'unknown'}); stop that one first, or "
+                    "give this one another --checkpoint DIR"
+                )
+            os.ftruncate(lock, 0)
+            write_at(lock, [b"%d\n" % os.getpid()], 0)
+        except (FolderInUse, OSError) as error:
+            os.close(lock)
+            if isinstance(error, OSError):
+                raise OSError(error.errno, f"{path}: cannot be locked: {error.strerror}") from None
+            raise
+        self._lock = lock
         return self
 
     def __exit__(

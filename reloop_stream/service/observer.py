@@ -58,6 +58,10 @@ class StreamObserver:
         """Examples learnt since the start (for a window learner: seen)."""
         return self._since_start["learner"].n
 
+    def since_start(self, whose: str) -> StreamMetrics:
+        """The metrics of `learner` or `served` since the start."""
+        return self._since_start[whose]
+
     def of_late(self, whose: str) -> StreamMetrics:
         """The metrics of `learner` or `served` since the publishing interval before this one began."""
         merged = StreamMetrics()

@@ -13,6 +13,7 @@ from reloop_stream.errors import ConfigError, LogError, OffsetOutOfRange
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
 from reloop_stream.log import EventLog, LogPlace
+from reloop_stream.service.concerns import Concerns
 from reloop_stream.service.config import StreamConfig
 from reloop_stream.service.learner_folder import LearnerFolder
 from reloop_stream.service.observer import StreamObserver
@@ -27,8 +28,12 @@ from reloop_stream.stream.shared_source import ReadPlan, SharedSource
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.worker import Rows, Worker, every_row
 
-__all__ = ["NoLongerRetained", "Service", "Status"]
+__all__ = ["NoLongerRetained", "PartitionWatch", "Service", "Status"]
 
+PARTS_CHANGED = (
+    "Where an id's partition changes, its clicks no longer find it: start anew with another --checkpoint DIR, which reads all "
+    "partitions"
+)
 RATE_S = 10.0  # the rate is that of the last seconds
 STATUS_S = 0.5  # wall clock between two looks at the status
 
@@ -74,7 +79,7 @@ def open_source(
     topics = config.topic_names
     numbers = partition_numbers(config, log)
     ends = log.end_offsets(both_topics(topics, numbers)) if until_end else None
-    ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s)
+    ticks = Ticks(config.tick_ms, config.join.attribution_ms, idle_s, config.max_ahead_ms)
     plan = ReadPlan(topics, ticks, config.join, config.intake(), ends)
     if workers > 1:
         return SharedSource(place, plan, numbers, workers, should_stop)
@@ -91,6 +96,39 @@ def partition_numbers(config: StreamConfig, log: EventLog) -> list[int]:
             "clicks must be in the same partition number of both, so both need as many"
         )
     return exposures
+
+
+class PartitionWatch:
+    """Looks now and then whether the topics still have the partitions that a learner reads. True once they do not.
+
+    What is in a new one would not be learnt; and where ids move, an exposure and its clicks part. It costs the broker two
+    questions every `every_s` seconds.
+    """
+
+    def __init__(self, config: StreamConfig, log: EventLog, every_s: float) -> None:
+        self._topics = (config.topic_names.exposures, config.topic_names.clicks)
+        self._log = log
+        self._numbers = partition_numbers(config, log)
+        self._every_s = every_s
+        self._looked = time.monotonic()
+        self._found: str | None = None
+
+    def __call__(self) -> bool:
+        """Raises UnknownTopic, LogUnavailable."""
+        if self._found is None and time.monotonic() - self._looked >= self._every_s:
+            self._looked = time.monotonic()
+            for topic in self._topics:
+                found = [partition.number for partition in self._log.partitions(topic)]
+                if found != self._numbers:
+                    self._found = (
+                        f"{topic}: has {len(found)} partitions by now, this learner reads {len(self._numbers)}"
+                    )
+        return self._found is not None
+
+    def check(self) -> None:
+        """Raises ConfigError where the partitions have changed."""
+        if self._found is not None:
+            raise ConfigError(f"{self._found}; what was learnt of those is saved. {PARTS_CHANGED}")
 
 
 class Service:
@@ -114,6 +152,7 @@ class Service:
         checkpoint_s: float,
         stop: Callable[[], bool],
         watch: Callable[[Status], None],
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
         self._config = config
         self._log = log
@@ -123,8 +162,10 @@ class Service:
         self._group = group
         self._checkpoint_s = checkpoint_s
         self._watch = watch
+        self._is_over = is_over  # asked at each checkpoint
         every_ms = publish_every_ms(config.learner)
         self.observer = StreamObserver(every_ms)
+        self._concerns = Concerns(config.arm, config.fields)
         try:
             learner = make_learner(
                 config.learner, config.fields, name=config.name, seed=config.seed, base_rate=config.base_rate
@@ -155,8 +196,7 @@ class Service:
         if meta["partitions"] != self._source.numbers:
             raise ConfigError(
                 f"{self._config.topics.exposures}: has {len(self._source.numbers)} partitions, the checkpoint is of "
-                f"{len(meta['partitions'])}; where an id's partition changes, its clicks no longer find it: start anew "
-                "with another --checkpoint DIR"
+                f"{len(meta['partitions'])}. {PARTS_CHANGED}"
             )
         needed = dict(Past.from_state(meta["past"]).first.offsets)
         begin, end = self._log.begin_offsets(list(needed)), self._log.end_offsets(list(needed))
@@ -168,6 +208,7 @@ class Service:
                     "retention, and start anew with another --checkpoint DIR"
                 )
         self.worker.restore(sections)
+        self._concerns.begin(self.worker.counts)
 
     def run(self, count: int | None = None) -> None:
         """Learn until a stop is asked for, the source ends, or `count` examples have been learnt since the first start.
@@ -186,19 +227,27 @@ class Service:
                 break
             except OffsetOutOfRange as error:
                 raise NoLongerRetained(f"{error}; start anew with another --checkpoint DIR") from None
+            self._concerns.saw(joined)
             self.worker.work(joined)
             self._is_unsaved = True
             if is_due:
                 self.save()
+                self._look(last=False)
                 saved = time.monotonic()
             if is_due or time.monotonic() - told > STATUS_S:
                 told = time.monotonic()
                 self._tell(is_due)
-            if count is not None and self.observer.learnt >= count:
+            if (count is not None and self.observer.learnt >= count) or (is_due and self._is_over()):
                 break
         if self._is_unsaved:
             self.save()
+            self._look(last=True)
             self._tell(is_saved=True)
+
+    def _look(self, *, last: bool) -> None:
+        worker, observer = self.worker, self.observer
+        served, late = observer.since_start("served"), observer.of_late("learner")
+        self._concerns.look(worker.counts, worker.watermark_ms or 0, served, late, last=last)
 
     def save(self) -> None:
         """Steps 2 and 3 of the commit order. Raises OSError naming the file; the checkpoint before is then still there."""

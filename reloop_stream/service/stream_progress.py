@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -12,6 +10,8 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from reloop_stream.clock import shown
+from reloop_stream.runtime.exits import tell
 from reloop_stream.service.service import Status
 from reloop_stream.worker import Worker
 
@@ -46,7 +46,7 @@ class StreamProgress:
 
     def show(self, status: Status) -> None:
         """Show how it is doing."""
-        at = datetime.fromtimestamp(status.watermark_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+        at = shown(status.watermark_ms)
         counts = status.counts
         text = (
             f"{at}  {status.learnt:,} learnt  {status.rate:,.0f}/s  lag {status.lag:,}  version {status.version}  "
@@ -62,10 +62,10 @@ class StreamProgress:
         if self._is_live:
             self._live.update(Text(text), refresh=True)
         elif self._lines and status.is_saved:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)
 
     def _say(self, text: str) -> None:
         if self._is_live:
             self._live.console.print(text, highlight=False)
         elif self._lines:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)

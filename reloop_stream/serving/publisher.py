@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from reloop_stream.config import FieldConfig, LearnerConfig
@@ -30,7 +31,7 @@ class SnapshotPublisher:
         config: LearnerConfig,
         fields: Sequence[FieldConfig],
         *,
-        folder: Path | None = None,
+        folder: str | PathLike[str] | None = None,
         log: EventLog | None = None,
         topic: str | None = None,
         keep: int = 5,
@@ -39,7 +40,7 @@ class SnapshotPublisher:
             raise ValueError(f"keep: got {keep}, must be >= 1")
         self._config = config
         self._fields = list(fields)
-        self._folder = folder
+        self._folder = None if folder is None else Path(folder)
         self._log = log
         self._topic = topic
         self._keep = keep
@@ -63,8 +64,8 @@ class SnapshotPublisher:
     def _append(self, log: EventLog, place: Partition, published: Published, data: bytes) -> None:
         if self._producer is None:
             self._producer = log.producer()
-        for headers, part in snapshot_parts(published, data):
-            self._producer.append(place, part, key=published.learner.encode(), headers=headers)
+        for key, part, headers in snapshot_parts(published, data):
+            self._producer.append(place, part, key=key.encode(), headers=headers)
         self._producer.flush()
 
     def close(self) -> None:

@@ -12,14 +12,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 
-from reloop_stream.errors import LogError, SnapshotError
+from reloop_stream.errors import EventError, LogError, SnapshotError
 from reloop_stream.events import Column
+from reloop_stream.features.check import check_candidates, check_columns
 from reloop_stream.learners.base import BaseRate, FrozenModel
 from reloop_stream.serving.scores import Scores, columns_of
 from reloop_stream.serving.snapshot import SnapshotSource
@@ -43,14 +45,17 @@ class Scorer:
     Versions only rise: a learner that begins anew must publish under another name, or to another place. Threads and
     Kafka's clients do not survive a fork: make one in each process that serves.
 
-    source: a folder of snapshots, or a `FolderOfSnapshots` or `TopicOfSnapshots`. base_rate: in (0, 1).
-    Raises SnapshotError where several learners publish to the source and none was named.
+    source: a folder of snapshots (a path, or a text that is one), or a `FolderOfSnapshots` or `TopicOfSnapshots`.
+    base_rate: in (0, 1). Raises TypeError for another source, SnapshotError where several learners publish to it and none
+    was named.
     """
 
-    def __init__(self, source: SnapshotSource | Path, *, base_rate: float, refresh_s: float = 1.0) -> None:
-        if refresh_s <= 0:
-            raise ValueError(f"refresh_s: got {refresh_s}, must be > 0")
-        self._source = FolderOfSnapshots(source) if isinstance(source, Path) else source
+    def __init__(
+        self, source: SnapshotSource | str | PathLike[str], *, base_rate: float, refresh_s: float = 1.0
+    ) -> None:
+        if not 0 < refresh_s <= threading.TIMEOUT_MAX:  # NaN fails too
+            raise ValueError(f"refresh_s: got {refresh_s}, must be above 0 and a time that a thread can wait")
+        self._source = _source(source)
         self._model: FrozenModel = BaseRate(base_rate)
         self._refresh_s = refresh_s
         self._said = ""
@@ -68,21 +73,32 @@ class Scorer:
         return self._model.version
 
     def score(self, features: Mapping[str, Column] | Sequence[Mapping[str, Any]]) -> Scores:
-        """pCTR [n] of rows given as columns [n], or one by one as dictionaries. Raises EventError naming a feature."""
+        """pCTR [n] of rows given as columns [n], or one by one as dictionaries; of no rows, none.
+
+        Raises EventError naming a feature: that the version which serves lacks or cannot take, or, the base rate's
+        version 0 too, that no model could take, be it of the model's fields or not.
+        """
         model = self._model
         columns = features if isinstance(features, Mapping) else columns_of(features)
-        return Scores(model.predict(columns), model.name, model.version)
+        if not columns and not isinstance(features, Mapping) and not len(features):
+            return Scores(np.zeros(0), model.name, model.version)
+        check_columns(columns)
+        return _scores(model, model.predict(columns), columns)
 
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> Scores:
         """pCTR [R, K] of each request's candidates, faster than row by row: each request and item is embedded once.
 
-        Request columns are [R], item columns [N], candidates int [R, K] are rows of the items.
+        Request columns are [R], item columns [N], candidates int [R, K] are rows of the items. Raises EventError as `score`
+        does, and where a candidate is none of the items.
         """
         model = self._model
+        requests = check_columns(request_features, "request_features")
+        items = check_columns(item_features, "item_features")
+        candidates = check_candidates(candidates, requests, items)
         pctr = model.score_candidates(request_features, item_features, candidates)
-        return Scores(pctr, model.name, model.version)
+        return _scores(model, pctr, {**item_features, **request_features})
 
     def _take_newest(self) -> None:
         found = self._source.newest(self._model.version)
@@ -125,3 +141,30 @@ class Scorer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _source(source: Any) -> SnapshotSource:
+    if isinstance(source, str | PathLike):
+        return FolderOfSnapshots(Path(source))
+    if not callable(getattr(source, "newest", None)) or isinstance(source, type):
+        raise TypeError(
+            f"source: got a value of type {type(source).__name__}, must be a folder (a path or a text), "
+            "a FolderOfSnapshots or a TopicOfSnapshots"
+        )
+    found: SnapshotSource = source
+    return found
+
+
+def _scores(model: FrozenModel, pctr: np.ndarray, columns: Mapping[str, Column]) -> Scores:
+    """The predictions with their stamp. Raises EventError where one is no number, which is never to be served."""
+    if not (pctr.min(initial=0.0) >= 0 and pctr.max(initial=0.0) <= 1):  # NaN fails too
+        largest = {
+            f"features.{name}": float(np.abs(column).max(initial=0.0))
+            for name, column in columns.items()
+            if isinstance(column, np.ndarray) and column.dtype.kind == "f"
+        }
+        raise EventError(
+            f"pctr: version {model.version} of {model.name} predicts no number between 0 and 1; what is too large for it, "
+            f"of {largest or 'no numbers'}?"
+        )
+    return Scores(pctr, model.name, model.version)

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.errors import EventError
-from reloop_stream.events import Column, ExposureBatch, ListColumn, constant
+from reloop_stream.events import Column, ExposureBatch, ListColumn, check, constant, is_constant
+from reloop_stream.features.check import check_column, check_columns, is_plain
 
 __all__ = ["Scores", "columns_of"]
 
@@ -51,42 +52,75 @@ class Scores:
     ) -> ExposureBatch:
         """Stamped exposures, ready for `reloop_stream.codec.records.encode`; `pctr` must be [n].
 
-        Each column is [n], or one value for all rows. features: as they were scored. Raises EventError where a column
-        is of another length.
+        Each column is [n], or one value for all rows; ids are integers or texts. features: as they were scored. Raises
+        EventError where a column is of another length or type, or breaks the event contract.
         """
-        n = len(self.pctr)
+        if not is_plain(self.pctr) or self.pctr.dtype.kind != "f":
+            raise EventError(f"pctr: got {str(self.pctr)[:50]}, must be an array of floats")
         if self.pctr.ndim != 1:
             raise EventError(
                 f"pctr: has {self.pctr.ndim} dimensions, must have one; pick what is shown first: scores[...]"
             )
-        return ExposureBatch(
-            request_id=_column("request_id", request_id, n),
-            exposure_id=_column("exposure_id", exposure_id, n),
-            event_time_ms=_column("event_time_ms", event_time_ms, n, np.int64),
-            user_id=_column("user_id", user_id, n),
-            item_id=_column("item_id", item_id, n),
-            arm=_column("arm", arm, n),
-            position=_column("position", position, n, np.int32),
-            n_candidates=_column("n_candidates", n_candidates, n, np.int32),
+        n = len(self.pctr)
+        exposures = ExposureBatch(
+            request_id=_ids("request_id", request_id, n),
+            exposure_id=_ids("exposure_id", exposure_id, n),
+            event_time_ms=_integers("event_time_ms", event_time_ms, n, np.int64),
+            user_id=_ids("user_id", user_id, n),
+            item_id=_ids("item_id", item_id, n),
+            arm=_column("arm", arm, n, "UO", "a text"),
+            position=_integers("position", position, n, np.int32),
+            n_candidates=_integers("n_candidates", n_candidates, n, np.int32),
             model_name=constant(self.model_name, n),
             model_version=constant(self.model_version, n, np.int64),
             pctr=self.pctr,
-            propensity=_column("propensity", propensity, n, np.float64),
-            features={name: _of_length(f"features.{name}", column, n) for name, column in features.items()},
+            propensity=_column("propensity", propensity, n, "iuf", "numbers, NaN where unknown").astype(
+                np.float64, copy=False
+            ),
+            features=_features(features, n),
         )
+        check(exposures)  # some ten passes over numbers, a small part of what writing them costs
+        return exposures
 
 
-def _column(name: str, values: Any, n: int, dtype: Any = None) -> np.ndarray:
-    if isinstance(values, str) or np.ndim(values) == 0:
-        return constant(values, n, dtype)
-    column = np.asarray(values, dtype=dtype)
-    return _of_length(name, column, n)  # type: ignore[return-value]
+def _column(name: str, values: Any, n: int, allowed: str, rule: str) -> np.ndarray:
+    """A column [n] of one value, or of a sequence's values. allowed: the kinds of numpy's types that it may have."""
+    single = isinstance(values, str) or (not isinstance(values, Sequence) and np.ndim(values) == 0)
+    if single:
+        column = _scalars(name, [values])
+    elif isinstance(values, Sequence):
+        column = _scalars(name, list(values))
+    else:
+        column = values if isinstance(values, np.ndarray) else np.asarray(values)
+    if not is_plain(column):
+        raise EventError(f"{name}: got a masked array, must have a value in every row")
+    if not single and column.shape != (n,):
+        rows = f"{len(column)} rows" if column.ndim == 1 else f"the shape {column.shape}"
+        raise EventError(f"{name}: has {rows}, the scores have {n}")
+    if column.dtype.kind not in allowed:
+        raise EventError(f"{name}: got values of numpy kind {column.dtype.kind!r}, must be {rule}")
+    if column.dtype.kind != "f":  # a propensity that is not known is NaN
+        check_column(name, column, len(column))
+    return np.broadcast_to(column.reshape(()), (n,)) if single else column
 
 
-def _of_length(name: str, column: Column, n: int) -> Column:
-    if len(column) != n:
-        raise EventError(f"{name}: has {len(column)} rows, the scores have {n}")
-    return column
+def _ids(name: str, values: Any, n: int) -> np.ndarray:
+    return _column(name, values, n, "iuUO", "integers or texts")
+
+
+def _integers(name: str, values: Any, n: int, dtype: type[np.integer[Any]]) -> np.ndarray:
+    column, bounds = _column(name, values, n, "iu", "integers"), np.iinfo(dtype)
+    if column.min(initial=0) < bounds.min or column.max(initial=0) > bounds.max:
+        raise EventError(f"{name}: got {column.min()} to {column.max()}, must lie in [{bounds.min}, {bounds.max}]")
+    return constant(column[0], n, dtype) if is_constant(column) else column.astype(dtype, copy=False)
+
+
+def _features(features: Mapping[str, Column], n: int) -> Mapping[str, Column]:
+    if isinstance(features, Mapping) and not features:
+        return features
+    if (found := check_columns(features)) != n:
+        raise EventError(f"features: have {found} rows, the scores have {n}")
+    return features
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
@@ -97,11 +131,17 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
     >>> columns_of([{"user": 7, "price": 1}, {"user": 7, "price": 0.5}])
     {'user': array([7, 7]), 'price': array([1. , 0.5])}
     """
+    if (
+        not isinstance(rows, Sequence)
+        or isinstance(rows, str | bytes)
+        or not all(isinstance(row, Mapping) for row in rows)
+    ):
+        raise EventError(f"features: got {str(rows)[:50]!r}, must be a mapping of columns, or a sequence of mappings")
     names = rows[0].keys() if rows else ()
     for row in rows:
         if row.keys() != names:
-            raise EventError(f"features: rows must have the same ones, got {sorted(names)} and {sorted(row)}")
-    return {name: _feature(name, [row[name] for row in rows]) for name in names}
+            raise EventError(f"features: rows must have the same ones, got {list(names)} and {list(row)}")
+    return {name: _feature(f"features.{name}", [row[name] for row in rows]) for name in names}
 
 
 def _feature(name: str, values: list[Any]) -> Column:
@@ -113,11 +153,15 @@ def _feature(name: str, values: list[Any]) -> Column:
 
 
 def _scalars(name: str, values: list[Any]) -> np.ndarray:
+    """One after the other as an array: integers, numbers, or texts, which are never mixed, for 3 is not "3"."""
     for types, dtype in (
         ((int, np.integer), np.int64),
         ((int, float, np.integer, np.floating), np.float64),
         (str, object),
     ):
-        if all(isinstance(value, types) for value in values):
-            return np.array(values, dtype=dtype)
-    raise EventError(f"features.{name}: got {values[:3]}, must be integers, numbers, texts, or lists of these")
+        if all(isinstance(value, types) and not isinstance(value, bool) for value in values):
+            try:
+                return np.array(values, dtype=dtype)
+            except OverflowError:
+                raise EventError(f"{name}: got an integer of more than 64 bits") from None
+    raise EventError(f"{name}: got {str(values[:3])[:200]}, must be integers, numbers, texts, or lists of these")

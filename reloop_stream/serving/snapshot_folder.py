@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from reloop_stream.errors import SnapshotError
 from reloop_stream.learners.base import FrozenModel
@@ -38,17 +40,22 @@ def snapshot_versions(folder: Path) -> Iterator[tuple[str, int, Path]]:
 class FolderOfSnapshots:
     """Reads the versions that a learner publishes to a folder.
 
+    folder: need not be there yet; while it is not, or holds no version of the learner, the log says so once.
     learner: whose versions; may be left out where one learner alone publishes there.
+    Raises TypeError for what is no path.
     """
 
-    def __init__(self, folder: Path, learner: str | None = None) -> None:
-        self._folder = folder
+    def __init__(self, folder: str | PathLike[str], learner: str | None = None) -> None:
+        self._folder = _path("folder", folder)
+        self._said = ""
         self._learner = learner
         self._passed_over: set[tuple[Path, int]] = set()  # with the time of writing: it may be written anew
 
     def newest(self, after: int) -> tuple[Snapshot, FrozenModel] | None:
         found = list(snapshot_versions(self._folder))
-        learner = the_one_learner(self._learner, {name for name, _, _ in found}, str(self._folder))
+        names = {name for name, _, _ in found}
+        learner = the_one_learner(self._learner, names, str(self._folder))
+        self._say_what_is_missing(names, learner)
         for name, version, path in found:
             if name != learner or version <= after:
                 continue
@@ -65,11 +72,30 @@ class FolderOfSnapshots:
                 logger.warning("%s: %s; passed over", path, str(error).removeprefix(f"{path}: "))
         return None
 
+    def _say_what_is_missing(self, names: set[str], learner: str | None) -> None:
+        """Once, and not again at every look."""
+        missing = ""
+        if not names:
+            missing = "holds no version yet" if self._folder.is_dir() else "is not there, or is no folder"
+        elif learner not in names:
+            missing = f"holds versions of {', '.join(sorted(names))}, and none of {learner}"
+        if missing and missing != self._said:
+            logger.warning("%s: %s; looking for versions goes on", self._folder, missing)
+        self._said = missing
+
     def close(self) -> None: ...
 
 
-def load_snapshot(path: Path) -> Snapshot:
-    """The snapshot in a file. Raises SnapshotError naming a damaged or foreign file, FileNotFoundError."""
+def _path(name: str, value: Any) -> Path:
+    if not isinstance(value, str | PathLike):
+        raise TypeError(f"{name}: got a value of type {type(value).__name__}, must be a path, or a text that is one")
+    return Path(value)
+
+
+def load_snapshot(path: str | PathLike[str]) -> Snapshot:
+    """The snapshot in a file. Raises SnapshotError naming a damaged or foreign file, FileNotFoundError, and TypeError for
+    what is no path."""
+    path = _path("path", path)
     try:
         return read_snapshot(path.read_bytes())
     except SnapshotError as error:

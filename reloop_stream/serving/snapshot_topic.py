@@ -23,7 +23,6 @@ logger = logging.getLogger(__name__)
 PART_BYTES = 900 << 10
 LOOK_BACK = 64  # records before the end of a topic where the newest version is looked for first
 POLL_S = 0.05  # how long a look for newer versions waits where there is nothing new
-SILENCE_S = 2.0  # without a record: nothing more will come from where there should be some
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,9 @@ class _Part:
 
     @classmethod
     def of(cls, record: Record) -> _Part | None:
-        """None for a record that is no part of a snapshot. Raises SnapshotError where its headers are incomplete."""
-        if record.headers.get("kind") != KIND.encode():
+        """None for a record that is no part of a snapshot, or a tombstone of one. Raises SnapshotError where its headers
+        are incomplete."""
+        if record.headers.get("kind") != KIND.encode() or not record.value:
             return None
         names = [field.name for field in dataclass_fields(cls)]
         try:
@@ -51,21 +51,29 @@ class _Part:
             raise SnapshotError(f"its headers do not say which part it is ({error})") from None
 
 
-def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[dict[str, bytes], bytes]]:
-    """Headers and value of each record that together hold a version's snapshot."""
+def snapshot_parts(published: Published, data: bytes) -> Iterator[tuple[str, bytes, dict[str, bytes]]]:
+    """Key, value and headers of each record that together hold a version's snapshot.
+
+    Their keys are made so that a compacted topic keeps two versions whole, the newest and the one before: while a version
+    is being written, it replaces parts of the last but one alone.
+    """
     starts, sha256 = range(0, len(data), PART_BYTES), hashlib.sha256(data).hexdigest()
     for number, at in enumerate(starts):
         part = _Part(published.learner, published.version, number, len(starts), sha256)
-        yield part.headers(), data[at : at + PART_BYTES]
+        key = f"{published.learner}/{published.version % 2}/{number}"
+        yield key, data[at : at + PART_BYTES], part.headers()
 
 
 class TopicOfSnapshots:
     """Reads the versions that a learner publishes to a topic. Reading begins at the newest of them.
 
-    A topic keeps what its retention says; other records in it (announcements, say) are passed over.
+    A topic keeps what its retention says; other records in it (announcements, say) are passed over. Raises TypeError for
+    what is no log.
     """
 
     def __init__(self, log: EventLog, topic: str, learner: str | None = None) -> None:
+        if not callable(getattr(log, "reader", None)):
+            raise TypeError(f"log: got a value of type {type(log).__name__}, must be an open log, as open_log gives it")
         self._log = log
         self._topic = topic
         self._learner = learner
@@ -108,9 +116,8 @@ class TopicOfSnapshots:
         """The versions, by learner and number, that are complete with what can be read by now, or up to `end`."""
         whole = {}
         while end is None or any(at < end[partition] for partition, at in reader.position().items()):
-            # Where offsets have gaps, the position may never come to the end: a silence ends the reading too.
-            records = reader.poll(POLL_S if end is None else SILENCE_S)
-            if not records:
+            records = reader.poll(POLL_S)
+            if not records and end is None:
                 break
             for part, data in filter(None, map(self._assembly.add, records)):
                 whole[part.learner, part.version] = data
@@ -123,14 +130,18 @@ class TopicOfSnapshots:
 
 
 class _Assembly:
-    """Puts the parts of versions together: of each learner one version at a time, its parts in order."""
+    """Puts the parts of versions together, in whatever order they come.
+
+    Of a version that is not whole it keeps the parts until a newer one of its learner is: the rest may have gone by
+    retention or compaction, or is still to come.
+    """
 
     def __init__(self, topic: str) -> None:
         self._topic = topic
-        self._begun: dict[str, tuple[_Part, list[bytes]]] = {}  # by learner: the next part, those that have come
+        self._begun: dict[_Part, dict[int, bytes]] = {}  # by version, as its part 0: the values by their number
 
     def add(self, record: Record) -> tuple[_Part, bytes] | None:
-        """The last part of a version and the whole of it, when this record completes one."""
+        """The version and its bytes, when this record completes one."""
         try:
             part = _Part.of(record)
         except SnapshotError as error:
@@ -138,21 +149,23 @@ class _Assembly:
             return None
         if part is None:
             return None
-        expected, values = self._begun.pop(part.learner, (replace(part, part=0), []))
-        if part != expected:
-            if values:
-                logger.warning("%s: version %d of %s has %d of its %d parts and then others; passed over",
-                               self._topic, expected.version, part.learner, len(values), expected.parts)  # fmt: skip
-            if part.part != 0:  # reading began, or a gap ended, in the middle of a version
-                return None
-            values = []
-        values.append(record.value)
+        version = replace(part, part=0)
+        values = self._begun.setdefault(version, {})
+        values[part.part] = record.value
         if len(values) < part.parts:
-            self._begun[part.learner] = replace(part, part=len(values)), values
             return None
-        data = b"".join(values)
+        data = b"".join(values[number] for number in sorted(values))
         if hashlib.sha256(data).hexdigest() != part.sha256:
+            del self._begun[version]
             logger.warning("%s: version %d of %s is damaged (its digest differs); passed over",
                            self._topic, part.version, part.learner)  # fmt: skip
             return None
-        return part, data
+        self._forget_up_to(version)
+        return version, data
+
+    def _forget_up_to(self, whole: _Part) -> None:
+        for version in [v for v in self._begun if v.learner == whole.learner and v.version <= whole.version]:
+            values = self._begun.pop(version)
+            if len(values) < version.parts:
+                logger.info("%s: version %d of %s has %d of its %d parts; passed over",
+                            self._topic, version.version, version.learner, len(values), version.parts)  # fmt: skip

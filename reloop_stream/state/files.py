@@ -28,8 +28,9 @@ def write_atomic(path: Path, data: bytes) -> None:
         raise OSError(
             error.errno, f"{path}: cannot be written: {error.strerror}; make room or check who may write there"
         ) from None
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if hasattr(os, "O_DIRECTORY"):  # Windows opens no folders, and needs no more than the rename
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -36,7 +36,7 @@ class FeedStopped(Exception):
 
 
 class Dead(NamedTuple):
-    """A record that could not be read, and why."""
+    """A record that could not be read, and why. It may have lost its bytes, where many wait: they are in the log."""
 
     record: Record
     reason: str

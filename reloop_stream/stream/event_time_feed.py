@@ -20,7 +20,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -41,10 +41,14 @@ from reloop_stream.stream.event_feed import (
     both_topics,
     decode_both,
 )
+from reloop_stream.stream.feed_watch import FeedWatch
 
 __all__ = ["EventTimeFeed", "FeedEnded", "Horizon", "Ticks", "next_complete"]
 
-READ_AHEAD = 100_000  # events of one partition that wait for the others before it is read no further
+# What may wait of one partition for the others before it is read no further: so many events, or so many bytes.
+READ_AHEAD = 100_000
+READ_AHEAD_BYTES = 64 << 20
+DEAD_BYTES = 16 << 20  # what waits of a partition's dead letters; those beyond it wait without their bytes
 NEVER = float("inf")
 
 
@@ -56,12 +60,14 @@ class Ticks(NamedTuple):
     """How event time is cut.
 
     tick_ms: length of a tick. attribution_ms: how far after its exposure a click may move the clock. idle_s: seconds of
-    waiting after which a silent partition is not waited for.
+    waiting after which a silent partition is not waited for. max_ahead_ms: how far beyond its neighbours an event's time
+    may lie without a warning, where the log does not know when it was written.
     """
 
     tick_ms: int
     attribution_ms: int
     idle_s: float
+    max_ahead_ms: int | None = None
 
 
 class Horizon(NamedTuple):
@@ -101,6 +107,7 @@ class _Piece(NamedTuple):
     first_offset: int
     clock_ms: int  # behind them
     item: Decoded
+    bytes: float  # what its records take in the log
 
 
 @dataclass(slots=True)
@@ -112,14 +119,17 @@ class _Queue:
     pieces: deque[_Piece] = field(default_factory=deque)
     dead: deque[Dead] = field(default_factory=deque)
     events: int = 0
+    bytes: float = 0.0
+    dead_bytes: int = 0
     quiet_s: float = 0.0  # how long it has been waited for in vain
 
-    def add(self, item: Decoded, ticks: Ticks) -> None:
+    def add(self, item: Decoded, ticks: Ticks, bytes_each: float) -> None:
+        """Cut into ticks what has been read. bytes_each: of an event, on average."""
         self.quiet_s = 0.0
         batch = item.batch
         if isinstance(batch, Mark):
             self.clock_ms = max(self.clock_ms, batch.watermark_ms)
-            self._append(self.clock_ms // ticks.tick_ms, item.next_offset - 1, item)
+            self._append(self.clock_ms // ticks.tick_ms, item.next_offset - 1, item, 0.0)
             return
         times = _times(batch, ticks.attribution_ms)
         self.events += len(times)
@@ -128,7 +138,7 @@ class _Queue:
             earliest, latest = int(times.min()), int(times.max())
             tick = max(self.clock_ms, earliest) // ticks.tick_ms
             self.clock_ms = max(self.clock_ms, latest)
-            self._append(tick, first, item)
+            self._append(tick, first, item, bytes_each * len(times))
             return
         clocks = np.maximum(np.maximum.accumulate(times), self.clock_ms)
         of_tick = clocks // ticks.tick_ms
@@ -138,15 +148,23 @@ class _Queue:
             self.clock_ms = int(clocks[stop - 1])
             offsets = item.offsets[rows]
             part = Decoded(item.partition, batch.part(rows), int(offsets[-1]) + 1, offsets)
-            self._append(int(of_tick[start]), int(offsets[0]), part)
+            self._append(int(of_tick[start]), int(offsets[0]), part, bytes_each * (stop - start))
 
-    def _append(self, tick: int, first_offset: int, item: Decoded) -> None:
-        self.pieces.append(_Piece(tick, first_offset, self.clock_ms, item))
+    def _append(self, tick: int, first_offset: int, item: Decoded, size: float) -> None:
+        self.bytes += size
+        self.pieces.append(_Piece(tick, first_offset, self.clock_ms, item, size))
+
+    def bury(self, record: Record, reason: str) -> None:
+        if self.dead_bytes + len(record.value) > DEAD_BYTES:
+            record, reason = replace(record, value=b"", headers={}), f"{reason[:200]} (its bytes were too many to keep)"
+        self.dead_bytes += len(record.value)
+        self.dead.append(Dead(record, reason))
 
     @property
     def is_full(self) -> bool:
         """Whether enough waits here, of more than the tick that all others may be in."""
-        return self.events >= READ_AHEAD and self.pieces[0].tick < self.pieces[-1].tick
+        is_much = self.events >= READ_AHEAD or self.bytes >= READ_AHEAD_BYTES
+        return is_much and self.pieces[0].tick < self.pieces[-1].tick
 
 
 def _times(batch: Batch, attribution_ms: int) -> np.ndarray:
@@ -192,6 +210,7 @@ class EventTimeFeed:
         self._should_stop = should_stop
         self._clock = clock
         self._partitions = both_topics(topics, numbers)
+        self._watch = FeedWatch(topics, ticks.max_ahead_ms)
         begin = log.begin_offsets(self._partitions)
         self._reader: Reader | None = None
         self.restore(None, {partition: Position(offset) for partition, offset in begin.items()})
@@ -210,6 +229,7 @@ class EventTimeFeed:
             if (tick := next_complete([horizon], self._last_tick)) is not None:
                 return self.take(tick)
             if horizon.ended:
+                self._watch.ended()
                 raise FeedEnded
             if self._should_stop():
                 raise FeedStopped
@@ -228,8 +248,12 @@ class EventTimeFeed:
         self.waited(self._clock() - started)
         for partition in {*full, *(record.partition for record in records)}:
             self._queues[partition].quiet_s = 0.0
-        for item in decode_both(records, self._topics, self._bury, self.select):
-            self._queues[item.partition].add(item, self._ticks)
+        decoded = list(decode_both(records, self._topics, self._bury, self.select))
+        events = sum(len(item.offsets) for item in decoded)
+        bytes_each = sum(len(record.value) for record in records) / max(events, 1)
+        for item in decoded:
+            self._queues[item.partition].add(item, self._ticks, bytes_each)
+        self._watch.polled(records, decoded)
         return bool(records)
 
     def waited(self, seconds: float) -> None:
@@ -238,7 +262,8 @@ class EventTimeFeed:
             queue.quiet_s += seconds
 
     def _bury(self, record: Record, reason: str) -> None:
-        self._queues[record.partition].dead.append(Dead(record, reason))
+        self._queues[record.partition].bury(record, reason)
+        self._watch.buried(Dead(record, reason))
 
     def _position(self) -> Mapping[Partition, int]:
         return self._offsets() if self._reader is None else self._reader.position()
@@ -253,9 +278,9 @@ class EventTimeFeed:
         for partition, queue in self._queues.items():
             is_silent = queue.quiet_s >= self._ticks.idle_s
             if self._ends is not None:
-                # Where a transaction's marker comes last, no record ever reaches the end: silence has to do.
-                is_silent = is_silent or position[partition] >= self._ends[partition]
-                ended = ended and is_silent
+                is_at_end = position[partition] >= self._ends[partition]
+                is_silent = is_silent or is_at_end
+                ended = ended and is_at_end
             if queue.pieces:
                 head, reached = min(head, queue.pieces[0].tick), max(reached, queue.pieces[-1].tick)
             if not is_silent:
@@ -272,6 +297,7 @@ class EventTimeFeed:
             while queue.pieces and queue.pieces[0].tick <= tick:
                 piece = queue.pieces.popleft()
                 queue.handed_ms = piece.clock_ms
+                queue.bytes -= piece.bytes
                 if isinstance(piece.item.batch, Batch):
                     queue.events -= len(piece.item.batch)
                     events[partition.number].add(piece.item.batch, piece.item.offsets)
@@ -279,6 +305,7 @@ class EventTimeFeed:
             self.positions[partition] = Position(next_offset, queue.handed_ms)
             while queue.dead and queue.dead[0].record.offset < next_offset:
                 dead.append(queue.dead.popleft())
+                queue.dead_bytes -= len(dead[-1].record.value)
         return TickEvents(tick, (tick + 1) * self._ticks.tick_ms, events, dead)
 
     def close(self) -> None:

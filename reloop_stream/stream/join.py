@@ -2,21 +2,27 @@
 
 The join is driven by watermarks: `release(w)` means that every event before `w` has been added. What it releases depends
 on the events and the watermarks alone, never on how the events were cut into batches.
+
+A click finds its exposure by id alone. What it says of the exposure's time is a hint of where to look first, for another
+machine's clock wrote it; how long the click took is measured from the time that the exposure itself bears. Where an id
+is used again, each exposure has the clicks that lie in its own window.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
 from reloop_stream.events import CLICKED, EXPIRED, Batch, ClickBatch, ExampleBatch, ExposureBatch, constant
 
-__all__ = ["Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
+__all__ = ["EARLY_MS", "Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
 
 Emit = Literal["at_close", "at_click", "at_once"]
+# How far a click may lie before its exposure: the clocks of two machines that NTP keeps differ by less.
+EARLY_MS = 1000
 
 
 @dataclass(slots=True)
@@ -29,6 +35,7 @@ class JoinCounts:
     late: int = 0  # clicks after the attribution window
     duplicate_exposures: int = 0
     duplicate_clicks: int = 0  # further clicks on a clicked exposure, and copies
+    early_clicks: int = 0  # clicks too far before their exposure: one of two clocks is wrong
     unknown_clicks: int = 0  # clicks whose exposure never came
     stale: int = 0  # exposures that came after their window had closed
 
@@ -58,7 +65,7 @@ class Released:
     """What one watermark released, and the clicks set aside. Examples come in the order (label_time_ms, exposure_id).
 
     examples: what a learner sees, as `emit` says. outcomes: every exposure whose window has closed, once, with its final
-    label, whatever `emit` says (with `at_close` the same batch).
+    label, whatever `emit` says (with `at_close` the same batch). unknown: clicks without an exposure, early ones too.
     """
 
     examples: ExampleBatch | None
@@ -90,13 +97,21 @@ class JoinState:
         )
 
 
+class _Hits(NamedTuple):
+    """Which of some clicks have which exposures of a chunk: [h] each."""
+
+    click: np.ndarray
+    row: np.ndarray
+    delay_ms: np.ndarray  # from the exposure to the click
+
+
 @dataclass(slots=True)
 class _Chunk:
     """Pending exposures sorted by (event time, id), with an index for look-ups by id."""
 
     batch: ExposureBatch
     clicked: np.ndarray  # bool [n]
-    by_id: np.ndarray = field(init=False)  # rows in the order of their ids
+    by_id: np.ndarray = field(init=False)  # rows in the order of their ids, those of one id in order of time
 
     def __post_init__(self) -> None:
         self.by_id = np.argsort(self.batch.exposure_id, kind="stable")
@@ -109,12 +124,39 @@ class _Chunk:
     def last_ms(self) -> int:
         return int(self.batch.event_time_ms[-1])
 
-    def find(self, exposure_id: np.ndarray) -> np.ndarray:
-        """The row of each id, -1 where there is none."""
+    def find(self, exposure_id: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(which of the ids, row) of those that are here; again for ids that are here a second time, and so on."""
         ids = self.batch.exposure_id
-        spot = np.minimum(np.searchsorted(ids, exposure_id, sorter=self.by_id), len(ids) - 1)
-        rows = self.by_id[spot]
-        return np.where(ids[rows] == exposure_id, rows, -1)
+        which = np.arange(len(exposure_id))
+        spot = np.searchsorted(ids, exposure_id, sorter=self.by_id)
+        while True:
+            inside = spot < len(ids)
+            which, spot = which[inside], spot[inside]
+            rows = self.by_id[spot]
+            same = np.asarray(ids[rows] == exposure_id[which])
+            which, spot = which[same], spot[same]
+            if not len(which):
+                return
+            yield which, rows[same]
+            spot = spot + 1
+
+    def holds(self, exposure_id: np.ndarray, event_time_ms: np.ndarray) -> np.ndarray:
+        """Which exposures (id and time) are here, bool [n]."""
+        found = np.zeros(len(exposure_id), dtype=bool)
+        for which, rows in self.find(exposure_id):
+            found[which[self.batch.event_time_ms[rows] == event_time_ms[which]]] = True
+        return found
+
+    def hits(self, clicks: LoggedClicks, of: np.ndarray) -> _Hits:
+        """The exposures whose ids the clicks `of` (indices) bear."""
+        parts = [
+            _Hits(of[which], rows, clicks.click_time_ms[of[which]] - self.batch.event_time_ms[rows])
+            for which, rows in self.find(clicks.exposure_id[of])
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        none = np.zeros(0, dtype=np.int64)
+        return _Hits(*map(np.concatenate, zip(*parts, strict=True))) if parts else _Hits(none, none, none)
 
 
 class Join:
@@ -122,21 +164,25 @@ class Join:
 
     Memory is bounded by the attribution window: an exposure leaves when its window has closed.
 
-    attribution_ms: a click counts if click_time_ms - event_time_ms <= attribution_ms.
+    attribution_ms: a click counts if -early_ms <= click_time_ms - event_time_ms <= attribution_ms, of the exposure.
     emit: `at_close` releases both labels when the window closes; `at_click` label 1 at the click and label 0 at the
         close; `at_once` label 0 at serving and a second, positive example at the click.
     """
 
-    def __init__(self, attribution_ms: int, emit: Emit = "at_close") -> None:
+    def __init__(self, attribution_ms: int, emit: Emit = "at_close", early_ms: int = EARLY_MS) -> None:
         if attribution_ms < 0:
             raise ValueError(f"attribution_ms: got {attribution_ms}, must be >= 0")
+        if early_ms < 0:
+            raise ValueError(f"early_ms: got {early_ms}, must be >= 0")
         self.attribution_ms = attribution_ms
+        self.early_ms = early_ms
         self.emit: Emit = emit
         self.counts = JoinCounts()
         self.watermark_ms = np.iinfo(np.int64).min
         self._chunks: list[_Chunk] = []
         self._exposures: list[ExposureBatch] = []  # added since the last release
-        self._clicks: list[LoggedClicks] = []  # added since, and those still waiting for their exposure
+        self._clicks: list[LoggedClicks] = []  # not looked for yet: added since, or made after the watermark
+        self._waiting: LoggedClicks | None = None  # whose exposure has not come
 
     def add_exposures(self, batch: ExposureBatch) -> None:
         self.counts.exposures += len(batch)
@@ -158,7 +204,7 @@ class Join:
     def release(self, watermark_ms: int) -> Released:
         """Everything whose label is settled once all events before `watermark_ms` are known."""
         fresh = self._take_in()
-        unknown, positives = self._match_clicks(watermark_ms)
+        unknown, positives = self._match_clicks(watermark_ms, fresh)
         closed = self._close(watermark_ms)
         self.watermark_ms = watermark_ms
         outcomes = None
@@ -170,13 +216,13 @@ class Join:
             return Released(outcomes, outcomes, unknown)
         parts = [] if positives is None else [positives]
         if self.emit == "at_once" and fresh is not None:
-            parts.append(_label(fresh, 0, fresh.event_time_ms))
+            parts.append(_label(fresh.batch, 0, fresh.batch.event_time_ms))
         if self.emit == "at_click" and outcomes is not None and not outcomes.label.all():
             parts.append(outcomes.take(outcomes.label == 0))
         return Released(in_order(parts) if parts else None, outcomes, unknown)
 
-    def _take_in(self) -> ExposureBatch | None:
-        """Move added exposures into the buffer, dropping copies; the rows that are new."""
+    def _take_in(self) -> _Chunk | None:
+        """Move added exposures into the buffer, dropping copies; those that are new."""
         if not self._exposures:
             return None
         batch = ExposureBatch.concat(self._exposures)
@@ -191,14 +237,15 @@ class Join:
         keep[1:] = (ids[1:] != ids[:-1]) | (times[1:] != times[:-1])
         for chunk in self._chunks:
             if len(ids) and chunk.last_ms >= times[0] and chunk.first_ms <= times[-1]:
-                keep &= chunk.find(ids) < 0
+                keep &= ~chunk.holds(ids, times)
         self.counts.duplicate_exposures += int(len(keep) - keep.sum())
         if not keep.any():
             return None
         is_sorted = keep.all() and bool((order[1:] > order[:-1]).all())
         batch = batch if is_sorted else batch.take(order[keep])
-        self._insert(_Chunk(batch, np.zeros(len(batch), dtype=bool)))
-        return batch
+        fresh = _Chunk(batch, np.zeros(len(batch), dtype=bool))
+        self._insert(fresh)
+        return fresh
 
     def _insert(self, chunk: _Chunk) -> None:
         """Keep the chunks in order of time; where they overlap (events came out of order) merge them."""
@@ -211,42 +258,102 @@ class Join:
             chunk = _Chunk(batch.take(order), clicked[order])
         self._chunks.append(chunk)
 
-    def _match_clicks(self, watermark_ms: int) -> tuple[LoggedClicks | None, ExampleBatch | None]:
-        """Mark the exposures that were clicked before the watermark. Unknown clicks, examples at the click."""
+    def _match_clicks(self, watermark_ms: int, fresh: _Chunk | None) -> tuple[LoggedClicks | None, ExampleBatch | None]:
+        """Mark the exposures that were clicked before the watermark. Clicks without one; examples at the click."""
+        self._look_again(fresh)
         if not self._clicks:
-            return None, None
+            return self._give_up(watermark_ms, []), None
         clicks = LoggedClicks.concat(self._clicks)
-        order = np.lexsort((clicks.exposure_id, clicks.click_time_ms))
-        clicks = clicks.take(order)
+        clicks = clicks.take(np.lexsort((clicks.exposure_id, clicks.click_time_ms)))
+        # By its own word, at least: such a click need not be waited for.
         is_late = clicks.click_time_ms - clicks.event_time_ms > self.attribution_ms
+        is_due = clicks.click_time_ms < watermark_ms
+        chunk_of, row_of, delay_ms = self._find(clicks, np.flatnonzero(is_due | is_late))
+        is_hit = (chunk_of >= 0) & (delay_ms >= -self.early_ms) & (delay_ms <= self.attribution_ms)
+        is_late = np.where(chunk_of >= 0, delay_ms > self.attribution_ms, is_late)
+        is_early = (chunk_of >= 0) & (delay_ms < -self.early_ms)
         self.counts.late += int(is_late.sum())
-        due = ~is_late & (clicks.click_time_ms < watermark_ms)
-        found = np.zeros(len(clicks), dtype=bool)
+        self.counts.early_clicks += int(is_early.sum())
         positives = []
-        for chunk in self._chunks:
-            rows_due = np.flatnonzero(
-                due & (clicks.event_time_ms >= chunk.first_ms) & (clicks.event_time_ms <= chunk.last_ms)
-            )
-            if not len(rows_due):
-                continue
-            at = chunk.find(clicks.exposure_id[rows_due])
-            hit = at >= 0
-            found[rows_due[hit]] = True
-            rows, first = np.unique(at[hit], return_index=True)  # the earliest click of each: clicks are in time order
+        for number in np.unique(chunk_of[is_hit & is_due]).tolist():
+            chunk = self._chunks[number]
+            marked = np.flatnonzero(is_hit & is_due & (chunk_of == number))
+            rows, first = np.unique(row_of[marked], return_index=True)  # the earliest click of each: they are in order
             new = ~chunk.clicked[rows]
-            self.counts.duplicate_clicks += int(hit.sum() - new.sum())
+            self.counts.duplicate_clicks += int(len(marked) - new.sum())
             self.counts.joined += int(new.sum())
             if self.emit != "at_close" and new.any():
-                click_ms = clicks.click_time_ms[rows_due[hit]][first[new]]
-                positives.append(_label(chunk.batch.take(rows[new]), 1, click_ms))
+                positives.append(_label(chunk.batch.take(rows[new]), 1, clicks.click_time_ms[marked[first[new]]]))
             chunk.clicked[rows] = True
-        # An exposure is known at the watermark if it ever will be: past that, the click names none.
-        is_unknown = ~is_late & ~found & (clicks.event_time_ms + self.attribution_ms < watermark_ms)
-        self.counts.unknown_clicks += int(is_unknown.sum())
-        waiting = ~is_late & ~found & ~is_unknown
-        self._clicks = [clicks.take(waiting)] if waiting.any() else []
-        unknown = clicks.take(is_unknown) if is_unknown.any() else None
-        return unknown, ExampleBatch.concat(positives) if positives else None
+        is_settled = is_late | is_early | (is_hit & is_due)
+        self._clicks = _some(clicks, ~is_settled & ~is_due)
+        waiting = [*([] if self._waiting is None else [self._waiting]), *_some(clicks, ~is_settled & is_due)]
+        self._waiting = LoggedClicks.concat(waiting) if waiting else None
+        return self._give_up(watermark_ms, _some(clicks, is_early)), ExampleBatch.concat(
+            positives
+        ) if positives else None
+
+    def _look_again(self, fresh: _Chunk | None) -> None:
+        """Clicks that waited for an exposure which has now come are looked for once more."""
+        if fresh is None or self._waiting is None:
+            return
+        found = np.zeros(len(self._waiting), dtype=bool)
+        for which, _ in fresh.find(self._waiting.exposure_id):
+            found[which] = True
+        if found.any():
+            self._clicks += _some(self._waiting, found)
+            self._waiting = next(iter(_some(self._waiting, ~found)), None)
+
+    def _find(self, clicks: LoggedClicks, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(chunk, row, delay_ms) of each click's exposure, [n]; chunk -1 where no open exposure has its id.
+
+        Of several with one id it is that whose window holds the click: the one at the time that the click names, else
+        the last one; where no window holds it, the first.
+        """
+        chunk_of, row_of = np.full(len(clicks), -1, dtype=np.int64), np.zeros(len(clicks), dtype=np.int64)
+        delay_ms = np.zeros(len(clicks), dtype=np.int64)
+        is_left = np.zeros(len(clicks), dtype=bool)
+        is_left[wanted] = True
+        for number, chunk in enumerate(self._chunks):
+            # Nearly every click says rightly when its exposure was.
+            named = (clicks.event_time_ms >= chunk.first_ms) & (clicks.event_time_ms <= chunk.last_ms)
+            at = np.flatnonzero(is_left & named)
+            if not len(at):
+                continue
+            click, row, delay = chunk.hits(clicks, at)
+            exact = (chunk.batch.event_time_ms[row] == clicks.event_time_ms[click]) & self._is_inside(delay)
+            click = click[exact]
+            chunk_of[click], row_of[click], delay_ms[click] = number, row[exact], delay[exact]
+            is_left[click] = False
+        if not is_left.any():
+            return chunk_of, row_of, delay_ms
+        at = np.flatnonzero(is_left)
+        found = [(number, chunk.hits(clicks, at)) for number, chunk in enumerate(self._chunks)]
+        found = [(number, hits) for number, hits in found if len(hits.click)]
+        if not found:
+            return chunk_of, row_of, delay_ms
+        chunks = np.concatenate([np.full(len(hits.click), number) for number, hits in found])
+        click, row, delay = map(np.concatenate, zip(*(hits for _, hits in found), strict=True))
+        inside = self._is_inside(delay)
+        # The best comes last and stays: inside before outside, there the shortest delay, here the longest.
+        order = np.lexsort((np.where(inside, -delay, delay), inside, click))
+        chunk_of[click[order]], row_of[click[order]], delay_ms[click[order]] = chunks[order], row[order], delay[order]
+        return chunk_of, row_of, delay_ms
+
+    def _is_inside(self, delay_ms: np.ndarray) -> np.ndarray:
+        return np.asarray((delay_ms >= -self.early_ms) & (delay_ms <= self.attribution_ms))
+
+    def _give_up(self, watermark_ms: int, early: list[LoggedClicks]) -> LoggedClicks | None:
+        """Clicks that no exposure can have any more, and those that came too early."""
+        unknown = early
+        if (waiting := self._waiting) is not None:
+            # The last exposure that could hold the click would be too late for the watermark.
+            is_unknown = waiting.click_time_ms + self.early_ms + self.attribution_ms < watermark_ms
+            self.counts.unknown_clicks += int(is_unknown.sum())
+            if is_unknown.any():
+                unknown = [*_some(waiting, is_unknown), *early]
+                self._waiting = next(iter(_some(waiting, ~is_unknown)), None)
+        return LoggedClicks.concat(unknown) if unknown else None
 
     def _close(self, watermark_ms: int) -> tuple[ExposureBatch, np.ndarray] | None:
         """Take out the exposures whose last possible click lies before the watermark."""
@@ -272,7 +379,8 @@ class Join:
             )
         batch = ExposureBatch.concat([c.batch for c in self._chunks]) if self._chunks else None
         clicked = np.concatenate([c.clicked for c in self._chunks]) if self._chunks else np.zeros(0, dtype=bool)
-        clicks = LoggedClicks.concat(self._clicks) if self._clicks else None
+        open_clicks = [*self._clicks, *([] if self._waiting is None else [self._waiting])]
+        clicks = LoggedClicks.concat(open_clicks) if open_clicks else None
         return JoinState(batch, clicked, clicks, replace(self.counts), self.watermark_ms)
 
     def restore(self, state: JoinState) -> None:
@@ -283,6 +391,7 @@ class Join:
             order = np.lexsort((batch.exposure_id, batch.event_time_ms))
             self._chunks = [_Chunk(batch.take(order), state.clicked[order])]
         self._clicks = [state.clicks] if state.clicks is not None and len(state.clicks) else []
+        self._waiting = None  # they are looked for again, among what they were looked for before
         self.counts = replace(state.counts)
         self.watermark_ms = state.watermark_ms
 
@@ -291,6 +400,10 @@ def _label(batch: ExposureBatch, label: int, label_time_ms: np.ndarray) -> Examp
     n = len(batch)
     status = constant(CLICKED if label else EXPIRED, n, np.uint8)
     return ExampleBatch(batch, constant(label, n, np.uint8), label_time_ms, status)
+
+
+def _some(clicks: LoggedClicks, rows: np.ndarray) -> list[LoggedClicks]:
+    return [clicks.take(rows)] if rows.any() else []
 
 
 def in_order(parts: Sequence[ExampleBatch]) -> ExampleBatch:

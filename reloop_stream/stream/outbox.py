@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from reloop_stream.codec.records import Payload, dead_letter, encode
+from reloop_stream.codec.records import RECORD_OVERHEAD, Payload, dead_letter, encode
 from reloop_stream.events import ExampleBatch
 from reloop_stream.log import EventLog, Partition, Producer, Record
 from reloop_stream.log.topics import Topics
-from reloop_stream.stream.event_feed import Dead
+from reloop_stream.stream.event_feed import POLL_S, Dead
 from reloop_stream.stream.join import LoggedClicks
 
 __all__ = ["Outbox"]
 
-READ_AGAIN_S = 5.0  # to fetch records that were read before
+logger = logging.getLogger(__name__)
 
 
 class Outbox:
@@ -29,10 +30,24 @@ class Outbox:
         self._partition = partition
         self._name = name
         self._producer: Producer | None = None
+        self._largest: dict[str, int | None] = {}  # record of a topic, in bytes
 
     def examples(self, batch: ExampleBatch) -> None:
+        """Labelled examples, in records that the topic takes."""
+        largest = self._max_bytes(self._topics.examples)
         for payload in encode(batch, "arrow"):
-            self._append(self._topics.examples, payload)
+            if largest is None or len(payload.value) + RECORD_OVERHEAD <= largest:
+                self._append(self._topics.examples, payload)
+            elif len(batch) > 1:
+                half = len(batch) // 2
+                self.examples(batch.part(slice(0, half)))
+                self.examples(batch.part(slice(half, None)))
+                return
+            else:
+                logger.warning(
+                    "%s: an example of %d bytes is left out, the topic takes %d; raise its max.message.bytes",
+                    self._topics.examples, len(payload.value), largest,
+                )  # fmt: skip
 
     def tell(self, topic: str, values: Mapping[str, Any]) -> None:
         """Append a JSON object; numbers that are not finite become null."""
@@ -41,7 +56,16 @@ class Outbox:
     def bury(self, dead: Sequence[Dead]) -> None:
         """Records that could not be read, with their reasons."""
         for record, reason in dead:
-            self._append(self._topics.dead_letters, dead_letter(record, reason))
+            self._bury(record, reason)
+
+    def _bury(self, record: Record, reason: str) -> None:
+        topic = self._topics.dead_letters
+        self._append(topic, dead_letter(record, reason, self._max_bytes(topic)))
+
+    def _max_bytes(self, topic: str) -> int | None:
+        if topic not in self._largest:
+            self._largest[topic] = self._log.max_record_bytes(topic)
+        return self._largest[topic]
 
     def bury_clicks(self, unknown: LoggedClicks) -> None:
         """Clicks whose exposure never came: a letter each, with the original bytes of the record that held it."""
@@ -49,8 +73,8 @@ class Outbox:
             clicks = unknown.take(unknown.partition == number)
             records = self._read_again(Partition(self._topics.clicks, number), clicks.offset)
             for offset, exposure_id in zip(clicks.offset.tolist(), clicks.exposure_id.tolist(), strict=True):
-                reason = f"exposure_id: {exposure_id!r} names no exposure at the click's event_time_ms"
-                self._append(self._topics.dead_letters, dead_letter(records[offset], reason))
+                reason = f"exposure_id: {exposure_id!r} names no exposure whose window holds the click"
+                self._bury(records[offset], reason)
 
     def _read_again(self, partition: Partition, offsets: np.ndarray) -> dict[int, Record]:
         """The records at these offsets, without bytes where they are no longer retained."""
@@ -62,10 +86,7 @@ class Outbox:
         reader = self._log.reader({partition: at})
         try:
             while reader.position()[partition] <= last:
-                records = reader.poll(timeout_s=READ_AGAIN_S)
-                if not records:
-                    break
-                found |= {record.offset: record for record in records if record.offset in found}
+                found |= {record.offset: record for record in reader.poll(POLL_S) if record.offset in found}
         finally:
             reader.close()
         return found

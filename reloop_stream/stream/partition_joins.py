@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.stream.event_feed import PartitionEvents
-from reloop_stream.stream.join import Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
+from reloop_stream.stream.join import EARLY_MS, Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
 
 __all__ = ["JoinSettings", "Joined", "PartitionJoins", "merge"]
 
@@ -17,9 +17,10 @@ class JoinSettings(NamedTuple):
 
     attribution_ms: int
     emit: Emit = "at_close"
+    early_ms: int = EARLY_MS
 
     def join(self) -> Join:
-        return Join(self.attribution_ms, self.emit)
+        return Join(self.attribution_ms, self.emit, self.early_ms)
 
 
 class Joined(NamedTuple):

@@ -16,7 +16,7 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from reloop_stream.codec.records import Select, batch_from_bytes, batch_to_bytes
 from reloop_stream.errors import ReloopError
@@ -112,8 +112,7 @@ class SharedSource:
             if self._should_stop():
                 raise FeedStopped
             by_pipe = {reader.pipe: reader for reader in self._readers.values()}
-            for ready in wait(list(by_pipe), POLL_S):
-                assert isinstance(ready, Connection)
+            for ready in cast(list[Connection], wait(list(by_pipe), POLL_S)):
                 self._receive(by_pipe[ready])
 
     def _order(self, tick: int) -> None:

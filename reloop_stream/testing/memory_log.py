@@ -45,7 +45,7 @@ Cue: TypeAlias = Pause | End | Crash
 
 @dataclass(slots=True)
 class _Partition:
-    records: list[Record] = field(default_factory=list)
+    records: list[Record | None] = field(default_factory=list)  # by offset; None: compacted away
     begin: int = 0
     cues: list[tuple[int, Cue]] = field(default_factory=list)  # each before the record of its offset
 
@@ -63,6 +63,7 @@ class MemoryLog:
     seed, most: a poll then brings fewer than `most` records of each partition, and the partitions in an order that the
         seed decides; without a seed, all that there are.
     clock: polls that bring nothing let it go on by their timeout, so that waiting takes no time.
+    max_record_bytes: the largest value that any topic takes.
 
     >>> log = MemoryLog()
     >>> log.create_topics({"clicks": 1})
@@ -74,7 +75,15 @@ class MemoryLog:
     [[b'one'], [], [b'two']]
     """
 
-    def __init__(self, *, seed: int | None = None, most: int = 7, clock: ManualClock | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        seed: int | None = None,
+        most: int = 7,
+        clock: ManualClock | None = None,
+        max_record_bytes: int | None = None,
+    ) -> None:
+        self._max_record_bytes = max_record_bytes
         self._partitions: dict[Partition, _Partition] = {}
         self._random = None if seed is None else np.random.default_rng(seed)
         self._most = most
@@ -88,12 +97,18 @@ class MemoryLog:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        timestamp_ms: int | None = None,
     ) -> None:
-        """Add a record. Raises UnknownTopic."""
+        """Add a record. Raises UnknownTopic, LogError where it is too large.
+
+        timestamp_ms: when it is said to be written, as Kafka's records say it.
+        """
         if isinstance(value, Payload):
             key, headers, value = value.key, value.headers, value.value
+        if self._max_record_bytes is not None and len(value) > self._max_record_bytes:
+            raise LogError(f"{partition.topic}: a record of {len(value)} bytes, takes {self._max_record_bytes}")
         place = self._at(partition)
-        place.records.append(Record(partition, len(place.records), key, value, dict(headers or {})))
+        place.records.append(Record(partition, len(place.records), key, value, dict(headers or {}), timestamp_ms))
 
     def cue(self, partition: Partition, cue: Cue) -> None:
         """Have this happen behind the last record."""
@@ -105,13 +120,17 @@ class MemoryLog:
             raise UnknownTopic(f"memory: has no {partition.topic}[{partition.number}]; create its topic first")
         return self._partitions[partition]
 
-    def create_topics(self, partitions: Mapping[str, int]) -> None:
+    def create_topics(self, partitions: Mapping[str, int], *, kept: bool = False) -> None:
         for topic, n in partitions.items():
             found = sum(partition.topic == topic for partition in self._partitions)
             if found not in (0, n):
                 raise LogError(f"{topic}: exists with {found} partitions, asked for {n}; use another prefix")
             for number in range(n):
                 self._partitions.setdefault(Partition(topic, number), _Partition())
+
+    def topic_ids(self, topics: Iterable[str]) -> dict[str, str]:
+        existing = {partition.topic for partition in self._partitions}
+        return {topic: "" for topic in topics if topic in existing}
 
     def producer(self) -> _Producer:
         return _Producer(self)
@@ -144,10 +163,22 @@ class MemoryLog:
     def end_offsets(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
         return {partition: self._at(partition).end() for partition in partitions}
 
+    def max_record_bytes(self, topic: str) -> int | None:
+        return self._max_record_bytes
+
     def delete_before(self, offsets: Mapping[Partition, int]) -> None:
         for partition, offset in offsets.items():
             place = self._at(partition)
             place.begin = max(place.begin, min(offset, len(place.records)))
+
+    def compact(self, topic: str) -> None:
+        """Leave of the records of each key the last, as Kafka does at leisure. Those without a key stay."""
+        for partition in self.partitions(topic):
+            records = self._at(partition).records
+            last = {record.key: record.offset for record in records if record is not None}
+            for at, record in enumerate(records):
+                if record is not None and record.key is not None and last[record.key] != at:
+                    records[at] = None
 
     def delete_topics(self, topics: Iterable[str]) -> None:
         gone = set(topics)
@@ -214,7 +245,7 @@ class _Reader:
             cue = place.next_cue(at)
         stop = min(at + most, len(place.records) if cue is None else cue[0])
         self._offsets[partition] = stop
-        return place.records[at:stop]
+        return [record for record in place.records[at:stop] if record is not None]
 
     def _meet(self, partition: Partition, place: _Partition, cue: Cue) -> bool:
         """Do what the cue asks for; whether to go on behind it."""

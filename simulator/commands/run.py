@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from reloop_stream.commands.arguments import whole
-from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.errors import RunFailed
@@ -79,7 +78,7 @@ def _read_out(go: Callable[[Callable[[], bool]], RunFolder]) -> int:
             folder = go(stop)
     except RunFailed as failure:
         if failure.kind == "Stopped":
-            print(f"stopped; go on with: python -m simulator resume {failure.path}", file=sys.stderr)
+            tell(f"stopped; go on with: python -m simulator resume {failure.path}")
             return INTERRUPTED
         return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
     print(read_out(folder.path).render())

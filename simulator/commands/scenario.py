@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
-from reloop_stream.runtime.exits import OK
+from reloop_stream.runtime.exits import OK, tell
 from simulator.scenario import bundled_scenarios, copy_scenario, find_scenario, json_schema, load_scenario, to_yaml
 
 __all__ = ["add_overrides", "add_parser", "overrides_of"]
@@ -18,7 +17,8 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
     """Add --set."""
     parser.add_argument(
         "--set", action="append", default=[], dest="overrides", metavar="KEY=VALUE",
-        help="override a key of the scenario, as in serving.slate=5 or arms.1.share=0.5; may be given again",
+        help="override a key of the scenario, as in serving.slate=5 or arms.1.share=0.5; may be given again; of two for a "
+        "key the later holds",
     )  # fmt: skip
 
 
@@ -70,7 +70,7 @@ def add_parser(commands: Any) -> None:
 def _check(chosen: argparse.Namespace) -> int:
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     for warning in scenario.warnings():
-        print(f"warning: {warning}", file=sys.stderr)
+        tell(f"warning: {warning}")
     print(to_yaml(scenario), end="")
     return OK
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 __all__ = ["CsvConfig", "DataConfig", "LabelConfig", "LibfmConfig", "MovieLensConfig", "ParquetConfig"]
 
@@ -35,11 +35,27 @@ class LabelConfig(_Section):
         None, description="A click where the value equals this. Left out, with at_least: 1."
     )
 
+    @field_validator("equals", mode="before")
+    @classmethod
+    def _no_truth_value(cls, equals: object) -> object:
+        if isinstance(equals, bool):  # YAML reads true, yes and on as one, and nobody knows any more which it was
+            said = "true" if equals else "false"
+            raise ValueError(
+                f"got {said} (YAML's word for yes and on too), must be a number or a text: put it in quotes"
+            )
+        return equals
+
     @model_validator(mode="after")
     def _one_rule(self) -> LabelConfig:
         if self.at_least is not None and self.equals is not None:
             raise ValueError("at_least, equals: give one of them, not both")
         return self
+
+    @property
+    def rule(self) -> str:
+        """In words, for messages."""
+        said = f"at_least: {self.at_least:g}" if self.at_least is not None else f"equals: {self.equals!r}"
+        return f"data.label.{'equals: 1' if self.at_least is None and self.equals is None else said} on {self.column!r}"
 
 
 class MovieLensConfig(_Data):
@@ -57,12 +73,25 @@ class _Table(_Data):
     time_unit: Literal["s", "ms", "us", "iso"] = Field("s", description="iso: text such as 2024-01-31T12:00:00.")
     columns: list[str] = Field(default_factory=list, description="Further columns to offer as features.")
 
+    @model_validator(mode="after")
+    def _own_names(self) -> _Table:
+        for name, column in (("user_id", self.user), ("item_id", self.item)):
+            if name in self.columns and name != column:
+                raise ValueError(f"columns: got {name!r}, which is the feature made of {column!r}; rename the column")
+        return self
+
 
 class CsvConfig(_Table):
-    """Comma-separated values with a header (also .gz, .xz, .bz2)."""
+    """Comma-separated values in UTF-8 with a header (also .gz, .xz, .bz2)."""
 
     format: Literal["csv"]
-    separator: str = Field(",", min_length=1, max_length=1, description="Between values.")
+    separator: str = Field(
+        ",",
+        min_length=1,
+        max_length=1,
+        pattern=r"^[\t !#-~]$",
+        description="Between values: a character of ASCII, a tab too.",
+    )
 
 
 class ParquetConfig(_Table):
@@ -72,7 +101,7 @@ class ParquetConfig(_Table):
 
 
 class LibfmConfig(_Data):
-    """libFM text: `label index:value ...`, a line an event. Field i of a line is the feature `f<i>`: its index."""
+    """libFM text: `label index:1 ...`, a line an event. Field i of a line is the feature `f<i>`: its index."""
 
     format: Literal["libfm"]
     fields: int = Field(ge=1, description="Fields of a line.")

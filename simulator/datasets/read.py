@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import assert_never
 
 import numpy as np
@@ -16,19 +17,28 @@ from simulator.errors import DataError
 __all__ = ["read_rows"]
 
 
-def read_rows(config: DataConfig) -> ReplayRows:
-    """The data set in the order of time. Raises DataError; a data set without a row is one."""
+def read_rows(config: DataConfig, kinds: Mapping[str, str] | None = None) -> ReplayRows:
+    """The data set in the order of time. kinds: of the model's fields, by name.
+
+    Raises DataError, also where no row is there, none is a click, or all are.
+    """
     match config:
         case MovieLensConfig():
-            rows = read_movielens(config)
+            rows, rule = read_movielens(config), f"data.positive: {config.positive:g}"
         case CsvConfig() | ParquetConfig():
-            rows = in_time_order(read_table(config))
+            rows, rule = in_time_order(read_table(config, kinds)), config.label.rule
         case LibfmConfig():
-            rows = read_libfm(config)
+            rows, rule = read_libfm(config), f"data.at_least: {config.at_least:g}"
         case _:
             assert_never(config)
     if config.max_events is not None:
         rows = rows.take(np.arange(min(config.max_events, len(rows))))
     if not len(rows):
         raise DataError(f"data.path: {config.path}: holds no event")
+    clicks = int(np.count_nonzero(rows.label))
+    if clicks in (0, len(rows)):
+        which = "no row" if clicks == 0 else "every row"
+        raise DataError(
+            f"{config.path}: {which} of {len(rows):,} is a click by {rule}; nothing can be learnt from that"
+        )
     return rows

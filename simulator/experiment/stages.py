@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from simulator.experiment.calendar import Calendar
-from simulator.scenario import Scenario
+from simulator.scenario import CONTROL_LEARNER, EVERYONE, Scenario
 
-__all__ = ["EVERYONE", "Learning", "Serving", "Stage", "plan_stages", "spread"]
-
-EVERYONE = "everyone"  # the server of all arms in warm-up and A/A
-CONTROL = "control-learner"  # the learner of all arms there
+__all__ = ["Learning", "Serving", "Stage", "plan_stages", "spread"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +79,8 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
                 for i, arm in enumerate(scenario.arms)
                 if has_ab and not _same_state(scenario, i)
             )
-            control = Learning(CONTROL, 0, everyone, everyone, 0, 0)
-            stages.append(Stage("aa", 0, end, (Serving(EVERYONE, everyone, CONTROL),), (control, *shadows)))
+            control = Learning(CONTROL_LEARNER, 0, everyone, everyone, 0, 0)
+            stages.append(Stage("aa", 0, end, (Serving(EVERYONE, everyone, CONTROL_LEARNER),), (control, *shadows)))
     if has_ab:
         reads_all = scenario.experiment.data != "own"
         before = stages[0] if stages else None
@@ -98,7 +95,14 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
                 ),
                 tuple(
                     Learning(
-                        arm.name, i, everyone if reads_all else (i,), (i,), i, i, i, _origin(before, arm.name, CONTROL)
+                        arm.name,
+                        i,
+                        everyone if reads_all else (i,),
+                        (i,),
+                        i,
+                        i,
+                        i,
+                        _origin(before, arm.name, CONTROL_LEARNER),
                     )
                     for i, arm in enumerate(scenario.arms)
                 ),

@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any
+from typing import Any, cast
 
 from reloop_stream.errors import ReloopError
 from reloop_stream.runtime.logging import log_to_file, log_to_stderr
@@ -81,8 +81,7 @@ class Crew:
                 for child in busy.values():
                     with contextlib.suppress(OSError):
                         child.send("stop")
-            for ready in wait(list(busy), WAIT_S):
-                assert isinstance(ready, Connection)
+            for ready in cast(list[Connection], wait(list(busy), WAIT_S)):
                 try:
                     kind, *rest = ready.recv()
                 except (EOFError, OSError):
@@ -112,8 +111,7 @@ class Crew:
 
 def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
     """A process's life: run stages as they are sent, until told to end or the parent is gone."""
-    log_to_stderr()
-    with log_to_file(place.folder / "log.txt"):
+    with log_to_stderr(), log_to_file(place.folder / "log.txt"):
         _work(pipe, scenario, place)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from reloop_stream.clock import HOUR_MS, crosses
 from reloop_stream.learners import digest
+from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
 from reloop_stream.stream.event_feed import FeedStopped
@@ -31,6 +32,7 @@ class Stopped(Exception):
     """The loop was asked to stop; everything done so far is saved."""
 
 
+@one_thread()
 def run_stage(
     lab: Lab,
     stage: Stage,

@@ -18,6 +18,7 @@ from reloop_stream.stream.partition_joins import JoinSettings
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.updating.monitored import MonitoredUpdater
 from reloop_stream.worker import Rows, Worker, every_row
+from simulator.datasets.fingerprint import require_same
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.stages import Learning, Serving, Stage
@@ -27,6 +28,7 @@ from simulator.lab.recording import Recorder
 from simulator.lab.reports import Report
 from simulator.lab.tally import Tally
 from simulator.replay.feed import ReplayedFeed
+from simulator.run_folder.manifest import read_manifest
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import Scenario, parse_scenario
 from simulator.serving.deployments import AnnouncedVersions, Deployments, VersionFiles, worker_lag
@@ -53,7 +55,11 @@ class Lab:
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any], place: RunPlace) -> Lab:
-        return cls(parse_scenario(raw), place)
+        """A process's own, of a run that has begun. Raises DataError where its data have changed since."""
+        lab = cls(parse_scenario(raw), place)
+        if (data := lab.scenario.data) is not None:
+            require_same(data, read_manifest(place.folder).data)
+        return lab
 
     @cached_property
     def log(self) -> EventLog:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import shutil
 import time
 import traceback
@@ -15,6 +14,8 @@ from reloop_stream.errors import LogUnavailable
 from reloop_stream.log import Partition
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
+from reloop_stream.runtime.processes import peak_mib_of_largest
+from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
@@ -58,7 +59,10 @@ def start_run(
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    lab.feed.prepare()  # a mistake shows before there is a folder
+    data = {} if scenario.data is None else fingerprints(scenario.data)
+    warnings = scenario.warnings() + lab.feed.prepare()  # a mistake shows before there is a folder
+    RunFolder.check_free(path)
+    lab.place.check(scenario.log, {})
     folder = RunFolder.create(path, scenario)
     manifest = Manifest(
         scenario=scenario.name,
@@ -70,11 +74,12 @@ def start_run(
         prefix=lab.place.prefix,
         git=git_revision(),
         versions=versions(),
-        warnings=scenario.warnings(),
+        warnings=warnings,
         stages_done=[],
         truth=[],
         learners={},
         timings=Timings(),
+        data=data,
     )
     folder.write_manifest(manifest)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
@@ -84,9 +89,16 @@ def start_run(
 def resume_run(
     path: Path, *, workers: int | None = None, quiet: bool = False, should_stop: Callable[[], bool] = lambda: False
 ) -> RunFolder:
-    """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again."""
+    """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again.
+
+    Raises DataError where its data set is not the one that it began with.
+    """
     folder, scenario, manifest = RunFolder.open(path)
+    if scenario.data is not None and manifest.status != "finished":
+        require_same(scenario.data, manifest.data)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix))
+    if manifest.status != "finished":
+        lab.place.check(scenario.log, manifest.topics)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
 
@@ -138,7 +150,10 @@ class _Run:
         lab, scenario, place = self._lab, self._scenario, self._lab.place
         calendar = lab.calendar
         stages = plan_stages(scenario, calendar)
-        lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)))
+        lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)), kept=True)
+        if place.log_url != "embedded" and not self._manifest.topics:
+            self._manifest.topics = lab.log.topic_ids(place.topics)
+            self._folder.write_manifest(self._manifest)
         if (segments := lab.feed.segments()) is not None:
             self._folder.write_segments(segments)
         with RunProgress(calendar.ticks, calendar.days, lab.names, quiet=self._quiet) as progress:
@@ -235,8 +250,7 @@ class _Run:
     def _finish(self, wall_s: float) -> None:
         manifest, names = self._manifest, self._lab.names
         manifest.timings.wall_s = round(manifest.timings.wall_s + wall_s, 3)
-        peak_kib = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-        manifest.timings.peak_rss_mib_of_largest_process = round(peak_kib / 1024)
+        manifest.timings.peak_rss_mib_of_largest_process = peak_mib_of_largest()
         by_arm = {told.arm: told.digest for told in manifest.learners.values() if told.arm is not None}
         manifest.digests = {names[arm]: by_arm[arm] for arm in sorted(by_arm)} or {
             name: told.digest for name, told in manifest.learners.items()

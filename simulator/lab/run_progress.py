@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
+from reloop_stream.runtime.exits import tell
 from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["RunProgress"]
@@ -96,11 +96,7 @@ class RunProgress:
         seen[row["arm"]] = row["ctr"]
         if len(seen) == len(self._arms):
             rates = "  ".join(f"{arm} {seen[arm]:.2%}" for arm in self._arms)
-            print(
-                f"day {row['day'] + 1}/{self._days} {PHASE_LABELS[row['phase']]}: CTR {rates}",
-                file=sys.stderr,
-                flush=True,
-            )
+            tell(f"day {row['day'] + 1}/{self._days} {PHASE_LABELS[row['phase']]}: CTR {rates}")
             del self._shown_days[row["day"]]
 
     def note(self, text: str) -> None:
@@ -108,4 +104,4 @@ class RunProgress:
         if self._live:
             self._progress.console.print(text, highlight=False)
         elif self._lines:
-            print(text, file=sys.stderr, flush=True)
+            tell(text)

@@ -174,9 +174,14 @@ def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str,
         )
     elif not any(row["phase"] == "ab" for row in rows):
         notes.append("there is no A/B day yet: no uplift")
+    elif unknown := [arm for arm, found in uplift.items() if math.isnan(found["raw"].relative)]:
+        notes.append(
+            f"no uplift of {', '.join(unknown)}: it needs two users and a click in either arm, and users whose CTRs differ"
+        )
     elif uplift and all(math.isnan(found["cuped"].relative) for found in uplift.values()):
         notes.append("CUPED and A/B - A/A need an A/A period with clicks")
-    if uplift and not run.is_replay:
+    known = any(not math.isnan(found["raw"].relative) for found in uplift.values())
+    if known and not run.is_replay:
         notes.append(
             "the intervals are across users; the learners' own randomness, which other seeds would show, is not in them"
         )

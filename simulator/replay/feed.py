@@ -41,8 +41,8 @@ class ReplayedFeed:
         scenario = self._scenario
         return ReplayStream(self._data, scenario.phases.days, self.fields, scenario.attribution_ms)
 
-    def prepare(self) -> None:
-        _ = self._stream
+    def prepare(self) -> list[str]:
+        return self._stream.warnings
 
     @property
     def calendar(self) -> Calendar:

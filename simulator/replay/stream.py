@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reloop_stream.config import FieldConfig
+from reloop_stream.events import ListColumn
 from simulator.datasets.config import DataConfig
 from simulator.datasets.read import read_rows
 from simulator.datasets.rows import ReplayRows
@@ -32,7 +33,7 @@ class ReplayStream:
     def __init__(
         self, config: DataConfig, days: Mapping[Phase, int], fields: Sequence[FieldConfig], attribution_ms: int
     ) -> None:
-        rows = read_rows(config)
+        rows = read_rows(config, {field.name: field.kind for field in fields})
         _check_fields(fields, rows)
         time_ms = rows.time_ms
         # The first row of each time: the only places where a tick may begin.
@@ -42,8 +43,12 @@ class ReplayStream:
             day_rows = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
         else:
             day_rows = _snapped(np.arange(0, len(rows), config.period_events), firsts, len(rows))
-        phases = _phases(days, config.period_events, len(day_rows))
+        phases = _phases(days, config.period_events, len(day_rows), rows.doubt)
         n = int(day_rows[len(phases)]) if len(phases) < len(day_rows) else len(rows)
+        if rows.doubt and n < len(rows) / 2:
+            raise DataError(f"{rows.doubt} (the {len(phases)} days of the phases hold {n:,} of {len(rows):,} rows)")
+        # What is likely to mislead.
+        self.warnings = [*([rows.doubt] if rows.doubt else []), *rows.warnings]
         day_rows = day_rows[: len(phases)]
         tick_rows = _snapped(np.arange(0, n, config.tick_events), firsts, n)
         self._starts = np.union1d(tick_rows, day_rows)
@@ -65,21 +70,36 @@ class ReplayStream:
         return start, self._rows.take(np.arange(start, stop))
 
 
-def _phases(wanted: Mapping[Phase, int], period_events: int | None, days: int) -> tuple[Phase, ...]:
+def _phases(wanted: Mapping[Phase, int], period_events: int | None, days: int, doubt: str) -> tuple[Phase, ...]:
     phases = tuple(phase for phase, n in wanted.items() for _ in range(n))
     if days < len(phases):
+        because = f"\n{doubt}" if doubt and period_events is None else ""
         raise DataError(
             f"data: has {days} days (data.period_events: {period_events}), the phases need {len(phases)}; "
-            "shorten the phases or the periods"
+            f"shorten the phases or the periods{because}"
         )
     return phases
 
 
 def _check_fields(fields: Sequence[FieldConfig], rows: ReplayRows) -> None:
+    """What an encoder would refuse in the middle of a run. Costs nothing: kinds are compared, not values."""
     for field in fields:
         if field.name not in rows.features:
             raise DataError(
                 f"features: {field.name}: the data set does not offer it; it offers {', '.join(rows.features)}"
+            )
+        column = rows.features[field.name]
+        is_list = isinstance(column, ListColumn)
+        if is_list != (field.kind == "list"):
+            held = "lists" if is_list else "single values"
+            raise DataError(
+                f"features: {field.name}: is a {field.kind}, the data set has {held} there; say another kind"
+            )
+        kind = column.values.dtype.kind if isinstance(column, ListColumn) else column.dtype.kind
+        if kind == "O" and (field.kind == "number" or field.mode == "exact"):
+            needs = "kind: number" if field.kind == "number" else "mode: exact"
+            raise DataError(
+                f"features: {field.name}: {needs} needs numbers, the data set has texts there; say kind: category, mode: hashed"
             )
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from reloop_stream.state.files import write_atomic
+from simulator.datasets.fingerprint import Fingerprint
 from simulator.errors import RunFolderError
 
 __all__ = ["Counts", "LearnerOutcome", "Manifest", "StageTimings", "Timings", "TruthRow", "read_manifest"]
@@ -70,6 +71,8 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     truth: list[TruthRow]
     learners: dict[str, LearnerOutcome]
     timings: Timings
+    topics: dict[str, str] = {}  # what a broker knows each of the run's by
+    data: dict[str, Fingerprint] = {}  # of a replay: what each file of its data set held
     workers: int | None = None
     error: str | None = None
     digests: dict[str, str] | None = None

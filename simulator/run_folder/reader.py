@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import yaml
 
+from reloop_stream.config import as_yaml, read_mapping
+from reloop_stream.errors import ConfigError
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import DAILY_NEEDED, MONITOR_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
 from simulator.run_folder.manifest import Manifest, read_manifest
@@ -29,6 +30,11 @@ class Run:
     users: pa.Table | None
     truth: pa.Table
     monitor: pa.Table | None = None
+
+    @property
+    def config_text(self) -> str:
+        """The resolved scenario in YAML."""
+        return as_yaml(self.config)
 
     @property
     def arms(self) -> list[str]:
@@ -68,11 +74,9 @@ def read_run(path: Path) -> Run:
 
 def _config(path: Path) -> dict[str, Any]:
     try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise RunFolderError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from None
-    except yaml.YAMLError as error:
-        raise RunFolderError(f"{path}: not valid YAML: {error}") from None
-    if not isinstance(config, dict) or not isinstance(config.get("arms"), list):
+        config = read_mapping(path)
+    except ConfigError as error:
+        raise RunFolderError(str(error)) from None
+    if not isinstance(config.get("arms"), list):
         raise RunFolderError(f"{path}: is no resolved scenario (it has no arms)")
     return config

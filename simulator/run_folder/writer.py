@@ -38,13 +38,18 @@ class RunFolder:
         self.path = path
         self._daily: dict[tuple[int, str], dict[str, Any]] = {}
 
-    @classmethod
-    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
-        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+    @staticmethod
+    def check_free(path: Path) -> None:
+        """Raise RunFolderError where something lies already."""
         if (path / "manifest.json").exists():
             raise RunFolderError(f"{path}: holds a run already; choose another --out, or `resume {path}`")
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             raise RunFolderError(f"{path}: exists and is not an empty folder; choose another --out")
+
+    @classmethod
+    def create(cls, path: Path, scenario: Scenario) -> RunFolder:
+        """A new folder with `config.yaml`. Raises RunFolderError where a run lies already, or nothing can be written."""
+        cls.check_free(path)
         folder = cls(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
@@ -99,7 +104,9 @@ class RunFolder:
         if not parts:
             return
         temporary = self.path / ".users.parquet.tmp"
-        schema = pq.read_schema(parts[0]).remove_metadata()
+        # A day without users does not know of what type their ids are.
+        known = next((part for part in parts if pq.read_metadata(part).num_rows), parts[0])
+        schema = pq.read_schema(known).remove_metadata()
         with pq.ParquetWriter(temporary, schema) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-from pydantic import ValidationError
-
 from reloop_stream import plugins
-from reloop_stream.config import apply_overrides, explain, read_yaml
-from reloop_stream.errors import PluginError
+from reloop_stream.config import apply_overrides, as_yaml, in_file, read_mapping, validated
+from reloop_stream.config.yaml_files import Location, line_of
+from reloop_stream.errors import ConfigError, PluginError
 from simulator.errors import ScenarioError
 from simulator.scenario.scenario import Scenario
 
@@ -29,19 +27,16 @@ def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ())
         raise ScenarioError(
             f"{path}: no such file; `python -m simulator scenarios` lists those that come with the project"
         )
-    raw = read_yaml(path)
-    if not isinstance(raw, dict):
-        raise ScenarioError(f"{path}: must hold a mapping of keys, got {type(raw).__name__}")
-    raw = apply_overrides(raw, overrides)
+    raw = apply_overrides(read_mapping(path), overrides)
     if isinstance(raw.get("plugins"), list):
         raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
-    return parse_scenario(raw, source=str(path))
+    return parse_scenario(raw, lambda location: _in_file(path, location, overrides))
 
 
-def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario:
+def parse_scenario(raw: Mapping[str, Any], where: Callable[[Location], str] = lambda _: "scenario") -> Scenario:
     """The scenario that a mapping describes; each arm's `learner` is merged over the scenario's.
 
-    Raises ScenarioError with a line a mistake.
+    where: what to call a place in the mapping. Raises ScenarioError with a line a mistake.
     """
     merged = dict(raw)
     if merged.get("world") is None and merged.get("data") is None:
@@ -53,12 +48,19 @@ def parse_scenario(raw: Mapping[str, Any], source: str = "scenario") -> Scenario
         try:
             plugins.load(map(str, files))
         except PluginError as error:
-            raise ScenarioError(f"{source}: plugins: {error}") from None
+            raise ScenarioError(f"{where(['plugins'])}: plugins: {error}") from None
     try:
-        return Scenario.model_validate(merged)
-    except ValidationError as error:
-        lines = [explain(item, merged, json_schema()) for item in error.errors()]
-        raise ScenarioError("\n".join(f"{source}: {line}" for line in dict.fromkeys(lines))) from None
+        return validated(Scenario, merged, where)
+    except ConfigError as error:
+        raise ScenarioError(str(error)) from None
+
+
+def _in_file(path: Path, location: Location, overrides: Mapping[str, Any] | Iterable[str]) -> str:
+    """A setting of an arm's learner that the arm does not give came from the scenario's `learner`."""
+    base = location[2:]
+    if location[:1] == ["arms"] and base[:1] == ["learner"] and line_of(path, location)[1] < len(location):
+        return in_file(path, base, overrides)
+    return in_file(path, location, overrides)
 
 
 def _merge_arm(base: Mapping[str, Any], arm: Any) -> Any:
@@ -88,9 +90,7 @@ def json_schema() -> dict[str, Any]:
 
 def to_yaml(scenario: Scenario) -> str:
     """The resolved scenario: every default written out. Reading it again gives the same scenario."""
-    return yaml.safe_dump(
-        scenario.model_dump(mode="json", exclude_none=True), sort_keys=False, allow_unicode=True, width=100
-    )
+    return as_yaml(scenario.model_dump(mode="json", exclude_none=True))
 
 
 def scenario_hash(scenario: Scenario) -> str:

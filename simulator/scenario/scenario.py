@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.config import MOST_HOURS, NAME, LearnerConfig, ModelFields
 from simulator.datasets.config import DataConfig
 from simulator.scenario.sections import (
     ArmConfig,
@@ -30,9 +30,7 @@ SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three th
 class Scenario(Section):
     """A run of the laboratory: a world (or a data set), the arms, and what is measured."""
 
-    name: str = Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Names the run folder."
-    )
+    name: str = Field(min_length=1, max_length=64, pattern=NAME, description="Names the run folder.")
     plugins: list[str] = Field(
         [],
         description="Python files that add models or losses; relative to the scenario's file. They run as your code.",
@@ -42,12 +40,12 @@ class Scenario(Section):
     tick_minutes: int = Field(
         30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day."
     )
-    checkpoint_every_hours: float = Field(12.0, gt=0, description="Simulated hours between checkpoints.")
+    checkpoint_every_hours: float = Field(12.0, gt=0, le=MOST_HOURS, description="Simulated hours between checkpoints.")
     world: WorldConfig | None = Field(
         None, description="The simulated feed. Left out together with `data`: its defaults."
     )
     data: DataConfig | None = Field(None, description="A real data set to replay instead of a simulated world.")
-    features: list[FieldConfig] | None = Field(
+    features: ModelFields | None = Field(
         None, description="What the models see. Left out: every field of the world, exact where its size is known."
     )
     serving: ServingConfig = ServingConfig()

@@ -6,12 +6,20 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from reloop_stream.config import LearnerConfig
-from reloop_stream.log.kafka_settings import check_settings, plain_secrets
+from reloop_stream.config import MOST_HOURS, MOST_SEED, NAME, LearnerConfig
+from reloop_stream.errors import SettingsError
+from reloop_stream.log import KAFKA
+from reloop_stream.log.kafka_settings import check_bootstrap, check_settings, plain_secrets
 
-__all__ = ["ArmConfig", "Phase"]
+__all__ = ["CONTROL_LEARNER", "EVERYONE", "ArmConfig", "Phase"]
 
 Phase = Literal["warmup", "aa", "ab"]
+
+MOST_DAYS = int(MOST_HOURS / 24)
+
+# Roles of warm-up and A/A, which a run calls by name as it does arms.
+EVERYONE = "everyone"  # the server of all arms
+CONTROL_LEARNER = "control-learner"  # the learner of all arms
 
 
 class Section(BaseModel):
@@ -21,17 +29,25 @@ class Section(BaseModel):
 class SeedConfig(Section):
     """Three seeds: runs that share the world's seed meet the same users, items and luck."""
 
-    world: int = Field(1, ge=0, description="Seed of the simulated world: users, items, arrivals, clicks, delays.")
-    model: int = Field(1, ge=0, description="Seed of the models' initial weights and of shuffles.")
+    world: int = Field(
+        1, ge=0, le=MOST_SEED, description="Seed of the simulated world: users, items, arrivals, clicks, delays."
+    )
+    model: int = Field(1, ge=0, le=MOST_SEED, description="Seed of the models' initial weights and of shuffles.")
     salt: str = Field("1", min_length=1, description="Salt of the hash that assigns users to arms.")
 
 
 class PhasesConfig(Section):
     """How many days each phase lasts. In a replay a day is a period of `data.period_events` events where that is set."""
 
-    warmup_days: int = Field(3, ge=0, description="Days of random slates; the control learner trains on them.")
-    aa_days: int = Field(7, ge=0, description="Days on which one control learner serves all arms (the A/A test).")
-    ab_days: int = Field(7, ge=0, description="Days on which each arm is served by its own learner (the A/B test).")
+    warmup_days: int = Field(
+        3, ge=0, le=MOST_DAYS, description="Days of random slates; the control learner trains on them."
+    )
+    aa_days: int = Field(
+        7, ge=0, le=MOST_DAYS, description="Days on which one control learner serves all arms (the A/A test)."
+    )
+    ab_days: int = Field(
+        7, ge=0, le=MOST_DAYS, description="Days on which each arm is served by its own learner (the A/B test)."
+    )
 
     @property
     def days(self) -> dict[Phase, int]:
@@ -82,6 +98,7 @@ class ServingConfig(Section):
     deploy_delay_hours: float = Field(
         1.0,
         ge=0,
+        le=MOST_HOURS,
         description="Simulated hours from the end of a version's training data to its first slate; at least a tick.",
     )
 
@@ -90,7 +107,7 @@ class JoinConfig(Section):
     """How exposures and clicks become labelled examples."""
 
     attribution_hours: float = Field(
-        1.0, gt=0, description="A click counts if it comes at most this long after the exposure."
+        1.0, gt=0, le=MOST_HOURS, description="A click counts if it comes at most this long after the exposure."
     )
     emit: Literal["at_close", "at_click", "at_once"] = Field(
         "at_close",
@@ -126,8 +143,14 @@ class LogConfig(Section):
 
     @model_validator(mode="after")
     def _known_url(self) -> LogConfig:
-        if self.url != "embedded" and not self.url.startswith("kafka://"):
+        if self.url == "embedded":
+            return self
+        if not self.url.startswith(KAFKA):
             raise ValueError(f"url: got {self.url!r}, must be `embedded` or `kafka://HOST:PORT[,HOST:PORT]`")
+        try:
+            check_bootstrap(self.url.removeprefix(KAFKA))
+        except SettingsError as error:
+            raise ValueError(f"url: {error}") from None
         return self
 
 
@@ -160,11 +183,16 @@ class TruthConfig(Section):
 class ArmConfig(Section):
     """One arm. The first is the control."""
 
-    name: str = Field(
-        min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", description="Letters, digits, _ . -"
-    )
+    name: str = Field(min_length=1, max_length=64, pattern=NAME, description="Letters, digits, _ . -")
     share: float = Field(gt=0, le=1, description="Share of users. The arms' shares add up to 1.")
     learner: LearnerConfig = Field(
         default_factory=LearnerConfig,
         description="What differs from the scenario's `learner`: the two are merged key by key.",
     )
+
+    @field_validator("name")
+    @classmethod
+    def _not_a_role(cls, name: str) -> str:
+        if name in (EVERYONE, CONTROL_LEARNER):
+            raise ValueError(f"got {name!r}, which is what a run calls the one of all arms in A/A; choose another name")
+        return name

@@ -45,8 +45,8 @@ class Feed(Protocol):
     def expected_exposures(self) -> int | None:
         """About how many there will be in all; None where that is not known beforehand."""
 
-    def prepare(self) -> None:
-        """Build the world, or read the data. Raises ScenarioError, DataError."""
+    def prepare(self) -> list[str]:
+        """Build the world, or read the data; what in it is likely to mislead. Raises ScenarioError, DataError."""
 
     def segments(self) -> Mapping[str, Any] | None:
         """Users' observed attributes, [users] each; None where none are known."""

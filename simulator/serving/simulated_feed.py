@@ -57,8 +57,9 @@ class SimulatedFeed:
         except ValueError as error:
             raise ScenarioError(f"{scenario.name}: {error}") from None
 
-    def prepare(self) -> None:
+    def prepare(self) -> list[str]:
         _ = self.world
+        return []
 
     @cached_property
     def fields(self) -> list[FieldConfig]:

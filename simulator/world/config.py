@@ -115,7 +115,7 @@ class DelayConfig(_Section):
     """How long after the exposure a click comes."""
 
     distribution: Literal["lognormal", "exponential", "none"] = Field("lognormal", description="Its distribution.")
-    median_minutes: float = Field(3.0, gt=0, description="Median delay in minutes.")
+    median_minutes: float = Field(3.0, gt=0, le=1e6, description="Median delay in minutes.")
     sigma: float = Field(1.0, ge=0, le=4, description="lognormal: standard deviation of the logarithm.")
 
 

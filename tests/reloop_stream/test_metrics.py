@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
+from reloop_stream.errors import EventError
 from reloop_stream.metrics import StreamMetrics
 
 
@@ -62,3 +64,40 @@ def test_without_both_labels_what_is_not_defined_is_nan() -> None:
     assert math.isnan(found.auc) and math.isnan(found.logloss)
     found.add(np.array([0.2, 0.0]), np.zeros(2, dtype=np.uint8))
     assert math.isnan(found.auc) and math.isnan(found.calibration) and math.isfinite(found.logloss)
+
+
+def test_a_prediction_that_is_no_number_is_counted_apart_and_spoils_nothing() -> None:
+    p, y = drawn(500, 1)
+    clean, found = StreamMetrics(), StreamMetrics()
+    clean.add(p, y)
+    found.add(np.array([np.nan, -0.1, 1.1, np.inf]), np.array([1, 0, 1, 0]))
+    assert found.n == 0 and found.not_numbers == 4
+    found.add(np.append(p, np.nan), np.append(y, 1))
+    again, both = StreamMetrics(), StreamMetrics()
+    again.restore(found.state())
+    both.merge(again)
+    for one in (found, again, both):
+        assert (one.n, one.not_numbers, one.logloss, one.auc) == (500, 5, clean.logloss, clean.auc)
+
+
+def test_a_certain_prediction_in_single_precision_has_a_finite_log_loss() -> None:
+    found = StreamMetrics()
+    for dtype in (np.float16, np.float32, np.float64):
+        found.add(np.array([0, 1, 1], dtype=dtype), np.array([1, 0, 1]))
+    assert found.logloss == pytest.approx(-2 / 3 * math.log(1e-12), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "pctr, label, message",
+    [
+        (np.array([0.1]), np.array([-1]), r"label: got \[-1\], must be 0 or 1"),
+        (np.array([0.1]), np.array([np.nan]), "label: got .*must be 0 or 1"),
+        (np.array([0.1]), np.array(["1"]), "label: got <U1"),
+        (np.array([0.1, 0.2]), np.array([1]), "label: has 1 rows, pctr has 2"),
+        (np.array([[0.1]]), np.array([1]), r"pctr: got float64 \(1, 1\)"),
+        ([0.1], np.array([1]), "pctr: got list"),
+    ],
+)
+def test_what_is_no_prediction_with_its_label_is_refused(pctr: Any, label: Any, message: str) -> None:
+    with pytest.raises(EventError, match=message):
+        StreamMetrics().add(pctr, label)

@@ -13,7 +13,7 @@ import pytest
 from reloop_stream.clock import HOUR_MS
 from reloop_stream.codec.records import encode, encode_mark
 from reloop_stream.config import FieldConfig, LearnerConfig
-from reloop_stream.errors import StateError
+from reloop_stream.errors import DivergedError, StateError
 from reloop_stream.events import ClickBatch, ExampleBatch, Mark
 from reloop_stream.learners import digest, make_learner
 from reloop_stream.log import EventLog, Partition, open_log
@@ -39,9 +39,14 @@ def config(**settings: Any) -> LearnerConfig:
     return LearnerConfig.model_validate(raw | settings)
 
 
-def worker(log: EventLog, settings: LearnerConfig | None = None, attribution_ms: int = HOUR_MS) -> Worker:
+def worker(
+    log: EventLog,
+    settings: LearnerConfig | None = None,
+    attribution_ms: int = HOUR_MS,
+    fields: Sequence[FieldConfig] = FIELDS,
+) -> Worker:
     settings = settings or config()
-    learner = make_learner(settings, FIELDS, name="x", seed=1, base_rate=0.1)
+    learner = make_learner(settings, fields, name="x", seed=1, base_rate=0.1)
     updater = make_updater(settings, learner)
     source = JoinedFeed(
         MarkFeed(log, TOPICS, [0], select=Intake(learner.encoder)), TOPICS, JoinSettings(attribution_ms)
@@ -280,3 +285,32 @@ def test_micro_batches_are_cut_by_count_and_never_by_arrival() -> None:
         assert learnt == 192  # three batches of 64; the rest waits
         digests.append(digest(updater.learner.to_bytes()))
     assert len(set(digests)) == 1
+
+
+NUMBERS = [FieldConfig(name="user", kind="number"), FieldConfig(name="item", kind="number")]  # up to 50, and not scaled
+
+
+@pytest.mark.parametrize("kind", ["torch", "river"])
+def test_a_learner_that_diverges_stops_before_it_publishes_or_saves_what_is_no_number(
+    stream: EventLog, kind: str
+) -> None:
+    for tick in range(12):
+        write_tick(stream, tick)
+    settings = config(kind=kind, optimizer={"name": "sgd", "lr": 10.0})
+    one = worker(stream, settings, fields=NUMBERS)
+    published: list[Published] = []
+    one.on_publish = published.append
+    saved = [one.checkpoint()]
+
+    def go_on() -> None:
+        for tick in range(12):
+            one.advance(tick)
+            saved.append(one.checkpoint())
+
+    with pytest.raises(DivergedError, match=r"x: its (weights|predictions) are no longer"):
+        go_on()
+    other = worker(stream, settings, fields=NUMBERS)
+    other.restore(saved[-1])
+    features = examples(9).exposures.features
+    assert np.isfinite(other.updater.learner.predict(features)).all()
+    assert all(np.isfinite(version.model.predict(features)).all() for version in published)

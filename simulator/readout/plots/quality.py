@@ -16,6 +16,7 @@ from simulator.readout.plots.style import (
     new_figure,
     numbers,
     percent_axis,
+    say_undefined,
     shade_phases,
     title,
 )
@@ -60,7 +61,9 @@ def quality(results: Results) -> Figure:
             colour = colour_of(results, arm)
             axes.plot(x, numbers(days, stamped), color=colour, marker=marker_of(results, arm), ms=3, lw=1.5)
             axes.plot(x, numbers(days, progressive), color=colour, lw=1.1, ls="--")
-        if name == "calibration":
+        if all(math.isnan(value) for kind in (stamped, progressive) for value in numbers(results.days, kind)):
+            say_undefined(axes)
+        elif name == "calibration":
             axes.axhline(1, color="#333333", lw=0.8)
         axes.set_ylabel(name)
         if i == 0:
@@ -85,6 +88,7 @@ def difference_of_quality(results: Results) -> Figure:
     control = {day.row["day"]: day for day in days_of(results, results.run.control)}
     banded = len(results.run.treatments) <= MOST_BANDS
     for axes, (name, words) in zip(all_axes, (("auc", "AUC"), ("logloss", "log loss")), strict=True):
+        known = 0
         for arm in results.run.treatments:
             days = [day for day in days_of(results, arm) if day.row["day"] in control]
             x = [day.row["day"] + 1 for day in days]
@@ -92,6 +96,7 @@ def difference_of_quality(results: Results) -> Figure:
             y = [a - b for a, b in zip(numbers(days, name), theirs, strict=True)]
             colour = colour_of(results, arm)
             axes.plot(x, y, color=colour, marker=marker_of(results, arm), ms=3, lw=1.3, label=arm)
+            known += sum(not math.isnan(value) for value in y)
             overall = results.differences[arm][name]
             ab = [day.row["day"] + 1 for day in days if day.row["phase"] == "ab"]
             if ab and not math.isnan(overall.mean):
@@ -100,6 +105,8 @@ def difference_of_quality(results: Results) -> Figure:
                     axes.fill_between(span, overall.lo, overall.hi, color=colour, alpha=0.15, lw=0)
                 axes.plot(span, [overall.mean] * 2, color=colour, ls="--", lw=1.2)
         axes.axhline(0, color="#333333", lw=0.8)
+        if not known:
+            say_undefined(axes)
         axes.set_ylabel(f"difference in {words}")
         head_room(axes, 0.14)
         shade_phases(axes, results, label=name == "auc")

@@ -32,6 +32,7 @@ __all__ = [
     "new_figure",
     "numbers",
     "percent_axis",
+    "say_undefined",
     "shade_phases",
     "title",
 ]
@@ -124,6 +125,12 @@ def shade_phases(axes: Axes, results: Results, label: bool = True) -> None:
 
 def numbers(days: list[Day], name: str) -> list[float]:
     return [math.nan if day.row.get(name) is None else day.row[name] for day in days]
+
+
+def say_undefined(axes: Axes) -> None:
+    """Instead of a scale that nothing stands on."""
+    axes.set_yticks([])
+    axes.text(0.5, 0.5, "not defined on any day", transform=axes.transAxes, ha="center", va="center", color="#666666")
 
 
 def percent_axis(axes: Axes, digits: int = 1, sign: bool = False) -> None:

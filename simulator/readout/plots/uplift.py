@@ -17,6 +17,7 @@ from simulator.readout.plots.style import (
     line_of,
     new_figure,
     percent_axis,
+    say_undefined,
     shade_phases,
     title,
 )
@@ -55,9 +56,12 @@ def uplift(results: Results) -> Figure:
         first = min((day.row["day"] + 1 for day in days), default=1)
         axes.set_xlim(first - 0.6, max((day.row["day"] + 1 for day in days), default=1) + 0.6)
         axes.set(title=f"Uplift in CTR of {arm} over {results.run.control}, per day", ylabel="relative uplift")
-        axes.legend(loc="lower left", ncols=2, fontsize=8.5)
-        low, high = axes.get_ylim()
-        axes.set_ylim(low - 0.2 * (high - low), high)  # the legend's room
+        if axes.get_legend_handles_labels()[0]:
+            axes.legend(loc="lower left", ncols=2, fontsize=8.5)
+            low, high = axes.get_ylim()
+            axes.set_ylim(low - 0.2 * (high - low), high)  # the legend's room
+        else:
+            say_undefined(axes)
     all_axes[-1].set_xlabel("day")
     return figure
 

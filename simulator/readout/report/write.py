@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -32,7 +31,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         phases=PHASE_LABELS,
         figures=[(name, Markup(_inline(path)), captions[name].caption) for name, path in plots.items()],
         srm_alarm=results.srm_p < SRM_ALARM,
-        config=yaml.safe_dump(run.config, sort_keys=False, allow_unicode=True),
+        config=run.config_text,
         estimators=ESTIMATOR_LABELS,
         isnan=math.isnan,
     )

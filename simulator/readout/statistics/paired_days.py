@@ -8,8 +8,11 @@ import numpy as np
 import scipy.stats
 
 from simulator.readout.statistics.estimate import CONFIDENCE, Difference
+from simulator.readout.statistics.spread import is_rounding
 
 __all__ = ["paired_days"]
+
+UNDEFINED = Difference(math.nan, math.nan, math.nan, math.nan)
 
 
 def paired_days(control: np.ndarray, treatment: np.ndarray) -> Difference:
@@ -17,10 +20,13 @@ def paired_days(control: np.ndarray, treatment: np.ndarray) -> Difference:
     difference = treatment - control
     difference = difference[~np.isnan(difference)]
     if len(difference) < 2:
-        return Difference(math.nan, math.nan, math.nan, math.nan)
-    mean, spread = float(difference.mean()), float(difference.std(ddof=1) / math.sqrt(len(difference)))
-    if spread == 0:
-        return Difference(mean, mean, mean, 1.0 if mean == 0 else 0.0)
+        return UNDEFINED
+    if not difference.any():
+        return Difference(0.0, 0.0, 0.0, 1.0)  # the arms are one and the same
+    mean, variance = float(difference.mean()), float(difference.var(ddof=1))
+    if is_rounding(variance, float(np.nanmax(np.abs(control)) ** 2)):
+        return UNDEFINED  # days that all differ alike say nothing of how others would
+    spread = math.sqrt(variance / len(difference))
     t = float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, len(difference) - 1))
     p = float(2 * scipy.stats.t.sf(abs(mean) / spread, len(difference) - 1))
     return Difference(mean, mean - t * spread, mean + t * spread, p)

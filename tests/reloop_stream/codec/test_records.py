@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
+from benchmarks.fuzz import Counted, fuzz
 from reloop_stream.codec.records import Payload, dead_letter, decode, encode, encode_mark
+from reloop_stream.errors import EventError
 from reloop_stream.events import ExampleBatch, ListColumn, Mark, constant, is_constant
 from reloop_stream.log import Partition, Record
 from reloop_stream.testing import clicks_on, examples, exposures, same_columns
@@ -81,7 +85,7 @@ BAD: dict[str, tuple[Record, str]] = {
     "malformed json": (Record(PLACE, 0, None, b"{", {}), "json"),
     "malformed arrow": (Record(PLACE, 0, None, b"garbage", {"encoding": b"arrow"}), "no arrow record"),
     "empty arrow": (Record(PLACE, 0, None, b"", {"encoding": b"arrow"}), "no arrow record"),
-    "unknown encoding": (Record(PLACE, 0, None, b"", {"encoding": b"xml"}), "must be json or arrow"),
+    "unknown encoding": (Record(PLACE, 0, None, b"", {"encoding": b"xml"}), "its header `encoding` says b'xml'"),
     "another kind": (records(encode(clicks_on(exposures(2), [0]), "arrow"))[0], "kind: got 'click'"),
     "future version in the event": (broken(schema_version=99), "schema_version: got 99"),
     "future version in the header": (
@@ -113,9 +117,133 @@ def test_among_good_json_events_only_the_broken_one_dies() -> None:
     assert sum(map(len, found)) == 20 and len(reasons) == 1
 
 
-def test_a_click_before_its_exposure_s_time_is_dead() -> None:
-    clicks = clicks_on(exposures(3), [1], after_ms=-5)
-    assert read(records(encode(clicks, "arrow")), "click")[1][0].startswith("click_time_ms: got")
+@pytest.mark.parametrize("encoding", ["json", "arrow"])
+@pytest.mark.parametrize("number", [1e39, -3.5e38, 1.7976931348623157e308])
+def test_a_number_that_no_float32_holds_is_dead(encoding: Any, number: float) -> None:
+    shown = exposures(2, features={"cost": np.array([1.5, number])})
+    found, reasons = read(records(encode(shown, encoding)))
+    assert reasons[0].startswith("features.cost: got") and sum(map(len, found)) == (1 if encoding == "json" else 0)
+
+
+@pytest.mark.parametrize("encoding", ["json", "arrow"])
+@pytest.mark.parametrize("time", [1_700_000_000_000_000_000, -(1 << 60)])
+def test_a_time_whose_sums_could_overflow_is_dead_and_microseconds_are_not(encoding: Any, time: int) -> None:
+    shown = exposures(1, event_time_ms=np.array([time]))
+    assert read(records(encode(shown, encoding)))[1][0].startswith(f"event_time_ms: got {time}")
+    micro = exposures(1, event_time_ms=np.array([1_700_000_000_000_000]))
+    assert read(records(encode(micro, encoding)))[1] == []
+
+
+FOREIGN = [
+    ("encoding", b"UTF-8"),
+    ("schema_version", b"1.0"),
+    ("kind", b"Exposure"),
+    ("kind", b"order"),
+    ("encoding", b""),
+]
+
+
+@pytest.mark.parametrize("name, value", FOREIGN, ids=str)
+def test_another_tool_s_header_of_one_of_our_names_says_nothing(name: str, value: bytes) -> None:
+    (payload,) = encode(exposures(1), "json")
+    found, reasons = read([Record(PLACE, 0, None, payload.value, {name: value})])
+    assert (sum(map(len, found)), reasons) == (1, [])
+
+
+DEEP = b"[" * 5000 + b"]" * 5000
+
+
+@pytest.mark.parametrize(
+    "value", [b'{"x":' + DEEP + b"}", DEEP, b'"\xff"', b'{"arm":"\\ud800"}', b"\x00\x00\x00\x00\x07{}"]
+)
+def test_json_that_no_reader_can_finish_is_dead(value: bytes) -> None:
+    found, reasons = read([*records(encode(exposures(1), "json")), Record(PLACE, 1, None, value, {})])
+    assert (sum(map(len, found)), len(reasons)) == (1, 1)
+
+
+@pytest.mark.parametrize("value, said", [(True, "true"), (None, "null"), ({"x": 1}, '{"x":1}'), ([0.5], "[0.5]")])
+def test_a_feature_that_is_none_is_named(value: Any, said: str) -> None:
+    reasons = read([broken(features={"fine": 1, "odd": value})])[1]
+    assert reasons == [
+        f"features.odd: got {said}, must be a number, an integer, a text, or a list of integers or texts"
+    ]
+
+
+def arrow(metadata: bytes, **columns: Any) -> Record:
+    """An arrow record with these constants and columns beside those of one good exposure."""
+    (payload,) = encode(exposures(1, features={}), "arrow")
+    batch = pa.ipc.open_stream(payload.value).read_next_batch()
+    whole = dict(zip(batch.schema.names, batch.columns, strict=True)) | columns
+    schema = pa.schema([(name, column.type) for name, column in whole.items()])
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, schema.with_metadata({b"constants": metadata})) as writer:
+        writer.write_batch(pa.record_batch(list(whole.values()), names=list(whole)).replace_schema_metadata(None))
+    return Record(PLACE, 0, None, sink.getvalue().to_pybytes(), {"encoding": b"arrow"})
+
+
+CONSTANTS = [
+    b"[]", b'{"rows": null}', b'{"rows": 1e99}', b'{"rows": -1}', b"7", b"{", DEEP, b'{"arm": 7}', b'{"arm": ["|O", {}]}',
+    b'{"arm": ["<U5", "a"]}', b'{"pctr": ["<f8", "a"]}', b'{"user_id": ["|i1", 300]}', b'{"event_time_ms": ["<i8", 7]}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("constants", CONSTANTS, ids=lambda value: str(value[:30]))
+def test_an_arrow_record_whose_constants_are_none_is_dead(constants: bytes) -> None:
+    assert len(read([arrow(constants)])[1]) == 1
+
+
+def test_a_record_of_constants_alone_cannot_claim_any_number_of_rows() -> None:
+    sink = pa.BufferOutputStream()
+    constants = {"rows": 10**12, "exposure_id": ["<i8", 1], "event_time_ms": ["<i8", 1], "click_time_ms": ["<i8", 1]}
+    schema = pa.schema([]).with_metadata({b"constants": json.dumps(constants).encode()})
+    with pa.ipc.new_stream(sink, schema) as writer:
+        writer.write_batch(pa.record_batch([], schema=schema))
+    record = Record(PLACE, 0, None, sink.getvalue().to_pybytes(), {"encoding": b"arrow"})
+    assert read([record], "click")[1] == ["arrow: 0 rows, its constants say 1000000000000"]
+
+
+@pytest.mark.parametrize("name, value", [("user_id", 1 << 63), ("position", 1 << 40), ("model_version", (1 << 64) - 1)])
+def test_an_arrow_integer_that_its_type_cannot_hold_is_dead_and_never_another(name: str, value: int) -> None:
+    constants = json.loads(pa.ipc.open_stream(encode(exposures(1), "arrow")[0].value).schema.metadata[b"constants"])
+    others = {key: one for key, one in constants.items() if key != name}
+    record = arrow(json.dumps(others).encode(), **{name: pa.array([value], pa.uint64())})
+    assert read([record])[1][0].startswith(f"{name}: {value} to {value}, must lie in")
+
+
+def test_dead_letters_are_told_in_the_order_of_the_log() -> None:
+    good = records(encode(exposures(30), "json"))
+    found: list[int] = []
+    late, early = broken(pctr=2.0), Record(PLACE, 0, None, b"{", {})  # found out by the batch, and while it is read
+    run = [*good[:5], replace(late, offset=100), *good[5:9], replace(early, offset=101), replace(late, offset=102)]
+    decode([replace(r, offset=i) for i, r in enumerate(run)], "exposure", lambda record, _: found.append(record.offset))
+    assert found == [5, 10, 11]
+
+
+def test_one_broken_event_among_many_is_found_in_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = records(encode(exposures(1024), "json"))
+    looks = 0
+
+    def select(batch: Any, written_ms: Any) -> Any:
+        nonlocal looks
+        looks += 1
+        if 700 in batch.exposure_id:
+            raise EventError("700")
+        return batch
+
+    dead: list[str] = []
+    found = decode(good, "exposure", lambda record, reason: dead.append(reason), select)
+    assert (sum(len(item.offsets) for item in found), dead) == (1023, ["700"])
+    assert looks <= 2 * 10 + 1
+
+
+def test_a_letter_that_its_topic_does_not_take_is_cut_and_says_so() -> None:
+    record = Record(PLACE, 7, b"k" * 500, b"v" * 5000, {"trace": b"t" * 3000})
+    letter = dead_letter(record, "why" * 5000, max_bytes=4000)
+    assert letter.headers["dead-letter.bytes"] == b"5000" and letter.headers["dead-letter.offset"] == b"7"
+    assert letter.value == b"v" * len(letter.value) and letter.key is None
+    size = len(letter.value) + sum(len(name) + len(value) for name, value in letter.headers.items())
+    assert 3000 < size < 4000
+    assert dead_letter(record, "why", max_bytes=None).value == record.value
 
 
 def test_a_dead_letter_keeps_the_bytes_and_says_where_from_and_why() -> None:
@@ -130,6 +258,25 @@ def test_a_dead_letter_keeps_the_bytes_and_says_where_from_and_why() -> None:
     }
 
 
+@pytest.mark.parametrize("kind", ["exposure", "click"])
+@pytest.mark.parametrize("headers", [{}, {"encoding": b"arrow"}, {"encoding": b"avro"}])
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (b"\0\0\0\1\2" + b"\6abc", r"begins as a schema registry's framing does (magic byte 0, schema id 258)"),
+        (b'\0\0\0\0\7{"exposure_id": 1}', r"begins as a schema registry's framing does (magic byte 0, schema id 7)"),
+        (b"", "has no value, as a tombstone"),
+    ],
+)
+def test_what_is_no_event_at_all_is_named_for_what_it_is(
+    kind: Any, headers: dict[str, bytes], value: bytes, said: str
+) -> None:
+    good = encode(exposures(2) if kind == "exposure" else clicks_on(exposures(2), np.arange(2)), "json")
+    found = records([good[0], Payload(b"key", value, headers), good[1]])
+    batches, (reason,) = read(found, kind)
+    assert sum(map(len, batches)) == 2 and reason.startswith(said)
+
+
 def test_any_cut_of_an_arrow_record_is_dead_and_never_raises() -> None:
     whole = encode(examples(5), "arrow")[0]
     for length in range(0, len(whole.value) - 8, 37):
@@ -142,3 +289,10 @@ def test_events_with_empty_lists_share_a_batch_with_the_others() -> None:
     shown = exposures(4, features={"tags": tags})
     (batch,), reasons = read(records(encode(shown, "json")))
     assert same_columns(batch, shown) and reasons == []
+
+
+def test_mutated_records_end_no_learner_and_each_is_counted_once() -> None:
+    (counted,) = fuzz(3000, seed=11)
+    assert counted.records == 3000 == counted.alive + counted.dead
+    assert min(counted) > 100, counted
+    assert counted == next(iter(fuzz(3000, seed=11))) != Counted()

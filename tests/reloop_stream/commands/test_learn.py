@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -9,12 +10,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 
 from benchmarks.kill import Plan, measure
 from benchmarks.load import Load, append, create_topics
@@ -257,11 +260,72 @@ def test_a_mistake_is_named_and_exits_with_2(
     assert not (tmp_path / "dir" / "learner.yaml").exists()
 
 
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (["--exposures", "bad name"], "--exposures: got 'bad name', a topic's name must be of letters a-z and A-Z"),
+        (["--dead-letters-topic", ".."], "--dead-letters-topic: got '..', a topic's name"),
+        (["--bootstrap", "nohost"], "--bootstrap: got 'nohost', must be HOST:PORT"),
+    ],
+)
+def test_what_no_broker_could_have_is_refused_before_there_is_a_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+) -> None:
+    assert learn("kafka://127.0.0.1:1", tmp_path / "dir", *arguments) == 2
+    assert said in capsys.readouterr().err
+    assert not (tmp_path / "dir").exists()
+
+
+FILES = {
+    "twice": (
+        "--config",
+        "optimizer: {lr: 0.01}\noptimizer: {name: sgd}",
+        "line 2: `optimizer` is given twice (first in line 1)",
+    ),
+    "list": ("--config", "[1]", "must hold a mapping of keys, got a list"),
+    "octal": ("--config", "\nupdating: {batch_size: 010}", "line 2: `010` has a leading zero"),
+    "value": ("--config", "optimizer:\n  l2: -1", "line 2: learner.optimizer.l2: got -1, must be greater"),
+    "truth": ("--config", "optimizer:\n  l2: true", "line 2: learner.optimizer.l2: got true, must be a number"),
+    "kind of field": ("--fields", "- name: item\n- name: user\n  kind: id", "line 3: fields[1].kind: got 'id'"),
+    "field twice": (
+        "--fields",
+        "[{name: item}, {name: item}]",
+        "fields: the field 'item' is there twice ([0] and [1])",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_mistake_in_a_file_names_its_line_and_exits_with_2(
+    place: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    flag, text, said = FILES[name]
+    (tmp_path / "x.yaml").write_text(text)
+    assert learn(place, tmp_path / "dir", "--until-end", flag, str(tmp_path / "x.yaml")) == 2
+    assert f"{tmp_path / 'x.yaml'}{': ' if name in ('list', 'field twice') else ' '}{said}" in capsys.readouterr().err
+    assert not (tmp_path / "dir" / "learner.yaml").exists()
+
+
 def test_topics_of_different_partitions_are_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     log = write(open_log(tmp_path / "events"), seconds=1)
     create_topics(log, ["few"], 2)
     assert learn(tmp_path / "events", tmp_path / "dir", "--clicks", "few") == 2
     assert "exposures has 3 partitions and few 2" in capsys.readouterr().err
+
+
+def test_a_partition_that_is_added_ends_the_learner_in_order(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "events"
+    write(open_log(place))
+    process = started(place, tmp_path / "dir", "--checkpoint-seconds", 0.1)
+    for topic in ("exposures", "clicks"):
+        (place / topic / str(PARTITIONS)).mkdir()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in said
+    assert "has 4 partitions by now, this learner reads 3; what was learnt of those is saved" in said
+    assert learn(place, tmp_path / "dir", "--until-end") == 2
+    assert "has 4 partitions, the checkpoint is of 3" in capsys.readouterr().err
 
 
 def test_events_that_are_gone_are_a_loud_error_with_the_fix(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -420,3 +484,37 @@ def test_kill_9_under_load_on_a_real_broker_loses_nothing_and_learns_nothing_twi
         log.delete_topics(topics)
     assert figures["kills_under_load"] == times and figures["examples_learnt"] > 0
     assert (figures["lost"], figures["learnt_twice"], figures["same_model"]) == (0, 0, 1)
+
+
+@pytest.mark.kafka
+def test_a_record_far_ahead_of_its_own_kafka_timestamp_is_a_dead_letter_and_moves_no_clock(
+    tmp_path: Path, kafka_url: str
+) -> None:
+    now_ms = int(time.time() * 1000) - 10 * MINUTE_MS
+    shown = exposures(300, at_ms=now_ms - 60 * MINUTE_MS)
+    times = shown.event_time_ms.copy()
+    times[150] += 10 * 24 * 60 * MINUTE_MS
+    names = tuple(f"{tmp_path.name}-{name}" for name in ("exposures", "clicks", "dead"))
+    with open_log(kafka_url) as log:
+        log.create_topics(dict.fromkeys(names, 1))
+        producer = log.producer()
+        for payload in encode(replace(shown, event_time_ms=times), "json"):
+            producer.append(Partition(names[0], 0), payload.value, headers=payload.headers)
+        producer.append(Partition(names[0], 0), b"{" + b" " * 2_000_000)
+        for payload in encode(clicks_on(shown, np.arange(0, 300, 10)), "json"):
+            producer.append(Partition(names[1], 0), payload.value, headers=payload.headers)
+        producer.close()
+        topics = ["--exposures", names[0], "--clicks", names[1], "--dead-letters-topic", names[2]]
+        small = ConfigResource(ConfigResourceType.TOPIC, names[2], {"max.message.bytes": "100000"})
+        with contextlib.closing(KafkaAdminClient(bootstrap_servers=kafka_url.removeprefix("kafka://"))) as admin:
+            admin.alter_configs([small])
+        assert learn(kafka_url, tmp_path / "dir", *topics, "--until-end") == 0
+        _, partitions, _ = outcome(tmp_path / "dir")
+        counts = partitions[0]["counts"]
+        assert (counts["exposures"], counts["joined"] + counts["unknown_clicks"]) == (299, 30)
+        assert counts["unknown_clicks"] <= 1 and counts["stale"] == 0
+        letters = [one for one in records(log, names[2]) if one.headers["dead-letter.topic"] == names[0].encode()]
+        ahead, large = sorted(letters, key=lambda letter: int(letter.headers["dead-letter.offset"]))
+        assert b"minutes after its record was written" in ahead.headers["dead-letter.reason"]
+        assert large.headers["dead-letter.bytes"] == b"2000001" and 90_000 < len(large.value) < 100_000
+        log.delete_topics(names)

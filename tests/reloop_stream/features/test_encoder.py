@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
+import mmh3
 import numpy as np
 import pytest
 from hypothesis import given
@@ -186,3 +188,22 @@ def test_the_hashes_are_those_of_every_version() -> None:
 
 STORED_INTEGERS = [10114323383022606699, 3914203770238662256, 16206995111986690384]
 STORED_TEXTS = [7664212421519163421, 6358342440781841394]
+
+
+def test_the_memory_of_hashing_texts_is_that_of_the_texts() -> None:
+    texts = np.array(["short"] * 999 + ["l" * 1_000_000], dtype=object)
+    tracemalloc.start()
+    hashes = hash_texts(texts, field_salt("a"))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000  # an array of such texts would take 4 GB
+    assert hashes[0] == hashes[998] != hashes[999]
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"])), min_size=1))
+def test_a_text_s_hash_depends_on_it_alone_zero_bytes_included(texts: list[str]) -> None:
+    both = hash_texts(np.array([*texts, *(text + "\0" for text in texts)], dtype=object), field_salt("a")).tolist()
+    assert both[: len(texts)] == [
+        mmh3.hash64(t.encode(), int(field_salt("a")) & 0xFFFFFFFF, signed=False)[0] for t in texts
+    ]
+    assert len(set(both)) == len({*texts, *(text + "\0" for text in texts)})

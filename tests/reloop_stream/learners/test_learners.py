@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from reloop_stream import config
 from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import FieldConfig, LearnerConfig, OptimizerConfig
-from reloop_stream.errors import EventError, StateError
+from reloop_stream.errors import DivergedError, EventError, StateError
 from reloop_stream.events import ListColumn
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners import BaseRate, digest, freeze_from_bytes, make_learner
@@ -298,3 +299,74 @@ def test_a_missing_or_unfit_field_is_named() -> None:
 def test_a_base_rate_outside_0_and_1_is_an_error(rate: float) -> None:
     with pytest.raises(ValueError, match=r"base rate: got .* must be in \(0, 1\)"):
         BaseRate(rate)
+
+
+WEIGHTS_OF: dict[tuple[str, str], Callable[[Any], object]] = {  # a way into each learner's weights, to spoil one
+    ("torch", "deepfm"): lambda one: one._net.table.__setitem__((3, 0), float("nan")),
+    ("torch", "lr"): lambda one: one._net.dense.__setitem__(0, float("inf")),
+    ("linear", "lr"): lambda one: one._table.__setitem__((2, 0), np.inf),
+    ("linear", "fm"): lambda one: one._table.__setitem__((2, 1), np.nan),
+    ("river", "lr"): lambda one: setattr(one._model, "intercept", float("nan")),
+    ("river", "fm"): lambda one: next(iter(one._model.latents.values())).__setitem__(0, np.nan),
+}
+
+
+@pytest.mark.parametrize("around", [{}, {"loss": {"name": "fnc"}}, {"memory": {"arrays": 1, "bits": 2}}])
+@pytest.mark.parametrize("kind, model", WEIGHTS_OF)
+def test_weights_that_are_not_finite_are_never_published(kind: str, model: str, around: dict[str, Any]) -> None:
+    of = learner(kind, model, **around)
+    of.learn(batch())
+    inner = of.inner if around else of
+    WEIGHTS_OF[kind, model](inner)
+    with pytest.raises(DivergedError, match=r"x: its weights are no longer finite: .* after version 0"):
+        of.publish()
+    assert of.version == 0
+
+
+def test_numbers_that_overflow_diverge_a_learner_and_do_not_enter_a_memory() -> None:
+    of = learner("linear", "fm", memory={"arrays": 1, "bits": 1})
+    of.learn(batch())
+    of.publish()
+    huge = batch()
+    huge.exposures.features["price"][:] = 1e30
+    of.remember(huge)
+    assert np.isfinite(of.predict(batch().exposures.features)).all()
+    of.inner.learn(huge)
+    with pytest.raises(DivergedError):
+        of.inner.publish()
+
+
+@pytest.mark.parametrize(
+    "kind, model", [("torch", "fm"), ("linear", "fm"), ("linear", "lr"), ("river", "fm"), ("river", "lr")]
+)
+def test_a_refused_batch_changes_nothing_and_an_empty_one_is_learnt_in_no_step(kind: str, model: str) -> None:
+    of = learner(kind, model, optimizer={"name": "adagrad" if kind == "linear" else "adam"})
+    of.learn(batch())
+    before = digest(of.to_bytes())
+    bad = batch()
+    bad.exposures.features["price"][5] = np.nan
+    with pytest.raises(EventError, match=r"features\.price: got nan in row 5"):
+        of.learn(bad)
+    assert of.learn(batch(0)).shape == of.predict(batch(0).exposures.features).shape == (0,)
+    assert digest(of.to_bytes()) == before
+
+
+@pytest.mark.parametrize("kind, model", [*TORCH, ("linear", "fm"), ("river", "fm")])
+def test_no_candidates_no_items_and_no_requests_are_scored_as_none(kind: str, model: str) -> None:
+    frozen = learner(kind, model, memory={"arrays": 1, "bits": 1}).publish()
+    few = batch(3).exposures.features
+    none = batch(0).exposures.features
+
+    def score(requests: Any, items: Any, shape: tuple[int, int]) -> tuple[int, ...]:
+        ours, theirs = {"user": requests["user"]}, {k: v for k, v in items.items() if k != "user"}
+        found: tuple[int, ...] = frozen.score_candidates(ours, theirs, np.zeros(shape, dtype=np.int64)).shape
+        return found
+
+    for requests, items, shape in ((few, few, (3, 0)), (few, none, (3, 0)), (none, few, (0, 2)), (none, none, (0, 0))):
+        assert score(requests, items, shape) == shape
+    with pytest.raises(EventError, match="candidates: got 0 for request 0, there are 0 items"):
+        score(few, none, (3, 1))
+    with pytest.raises(EventError, match=r"features\.price: missing"):
+        frozen.score_candidates(
+            {"user": few["user"]}, {"item": few["item"], "tags": few["tags"]}, np.zeros((3, 1), int)
+        )

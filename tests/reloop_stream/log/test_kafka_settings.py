@@ -12,6 +12,7 @@ from reloop_stream.errors import SettingsError
 from reloop_stream.log import open_log
 from reloop_stream.log.kafka_settings import (
     KAFKA_SETTINGS,
+    READER_SETTINGS,
     check_settings,
     parse_setting,
     read_settings,
@@ -29,7 +30,8 @@ GOOD: dict[str, Any] = {
 
 def test_every_setting_is_one_of_each_client_that_is_made() -> None:
     for client in (kafka.KafkaAdminClient, kafka.KafkaConsumer, kafka.KafkaProducer):
-        assert set(KAFKA_SETTINGS) <= client.DEFAULT_CONFIG.keys(), client
+        assert KAFKA_SETTINGS.keys() - set(READER_SETTINGS) <= client.DEFAULT_CONFIG.keys(), client
+    assert set(READER_SETTINGS) <= kafka.KafkaConsumer.DEFAULT_CONFIG.keys()
 
 
 def test_good_settings_pass() -> None:

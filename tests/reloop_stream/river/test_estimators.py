@@ -10,10 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from river import checks, datasets, drift, evaluate, linear_model, metrics, optim, preprocessing
 
 from reloop_stream.config import FieldConfig, LearnerConfig
+from reloop_stream.errors import DivergedError, EventError
 from reloop_stream.learners import make_learner
 from reloop_stream.losses import reloop_weight
 from reloop_stream.river import MiniBatchClassifier, ReLoopFMClassifier, ReLoopLogisticRegression, Stamp
@@ -187,3 +189,118 @@ def test_a_text_where_a_number_was_is_named() -> None:
     model.learn_one({"price": 1.5}, True)
     with pytest.raises(ValueError, match=r"price: got 'cheap', must be a number"):
         model.predict_proba_one({"price": "cheap"})
+
+
+LABELS = {"minus one": -1, "two": 2, "a text": "no", "None": None, "NaN": float("nan"), "an array": np.array([1])}
+
+
+@pytest.mark.parametrize("y", LABELS.values(), ids=LABELS)
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_what_is_no_label_is_refused(name: str, y: Any) -> None:
+    with pytest.raises(EventError, match=r"y: got .*labels are True and False"):
+        ESTIMATORS[name]().learn_one({"a": 1.0}, y)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_labels_of_any_type_that_are_0_or_1_are_learnt_as_what_they_are(name: str) -> None:
+    said = []
+    for yes, no in ((True, False), (1, 0), (1.0, 0.0), (np.bool_(True), np.bool_(False)), (np.int64(1), np.uint8(0))):
+        model = ESTIMATORS[name]()
+        for n in range(40):
+            model.learn_one({"odd": 1.0, "even": 0.0} if n % 2 else {"odd": 0.0, "even": 1.0}, yes if n % 2 else no)
+        said.append([model.predict_proba_one({"odd": odd, "even": 1 - odd})[True] for odd in (0.0, 1.0)])
+    assert said[0][0] < said[0][1] and all(one == pytest.approx(said[0]) for one in said)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e39, -1e39, 10**400])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_number_that_no_model_can_hold_is_refused_and_changes_nothing(name: str, value: float) -> None:
+    model = ESTIMATORS[name]()
+    for p_last in (None, 0.5):
+        with pytest.raises(EventError, match=r"a: got .*must be a (finite )?number"):
+            model.learn_one({"a": value, "b": 1.0}, True, p_last=p_last)
+    with pytest.raises(EventError, match=r"a: got "):
+        model.predict_proba_one({"a": value, "b": 1.0})
+    model.learn_one({"a": 1.0, "b": 1.0}, True)
+    assert 0 < model.predict_proba_one({"a": 1.0, "b": 1.0})[True] < 1
+
+
+@pytest.mark.parametrize("p_last", [float("nan"), -0.1, 1.1, "0.5", Stamp(7.0)])
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_last_prediction_that_is_no_probability_is_refused(name: str, p_last: Any) -> None:
+    with pytest.raises(EventError, match=r"p_last: got .*must be a number in \[0, 1\], a Stamp, or None"):
+        ESTIMATORS[name]().learn_one({"a": 1.0}, True, p_last=p_last)
+
+
+@pytest.mark.parametrize("make", [ReLoopLogisticRegression, ReLoopFMClassifier])
+def test_weights_and_soft_labels_are_checked(make: Any) -> None:
+    make().learn_one({"a": 1.0}, 0.3, w=0)
+    for w in (-1.0, float("nan"), None):
+        with pytest.raises(EventError, match="w: got"):
+            make().learn_one({"a": 1.0}, True, w=w)
+    with pytest.raises(EventError, match=r"y: got the soft label 0\.3, with p_last"):
+        make().learn_one({"a": 1.0}, 0.3, p_last=0.5)
+    with pytest.raises(EventError, match="x: got a value of type list, must be a dictionary"):
+        make().learn_one([1.0], True)
+
+
+def test_a_frame_is_checked_as_a_row_is() -> None:
+    X, y = pd.DataFrame({"a": [1.0, 0.0], "b": [0, 1]}), pd.Series([True, False])
+    model = ReLoopLogisticRegression(optimizer=optim.SGD(0.5))
+    for _ in range(20):
+        model.learn_many(X, y, w=pd.Series([1.0, 2.0]))
+    said = model.predict_proba_many(X)[True]
+    assert said[0] > 0.5 > said[1] and model.predict_many(X).tolist() == [True, False]
+    before = dict(model.weights)
+    bad: list[tuple[Any, Any, Any, str]] = [
+        (X, pd.Series([1, -1]), 1.0, "y: got np.int64"),
+        (X, pd.Series(["yes", "no"]), 1.0, "y: got 'no', labels are"),
+        (X, y[:1], 1.0, "y, w: have shapes"),
+        (X, y, -1.0, "w: got"),
+        (X * np.nan, y, 1.0, "a: got nan"),
+        (X * 1e39, y, 1.0, r"a: got 1e\+39"),
+        (pd.DataFrame({"a": ["x", "y"]}), y, 1.0, "a: got x"),
+        ([[1.0], [2.0]], y, 1.0, "X: got a value of type list, must be a data frame"),
+    ]
+    for frame, labels, w, message in bad:
+        with pytest.raises(EventError, match=message):
+            model.learn_many(frame, labels, w=w)
+    with pytest.raises(EventError, match="a: got nan"):
+        model.predict_proba_many(X * np.nan)
+    assert dict(model.weights) == before
+
+
+class Diverged:
+    """What is left of a learner whose weights are NaN."""
+
+    def predict(self, features: Any) -> np.ndarray:
+        return np.array([np.nan])
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_weights_that_have_overflowed_say_so_instead_of_predicting_nan(name: str) -> None:
+    model = ESTIMATORS[name]()
+    model.learn_one({"a": 1.0}, True)
+    if isinstance(model, MiniBatchClassifier):
+        model._learner = Diverged()  # type: ignore[assignment]
+    else:
+        model.intercept = float("nan")
+    with pytest.raises(DivergedError, match="its weights are no longer finite"):
+        model.predict_proba_one({"a": 1.0})
+
+
+def test_a_mini_batch_s_first_example_must_say_which_fields_there_are() -> None:
+    model = MiniBatchClassifier(batch_size=1)
+    assert model.predict_proba_one({}) == {False: 0.5, True: 0.5}
+    with pytest.raises(EventError, match="x: has no features, and which there are is not known yet"):
+        model.learn_one({}, True)
+    with pytest.raises(ValueError, match="fields: got none"):
+        MiniBatchClassifier(fields={})
+    model.learn_one({"a": 1.0, "tags": ["b"]}, True)
+    model.learn_one({}, True)
+    for row, message in (
+        ({"tags": "b"}, "tags: got 'b', must be a list"),
+        ({"tags": ["\ud800"]}, "UTF-8 cannot write"),
+    ):
+        with pytest.raises(EventError, match=message):
+            model.learn_one(row, True)

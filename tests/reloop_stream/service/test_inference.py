@@ -12,8 +12,8 @@ from reloop_stream.config import FieldConfig
 from reloop_stream.errors import EventError
 from reloop_stream.events import ClickBatch, ListColumn
 from reloop_stream.features.encoder import Encoder
-from reloop_stream.log import Partition, open_log
-from reloop_stream.service.inference import first_exposures, infer
+from reloop_stream.log import EventLog, Partition, open_log
+from reloop_stream.service.inference import NoExposure, first_exposures, infer
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.stream.intake import Intake
 from reloop_stream.testing import exposures, same_columns
@@ -62,7 +62,7 @@ def test_waiting_for_the_first_exposures_can_be_stopped(tmp_path: Path) -> None:
     log = open_log(tmp_path)
     log.create_topics({"exposures": 1})
     with pytest.raises(FeedStopped):
-        first_exposures(log, "exposures", lambda: True)
+        first_exposures(log, "exposures", should_stop=lambda: True)
 
 
 def test_the_intake_keeps_the_fields_and_refuses_values_of_another_type() -> None:
@@ -78,3 +78,58 @@ def test_unsigned_and_signed_integers_come_out_as_one_type() -> None:
     intake = Intake(Encoder([FieldConfig(name="user")]))
     column = intake(exposures(3, features={"user": np.arange(3, dtype=np.uint64)})).features["user"]
     assert column.dtype == np.int64
+
+
+def log_with(tmp_path: Path, values: list[bytes]) -> EventLog:
+    log = open_log(tmp_path)
+    log.create_topics({"exposures": 1})
+    producer = log.producer()
+    for value in values:
+        producer.append(Partition("exposures", 0), value)
+    producer.close()
+    return log
+
+
+def test_where_no_exposure_can_be_read_and_none_will_come_the_first_reason_is_said(tmp_path: Path) -> None:
+    log = log_with(tmp_path, [b"{", b"[]", b"7"])
+    with pytest.raises(NoExposure, match=r"exposures: 3 records read, none .* exposures\[0\] offset 0: json: Input"):
+        first_exposures(log, "exposures", until_end=True)
+
+
+def test_an_empty_topic_that_is_read_to_its_end_is_said_to_be_empty(tmp_path: Path) -> None:
+    with pytest.raises(NoExposure, match="exposures: holds nothing yet"):
+        first_exposures(log_with(tmp_path, []), "exposures", until_end=True)
+
+
+def test_waiting_for_the_first_exposure_is_said_within_seconds_and_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    now = iter(range(100))
+    stops = iter([False] * 40 + [True] * 40)
+    with pytest.raises(FeedStopped):
+        first_exposures(
+            log_with(tmp_path, [b"{"]), "exposures", should_stop=lambda: next(stops), clock=lambda: next(now)
+        )
+    assert len(caplog.messages) == 1 and "1 records read" in caplog.text and "waiting for one" in caplog.text
+
+
+def test_a_time_too_far_beyond_its_record_s_own_is_refused() -> None:
+    intake = Intake(Encoder([FieldConfig(name="user")]), max_ahead_ms=60_000)
+    shown, written = exposures(3), exposures(3).event_time_ms
+    assert len(intake(shown, written - 60_000)) == 3
+    with pytest.raises(EventError, match=r"event_time_ms: got .*, 1 minutes after its record was written; at most 1"):
+        intake(shown, written - 60_001)
+    assert len(intake(shown, None)) == 3
+
+
+def test_a_click_whose_own_time_alone_is_far_ahead_is_let_in_and_is_late() -> None:
+    intake = Intake(Encoder([FieldConfig(name="user")]), max_ahead_ms=60_000)
+    clicks = ClickBatch(np.array([1]), np.array([1000]), np.array([10**9]))
+    assert len(intake(clicks, np.array([1000]))) == 1
+    with pytest.raises(EventError, match="event_time_ms: got"):
+        intake(ClickBatch(np.array([1]), np.array([10**9]), np.array([10**9])), np.array([1000]))
+
+
+def test_a_field_that_an_event_lacks_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(EventError, match=r"features.visiter: missing; .*\(the event has item, user\)"):
+        Intake(Encoder([FieldConfig(name="visiter")]))(exposures(2))

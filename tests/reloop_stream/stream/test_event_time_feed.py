@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,17 +44,29 @@ def log_of(
 
 
 def stream(
-    seed: int, partitions: int, encoding: Any = "json", disorder_ms: int = 0, n: int = 120, rows: int = 9
+    seed: int,
+    partitions: int,
+    encoding: Any = "json",
+    disorder_ms: int = 0,
+    n: int = 120,
+    rows: int = 9,
+    skew_ms: int = 0,
+    reused: int = 0,
 ) -> tuple[Letters, ExposureBatch, ClickBatch]:
     """An hour's exposures and clicks on a fifth of them, spread over partitions by id; and these themselves.
 
-    Records lie in the order of their times, each moved by up to `disorder_ms`.
+    Records lie in the order of their times, each moved by up to `disorder_ms`. What a click says of its exposure's time is
+    wrong by up to `skew_ms`, its own time a little; every `reused`-th exposure has the id of the one before it.
     """
     rng = np.random.default_rng(seed)
     shown = exposures(n, seed)
+    if reused:
+        ids = np.where(np.arange(n) % reused, shown.exposure_id, np.maximum(shown.exposure_id - 1, 0))
+        shown = replace(shown, exposure_id=ids)
     at = np.flatnonzero(rng.random(n) < 0.2)
     times = shown.event_time_ms[at]
-    clicked = ClickBatch(shown.exposure_id[at], times, times + rng.integers(0, 13 * MINUTE_MS, len(at)))
+    made = times + rng.integers(-2000 if skew_ms else 0, 13 * MINUTE_MS, len(at))
+    clicked = ClickBatch(shown.exposure_id[at], times + rng.integers(-skew_ms, skew_ms + 1, len(at)), made)
     letters: Letters = {}
     for topic, batch, when in (
         (TOPICS.exposures, shown, shown.event_time_ms),
@@ -125,16 +138,28 @@ def test_the_same_log_gives_the_same_ticks_whatever_the_polls(
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 1000), encoding=st.sampled_from(["json", "arrow"]), cut=st.integers(0, 60))
-def test_going_on_from_the_states_of_a_tick_equals_never_having_stopped(seed: int, encoding: str, cut: int) -> None:
-    letters, _, _ = stream(seed, 3, encoding, disorder_ms=60_000)
-    whole = read(source(log_of(letters, 1), range(3)))
-    cut = cut % len(whole)
-    first = source(log_of(letters, 2), range(3))
-    head = [first.next_tick() for _ in range(cut + 1)]
-    again = source(log_of(letters, 3), range(3))
-    again.restore(head[-1].tick, first.states())
-    assert equal([*head, *read(again)], whole)
+@given(
+    seed=st.integers(0, 1000),
+    encoding=st.sampled_from(["json", "arrow"]),
+    cuts=st.lists(st.integers(0, 60), min_size=1, max_size=3),
+    skew_ms=st.sampled_from([0, 1, 3000, 40 * MINUTE_MS]),
+    reused=st.sampled_from([0, 3]),
+    emit=st.sampled_from(["at_close", "at_click", "at_once"]),
+)
+def test_going_on_from_the_states_of_a_tick_equals_never_having_stopped(
+    seed: int, encoding: str, cuts: list[int], skew_ms: int, reused: int, emit: Any
+) -> None:
+    letters, _, _ = stream(seed, 3, encoding, disorder_ms=60_000, skew_ms=skew_ms, reused=reused)
+    join = JoinSettings(ATTRIBUTION_MS, emit)
+    whole = read(source(log_of(letters, 1), range(3), join=join))
+    found: list[JoinedTick] = []
+    part = source(log_of(letters, 2), range(3), join=join)
+    for number, stop in enumerate(sorted({cut % len(whole) for cut in cuts})):
+        found += [part.next_tick() for _ in range(stop + 1 - len(found))]
+        again = source(log_of(letters, 3 + number), range(3), join=join)
+        again.restore(found[-1].tick, part.states())
+        part = again
+    assert equal([*found, *read(part)], whole)
 
 
 def test_labels_are_those_of_a_join_by_hand() -> None:
@@ -271,3 +296,32 @@ def test_a_partition_far_ahead_of_the_others_is_read_no_further(monkeypatch: pyt
     with pytest.raises(FeedStopped):
         feed.next_tick()
     assert feed._reader is not None and feed._reader.position()[EXPOSURES] < 30
+
+
+def test_a_partition_ahead_of_the_others_waits_once_its_bytes_are_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("reloop_stream.stream.event_time_feed.READ_AHEAD_BYTES", 8_000)
+    letters, *_ = stream(3, partitions=1)
+    log = MemoryLog(seed=0)
+    shown, clicks = Partition(TOPICS.exposures, 0), Partition(TOPICS.clicks, 0)
+    log.create_topics(dict.fromkeys((shown.topic, clicks.topic), 1))
+    log.cue(clicks, Pause(10_000))
+    for payload in letters[shown]:
+        log.append(shown, payload)
+    feed = EventTimeFeed(log, TOPICS, [0], TICKS)
+    for _ in range(300):
+        feed.poll(0.0)
+    read = sum(len(payload.value) for payload in letters[shown][: feed._position()[shown]])
+    assert 8_000 <= read < 12_000 < sum(len(payload.value) for payload in letters[shown])
+
+
+def test_dead_letters_that_wait_lose_their_bytes_beyond_a_bound_and_none_is_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("reloop_stream.stream.event_time_feed.DEAD_BYTES", 1000)
+    letters, *_ = stream(3, partitions=1)
+    place = Partition(TOPICS.exposures, 0)
+    letters[place] = [*[Payload(None, b"{" * 300, {})] * 8, *letters[place]]
+    dead = [one for tick in read(source(log_of(letters), [0])) for one in tick.dead]
+    assert [one.record.offset for one in dead] == list(range(8))
+    assert [len(one.record.value) for one in dead] == [300] * 3 + [0] * 5
+    assert dead[-1].reason.endswith("(its bytes were too many to keep)")

@@ -30,7 +30,7 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "text label": ({"label": {"column": "what", "at_least": 1}}, "column 'what' holds text, data.label.at_least"),
     "text time": ({"time": "what"}, "column 'what' holds text, data.time_unit: s needs numbers"),
     "no event": ({"path": "empty.csv"}, "holds no event"),
-    "empty value": ({"path": "holes.csv"}, "column 'who' is empty in row 3; every row must have a value"),
+    "empty value": ({"path": "holes.csv"}, "column 'who' is empty in row 3 (line 4); every row must have a value"),
     "no csv": ({"path": "bytes.csv"}, "bytes.csv"),
 }
 

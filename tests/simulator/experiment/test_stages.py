@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from simulator.experiment.calendar import Calendar
-from simulator.experiment.stages import CONTROL, Learning, plan_stages
-from simulator.scenario import parse_scenario
+from simulator.experiment.stages import Learning, plan_stages
+from simulator.scenario import CONTROL_LEARNER, parse_scenario
 from tests.conftest import TINY
 
 HOUR_MS = 3_600_000
@@ -39,7 +39,7 @@ def learners(treatment: dict[str, Any]) -> tuple[list[Learning], Learning]:
 )
 def test_an_arm_that_needs_no_more_than_the_control_s_weights_forks_from_it(treatment: dict[str, Any]) -> None:
     before, own = learners(treatment)
-    assert [role.name for role in before] == [CONTROL] and own.fork_of == CONTROL
+    assert [role.name for role in before] == [CONTROL_LEARNER] and own.fork_of == CONTROL_LEARNER
 
 
 @pytest.mark.parametrize("updating", [{"mode": "window"}, {"mode": "fine_tune"}, {"mode": "replay"}], ids=str)

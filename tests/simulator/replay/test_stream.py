@@ -37,3 +37,51 @@ def test_too_few_days_for_the_phases_is_an_error(tmp_path: Path) -> None:
 def test_a_feature_that_the_data_do_not_offer_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="features: colour: the data set does not offer it; it offers user_id"):
         stream_of(write(tmp_path, "csv"), features=[{"name": "colour"}])
+
+
+@pytest.mark.parametrize(
+    "field, message",
+    [
+        (
+            {"name": "item_id", "kind": "number"},
+            "features: item_id: kind: number needs numbers, the data set has texts",
+        ),
+        ({"name": "item_id", "mode": "exact"}, "features: item_id: mode: exact needs numbers, the data set has texts"),
+        ({"name": "user_id", "kind": "list"}, "features: user_id: is a list, the data set has single values there"),
+        ({"name": "price", "kind": "category"}, r"column 'price' holds numbers \(.* in row 1 .*say kind: number"),
+    ],
+)
+def test_a_feature_that_a_model_cannot_take_is_refused_before_a_run(
+    tmp_path: Path, field: dict[str, str], message: str
+) -> None:
+    with pytest.raises(DataError, match=message):
+        stream_of(write(tmp_path, "csv"), features=[field])
+
+
+def test_rows_of_a_number_field_are_numbers_however_they_are_written(tmp_path: Path) -> None:
+    frame = log_of().astype({"price": str})
+    frame.loc[5, "price"] = "007"
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    data = {"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE}
+    _, rows = stream_of(data, features=[{"name": "price", "kind": "number"}]).tick(0)
+    assert np.asarray(rows.features["price"]).dtype == np.float64
+    frame.loc[5, "price"] = "0,5"
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    with pytest.raises(
+        DataError, match=r"column 'price' holds text, .*'0,5' in row 6 \(line 7\); write decimals with a"
+    ):
+        stream_of(data, features=[{"name": "price", "kind": "number"}])
+
+
+def test_times_of_the_wrong_unit_warn_and_are_refused_where_rows_fall_away_by_them(tmp_path: Path) -> None:
+    frame = log_of()
+    frame["when"] *= 1000
+    frame.to_csv(tmp_path / "log.csv", index=False)
+    data = {"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE}
+    (warning,) = stream_of(data).warnings
+    assert "they look like milliseconds" in warning and "say data.time_unit: ms" in warning
+    with pytest.raises(DataError, match=r"look like milliseconds.*the 4 days of the phases hold 4 of 600 rows"):
+        stream_of({**data, "period_events": None})
+    assert stream_of({**data, "time_unit": "ms"}).warnings == []
+    with pytest.raises(DataError, match=r"has 1 days .*\n.*they look like seconds"):
+        stream_of({**write(tmp_path, "csv"), "time_unit": "ms", "period_events": None})

@@ -6,12 +6,16 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import yaml
 
 from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
-from simulator.run_folder.manifest import Manifest, Timings
+from simulator.run_folder.manifest import Manifest, Timings, TruthRow
+from simulator.run_folder.reader import read_run
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import parse_scenario
 from tests.conftest import TINY
@@ -60,6 +64,43 @@ def test_days_that_only_their_files_tell_of_are_in_the_daily_table(tmp_path: Pat
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
     assert len(pd.read_csv(tmp_path / "killed" / "daily.csv")) == 4
     assert pq.read_table(tmp_path / "killed" / "users.parquet").num_rows == 8
+
+
+def test_users_named_by_texts_may_all_stay_away_on_the_first_day(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "run", [], [])
+    nobody = users(0, "control") | {"user_id": np.zeros(0, np.int64), "arm": pa.array([], pa.string())}
+    nobody |= {"phase": pa.array([], pa.string())} | {
+        name: np.zeros(0, np.int64) for name in ("day", "exposures", "clicks")
+    }
+    folder.write_day(row(0, "control"), nobody)
+    folder.write_day(row(0, "reloop"), users(0, "reloop") | {"user_id": ["00", "1e3"]})
+    folder.write_users()
+    assert pq.read_table(tmp_path / "run" / "users.parquet")["user_id"].to_pylist() == ["00", "1e3"]
+
+
+@pytest.mark.parametrize(
+    "names", [("00", "01"), ("true", "false"), ("0.10", "0.1"), ("1e3", "1E3"), ("NA", "null"), ("nan", "inf")]
+)
+def test_an_arm_s_name_stays_the_text_that_it_is_in_every_table(tmp_path: Path, names: tuple[str, str]) -> None:
+    raw = yaml.safe_load(TINY) | {"arms": [{"name": name, "share": 0.5} for name in names]}
+    folder = RunFolder.create(tmp_path, parse_scenario(raw))
+    folder.write_manifest(MANIFEST)
+    for name in names:
+        folder.write_day(row(0, name), users(0, name))
+        folder.add_day(row(0, name), names)
+        folder.write_readings([dict.fromkeys(MONITOR_COLUMNS, 0.5) | {"learner": name, "arm": name, "tick": 0}])
+    folder.write_truth([TruthRow("launch", 0, name, 10, 1.0) for name in names])
+    folder.write_users()
+    folder.write_monitor(names)
+    again, scenario, _ = RunFolder.open(tmp_path)
+    again.write_daily(names)
+    run = read_run(tmp_path)
+    assert run.arms == [arm.name for arm in scenario.arms] == run.daily["arm"].to_pylist() == list(names)
+    assert run.users is not None and sorted(run.users["arm"].to_pylist()) == sorted(2 * names)
+    assert run.monitor is not None and run.monitor["learner"].to_pylist() == run.monitor["arm"].to_pylist() == list(
+        names
+    )
+    assert set(run.truth["arm"].to_pylist()) == {*names}
 
 
 def test_before_the_first_day_there_is_no_daily_table(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ import yaml
 from reloop_stream.config import apply_overrides
 from reloop_stream.errors import ConfigError
 from simulator.errors import ScenarioError
-from simulator.scenario import parse_scenario
+from simulator.scenario import load_scenario, parse_scenario, to_yaml
 from tests.conftest import TINY
+from tests.simulator.runs import lab
 
 BASE: dict[str, Any] = yaml.safe_load(TINY)
 
@@ -23,7 +25,7 @@ MISTAKES = {
     "not finite": ("join.attribution_hours=.nan", "join.attribution_hours: got nan, must be"),
     "shares": ("arms.0.share=0.7", "arms: the shares add up to 1.2, must add up to 1"),
     "equal names": ("arms.1.name=control", "arms: names must differ, got ['control', 'control']"),
-    "name that is a path": ("arms.1.name=../up", "arms[1].name: got '../up', must match pattern"),
+    "name that is a path": ("arms.1.name=../up", "arms[1].name: got '../up', must be of letters from A to Z"),
     "unknown kind": ("serving.policy={name: best}", "serving.policy.name: got 'best', must be one of 'greedy'"),
     "missing kind": ("serving.policy={epsilon: 0.1}", "serving.policy: must say which `name` it is"),
     "tick": ("tick_minutes=7", "tick_minutes: got 7, must divide a day (1440 minutes)"),
@@ -42,6 +44,26 @@ MISTAKES = {
         "world.drift=[{kind: sudden, target: taste, magnitude: 2, day: 1}]",
         "world.drift[0].magnitude: got 2.0, must be in [0, 1] for taste",
     ),
+    "truth for a number": ("serving.slate=true", "serving.slate: got true, must be a number"),
+    "truths for numbers": ("learner.model.hidden=[8, true]", "learner.model.hidden[1]: got true, must be a number"),
+    "number for a text": ("name=1e3", "name: got 1000.0, must be a valid string: write it in quotes"),
+    "nothing": ("tick_minutes=null", "tick_minutes: got null, must be a valid integer"),
+    "no kind of option": (
+        "learner.loss.options.rate=[1]",
+        "learner.loss.options.rate: got [1], must be a finite number, a text, true or false",
+    ),
+    "option out of bounds": ("learner.loss.options.rate=.inf", "learner.loss.options.rate: got inf, must be a finite"),
+    "none of several kinds": ("log.kafka.client_id=null", "log.kafka.client_id: got null, must be a valid string"),
+    "seed": ("seed.model=99999999999999999999", "seed.model: got 99999999999999999999, must be less than or equal"),
+    "time without end": (
+        "join.attribution_hours=1e300",
+        "join.attribution_hours: got 1e+300, must be less than or equal",
+    ),
+    "field twice": (
+        "features=[{name: user}, {name: item}, {name: user}]",
+        "features: the field 'user' is there twice ([0] and [2]); remove one",
+    ),
+    "name of a role": ("arms.1.name=everyone", "arms[1].name: got 'everyone', which is what a run calls the one"),
     "no arm": ("arms=[]", "arms: got [], must have at least 1 item"),
 }
 
@@ -50,8 +72,57 @@ MISTAKES = {
 def test_a_mistake_names_the_path_the_value_and_the_rule(name: str) -> None:
     change, message = MISTAKES[name]
     with pytest.raises(ScenarioError) as caught:
-        parse_scenario(apply_overrides(BASE, [change]), source="file.yaml")
+        parse_scenario(apply_overrides(BASE, [change]), lambda _: "file.yaml")
     assert f"file.yaml: {message}" in str(caught.value)
+
+
+NAMES = {
+    "00": "`00` has a leading zero", "true": "got true, must be a valid string: write it in quotes",
+    "1e3": "got 1000.0, must be a valid string: write it in quotes", "no": "`no` is a truth value to some",
+    "~": "got null", '"a b"': "got 'a b', must be of letters from A to Z, digits, _ . and -", '"a/b"': "must be of letters",
+    '".."': "must be of letters", "é": "must be of letters", '"1\\n"': "must be of letters", "x" * 65: "at most 64 characters",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_name_that_is_none_is_refused_with_its_line_before_there_is_a_folder(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f"name: x\narms:\n  - share: 0.5\n    name: {name}\n  - {{name: b, share: 0.5}}\n")
+    done = lab("run", tmp_path / "x.yaml", "--out", tmp_path / "out")
+    assert done.code == 2 and f"x.yaml line 4: {'' if NAMES[name][0] == '`' else 'arms[0].name: '}" in done.err
+    assert NAMES[name] in done.err and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["00", "true", "1e3", "010", "0.10", "no", "null", "2020-01-01", "0o17", "NaN", "1_0"])
+def test_a_name_in_quotes_stays_that_text(name: str, tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text(f'name: "{name}"\narms: [{{name: "{name}", share: 1}}]\n')
+    scenario = load_scenario(tmp_path / "x.yaml")
+    assert scenario.name == scenario.control.name == name
+    (tmp_path / "again.yaml").write_text(to_yaml(scenario))
+    assert load_scenario(tmp_path / "again.yaml") == scenario
+    assert yaml.safe_load(to_yaml(scenario))["arms"][0]["name"] == name
+
+
+def test_a_mistake_names_the_line_that_it_came_from(tmp_path: Path) -> None:
+    path = tmp_path / "x.yaml"
+    path.write_text(
+        "name: x\nlearner:\n  optimizer:\n    lr: 99\narms:\n  - {name: a, share: 0.5}\n"
+        "  - name: b\n    share: 0.5\n    learner: {loss: {alhpa: 1}}\n"
+    )
+    with pytest.raises(ScenarioError) as caught:
+        load_scenario(path, ["serving.slate=99"])
+    lines = str(caught.value).splitlines()
+    assert f"{path}: serving.slate: got 99, must be less than or equal to 64" in lines  # --set has no line
+    for whose in ("", "arms[0].", "arms[1]."):
+        assert f"{path} line 4: {whose}learner.optimizer.lr: got 99, must be less than or equal to 10" in lines
+    assert f"{path} line 9: arms[1].learner.loss.alhpa: unknown key, did you mean `alpha`?" in lines and len(lines) == 5
+
+
+def test_a_key_that_is_given_twice_is_refused_before_there_is_a_folder(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: x\narms: [{name: a, share: 1}]\nlearner: {}\nlearner: {model: {name: fm}}\n")
+    done = lab("run", path, "--out", tmp_path / "out")
+    assert done.code == 2 and "twice.yaml line 4: `learner` is given twice (first in line 3); remove one" in done.err
+    assert not (tmp_path / "out").exists()
 
 
 def test_all_mistakes_are_reported_at_once() -> None:
@@ -79,7 +150,7 @@ def test_an_arm_s_learner_is_merged_over_the_scenario_s() -> None:
         ("serving.slate", "must be path.to.key=value"),
         ("arms.7.share=1", "has 2 entries, numbered from 0; got '7'"),
         ("name.first=x", "name is 'tiny', which has no key 'first'"),
-        ("serving.slate=[", "the value is not valid YAML"),
+        ("serving.slate=[", "not valid YAML: while parsing a flow node"),
     ],
 )
 def test_a_bad_override_is_named(override: str, message: str) -> None:

@@ -1,0 +1,94 @@
+"""A run that is over can be read out whatever it holds: what is not defined is a dash in every place."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import yaml
+
+from simulator.readout import read_out
+from simulator.readout.view import open_run
+from simulator.run_folder.columns import DAILY_COLUMNS
+from simulator.run_folder.manifest import Manifest, Timings
+from simulator.run_folder.writer import RunFolder
+from simulator.scenario import parse_scenario
+from tests.conftest import TINY
+
+PHASES = ("warmup", "aa", "ab", "ab")
+
+# Exposures and clicks of each user of the arms 00 and 01, the same on each day.
+RUNS: dict[str, tuple[tuple[list[int], list[int]], tuple[list[int], list[int]]]] = {
+    "no click": (([5, 5, 3], [0, 0, 0]), ([5, 2], [0, 0])),
+    "everything clicked": (([5, 5, 3], [5, 5, 3]), ([5, 2], [5, 2])),
+    "nobody in an arm": (([5, 5, 3], [1, 0, 2]), ([], [])),
+    "one user each": (([5], [1]), ([7], [2])),
+    "no exposure at all": (([], []), ([], [])),
+}
+
+
+def folder_of(path: Path, arms: Any, kind: Any) -> Path:
+    raw = yaml.safe_load(TINY) | {"arms": [{"name": name, "share": 0.5} for name in ("00", "01")]}
+    folder = RunFolder.create(path, parse_scenario(raw))
+    for day, phase in enumerate(PHASES):
+        for name, (shown, clicks) in zip(("00", "01"), arms, strict=True):
+            n = len(shown)
+            columns = {
+                "user_id": np.arange(n), "arm": pa.array([name] * n, pa.string()), "day": np.full(n, day),
+                "phase": pa.array([phase] * n, pa.string()), "exposures": np.array(shown, np.int64),
+                "clicks": np.array(clicks, np.int64),
+            }  # fmt: skip
+            row: dict[str, Any] = dict.fromkeys(DAILY_COLUMNS, math.nan)
+            row |= {"day": day, "phase": phase, "arm": name, "users": n, "exposures": sum(shown), "clicks": sum(clicks)}
+            row["ctr"] = sum(clicks) / sum(shown) if shown else math.nan
+            folder.write_day(row, columns)
+            folder.add_day(row, ("00", "01"))
+    folder.write_users()
+    folder.write_manifest(
+        Manifest(
+            scenario="tiny",
+            kind=kind,
+            status="finished",
+            command="test",
+            seeds={},
+            log="embedded",
+            prefix="tiny",
+            git=None,
+            versions={},
+            warnings=[],
+            stages_done=[],
+            truth=[],
+            learners={},
+            timings=Timings(),
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_what_is_not_defined_is_null_in_the_results_and_a_dash_in_words(tmp_path: Path, name: str) -> None:
+    view = open_run(folder_of(tmp_path / "run", RUNS[name], "simulation"))
+    found = json.loads(view.results.to_json())
+    assert found["uplift"]["01"]["raw"] == {"relative": None, "lo": None, "hi": None, "p": None}
+    assert (
+        "no uplift of 01: it needs two users and a click in either arm, and users whose CTRs differ" in found["notes"]
+    )
+    assert "uplift of 01 over 00 in CTR" in str(view) and "nan" not in str(view) + repr(view) + view._repr_html_()
+    for day in view.results.days:
+        if day.row["exposures"]:
+            assert 0 <= day.lo <= day.row["ctr"] <= day.hi <= 1 and day.lo < day.hi
+
+
+@pytest.mark.parametrize("name, kind", [("no click", "simulation"), ("nobody in an arm", "replay")])
+def test_a_run_in_which_nothing_is_defined_has_its_plots_and_its_page(tmp_path: Path, name: str, kind: str) -> None:
+    out = folder_of(tmp_path / "run", RUNS[name], kind)
+    read_out(out)
+    page = (out / "report.html").read_text()
+    assert "nan" not in page.lower().replace("finance", "").split("<svg")[0] and "[–" not in page
+    drawn = {path.stem for path in (out / "plots").glob("*.png")}
+    assert drawn == ({"ctr", "uplift", "quality"} if kind == "simulation" else {"difference", "quality"})
