@@ -218,4 +218,4 @@ def target_and_weight(
         return y, config.scale * fnw_weight(p, y)
     if config.name in ("bce", "fnc"):
         return y, np.full(len(y), config.scale)
-    raise NotImplementedError(f"loss.name: {config.name} has no target and weight here")
+    raise AssertionError(f"loss.name: {config.name} has no target and weight here")

@@ -18,8 +18,9 @@ from reloop_stream.log import Partition
 from reloop_stream.log.topics import Topics
 from reloop_stream.state.checkpoint import Sections
 from reloop_stream.stream.event_feed import Dead, EventFeed, Position, TickEvents
-from reloop_stream.stream.join import JoinCounts, JoinState, LoggedClicks
+from reloop_stream.stream.join import JoinCounts, JoinState
 from reloop_stream.stream.partition_joins import JoinSettings, PartitionJoins
+from reloop_stream.stream.pending import LoggedClicks
 
 __all__ = ["ExampleSource", "JoinedFeed", "JoinedTick", "PartitionState", "moved_to"]
 

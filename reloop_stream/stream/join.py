@@ -10,15 +10,16 @@ is used again, each exposure has the clicks that lie in its own window.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
-from typing import Literal, NamedTuple
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Literal
 
 import numpy as np
 
-from reloop_stream.events import CLICKED, EXPIRED, Batch, ClickBatch, ExampleBatch, ExposureBatch, constant
+from reloop_stream.events import CLICKED, EXPIRED, ClickBatch, ExampleBatch, ExposureBatch, constant
+from reloop_stream.stream.pending import Chunk, LoggedClicks
 
-__all__ = ["EARLY_MS", "Emit", "Join", "JoinCounts", "JoinState", "LoggedClicks", "Released", "in_order"]
+__all__ = ["EARLY_MS", "Emit", "Join", "JoinCounts", "JoinState", "Released", "in_order"]
 
 Emit = Literal["at_close", "at_click", "at_once"]
 # How far a click may lie before its exposure: the clocks of two machines that NTP keeps differ by less.
@@ -47,17 +48,6 @@ class JoinCounts:
         """The sum over several joins."""
         many = list(counts)
         return cls(**{f.name: sum(getattr(one, f.name) for one in many) for f in fields(cls)})
-
-
-@dataclass(frozen=True, slots=True)
-class LoggedClicks(Batch):
-    """Clicks, and where in the log each one's record lies. Every array is [n]."""
-
-    exposure_id: np.ndarray
-    event_time_ms: np.ndarray
-    click_time_ms: np.ndarray
-    partition: np.ndarray  # int32, of the clicks' topic
-    offset: np.ndarray  # int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,68 +87,6 @@ class JoinState:
         )
 
 
-class _Hits(NamedTuple):
-    """Which of some clicks have which exposures of a chunk: [h] each."""
-
-    click: np.ndarray
-    row: np.ndarray
-    delay_ms: np.ndarray  # from the exposure to the click
-
-
-@dataclass(slots=True)
-class _Chunk:
-    """Pending exposures sorted by (event time, id), with an index for look-ups by id."""
-
-    batch: ExposureBatch
-    clicked: np.ndarray  # bool [n]
-    by_id: np.ndarray = field(init=False)  # rows in the order of their ids, those of one id in order of time
-
-    def __post_init__(self) -> None:
-        self.by_id = np.argsort(self.batch.exposure_id, kind="stable")
-
-    @property
-    def first_ms(self) -> int:
-        return int(self.batch.event_time_ms[0])
-
-    @property
-    def last_ms(self) -> int:
-        return int(self.batch.event_time_ms[-1])
-
-    def find(self, exposure_id: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """(which of the ids, row) of those that are here; again for ids that are here a second time, and so on."""
-        ids = self.batch.exposure_id
-        which = np.arange(len(exposure_id))
-        spot = np.searchsorted(ids, exposure_id, sorter=self.by_id)
-        while True:
-            inside = spot < len(ids)
-            which, spot = which[inside], spot[inside]
-            rows = self.by_id[spot]
-            same = np.asarray(ids[rows] == exposure_id[which])
-            which, spot = which[same], spot[same]
-            if not len(which):
-                return
-            yield which, rows[same]
-            spot = spot + 1
-
-    def holds(self, exposure_id: np.ndarray, event_time_ms: np.ndarray) -> np.ndarray:
-        """Which exposures (id and time) are here, bool [n]."""
-        found = np.zeros(len(exposure_id), dtype=bool)
-        for which, rows in self.find(exposure_id):
-            found[which[self.batch.event_time_ms[rows] == event_time_ms[which]]] = True
-        return found
-
-    def hits(self, clicks: LoggedClicks, of: np.ndarray) -> _Hits:
-        """The exposures whose ids the clicks `of` (indices) bear."""
-        parts = [
-            _Hits(of[which], rows, clicks.click_time_ms[of[which]] - self.batch.event_time_ms[rows])
-            for which, rows in self.find(clicks.exposure_id[of])
-        ]
-        if len(parts) == 1:
-            return parts[0]
-        none = np.zeros(0, dtype=np.int64)
-        return _Hits(*map(np.concatenate, zip(*parts, strict=True))) if parts else _Hits(none, none, none)
-
-
 class Join:
     """The join's buffer: exposures whose window is open, and clicks that wait for their exposure.
 
@@ -179,7 +107,7 @@ class Join:
         self.emit: Emit = emit
         self.counts = JoinCounts()
         self.watermark_ms = np.iinfo(np.int64).min
-        self._chunks: list[_Chunk] = []
+        self._chunks: list[Chunk] = []
         self._exposures: list[ExposureBatch] = []  # added since the last release
         self._clicks: list[LoggedClicks] = []  # not looked for yet: added since, or made after the watermark
         self._waiting: LoggedClicks | None = None  # whose exposure has not come
@@ -221,7 +149,7 @@ class Join:
             parts.append(outcomes.take(outcomes.label == 0))
         return Released(in_order(parts) if parts else None, outcomes, unknown)
 
-    def _take_in(self) -> _Chunk | None:
+    def _take_in(self) -> Chunk | None:
         """Move added exposures into the buffer, dropping copies; those that are new."""
         if not self._exposures:
             return None
@@ -243,11 +171,11 @@ class Join:
             return None
         is_sorted = keep.all() and bool((order[1:] > order[:-1]).all())
         batch = batch if is_sorted else batch.take(order[keep])
-        fresh = _Chunk(batch, np.zeros(len(batch), dtype=bool))
+        fresh = Chunk(batch, np.zeros(len(batch), dtype=bool))
         self._insert(fresh)
         return fresh
 
-    def _insert(self, chunk: _Chunk) -> None:
+    def _insert(self, chunk: Chunk) -> None:
         """Keep the chunks in order of time; where they overlap (events came out of order) merge them."""
         overlapping = [c for c in self._chunks if c.last_ms >= chunk.first_ms]
         if overlapping:
@@ -255,10 +183,10 @@ class Join:
             batch = ExposureBatch.concat([*(c.batch for c in overlapping), chunk.batch])
             clicked = np.concatenate([*(c.clicked for c in overlapping), chunk.clicked])
             order = np.lexsort((batch.exposure_id, batch.event_time_ms))
-            chunk = _Chunk(batch.take(order), clicked[order])
+            chunk = Chunk(batch.take(order), clicked[order])
         self._chunks.append(chunk)
 
-    def _match_clicks(self, watermark_ms: int, fresh: _Chunk | None) -> tuple[LoggedClicks | None, ExampleBatch | None]:
+    def _match_clicks(self, watermark_ms: int, fresh: Chunk | None) -> tuple[LoggedClicks | None, ExampleBatch | None]:
         """Mark the exposures that were clicked before the watermark. Clicks without one; examples at the click."""
         self._look_again(fresh)
         if not self._clicks:
@@ -293,7 +221,7 @@ class Join:
             positives
         ) if positives else None
 
-    def _look_again(self, fresh: _Chunk | None) -> None:
+    def _look_again(self, fresh: Chunk | None) -> None:
         """Clicks that waited for an exposure which has now come are looked for once more."""
         if fresh is None or self._waiting is None:
             return
@@ -363,7 +291,7 @@ class Join:
             n = int(np.searchsorted(chunk.batch.event_time_ms, watermark_ms - self.attribution_ms, side="left"))
             if n < len(chunk.batch):
                 head, tail = np.arange(n), np.arange(n, len(chunk.batch))
-                self._chunks.insert(0, _Chunk(chunk.batch.take(tail), chunk.clicked[n:]))
+                self._chunks.insert(0, Chunk(chunk.batch.take(tail), chunk.clicked[n:]))
                 closed.append((chunk.batch.take(head), chunk.clicked[:n]))
                 break
             closed.append((chunk.batch, chunk.clicked))
@@ -389,7 +317,7 @@ class Join:
         self._exposures = []
         if (batch := state.exposures) is not None and len(batch):
             order = np.lexsort((batch.exposure_id, batch.event_time_ms))
-            self._chunks = [_Chunk(batch.take(order), state.clicked[order])]
+            self._chunks = [Chunk(batch.take(order), state.clicked[order])]
         self._clicks = [state.clicks] if state.clicks is not None and len(state.clicks) else []
         self._waiting = None  # they are looked for again, among what they were looked for before
         self.counts = replace(state.counts)

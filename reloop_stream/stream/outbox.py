@@ -14,7 +14,7 @@ from reloop_stream.events import ExampleBatch
 from reloop_stream.log import EventLog, Partition, Producer, Record
 from reloop_stream.log.topics import Topics
 from reloop_stream.stream.event_feed import POLL_S, Dead
-from reloop_stream.stream.join import LoggedClicks
+from reloop_stream.stream.pending import LoggedClicks
 
 __all__ = ["Outbox"]
 

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from reloop_stream.events import ExampleBatch
 from reloop_stream.stream.event_feed import PartitionEvents
-from reloop_stream.stream.join import EARLY_MS, Emit, Join, JoinCounts, JoinState, LoggedClicks, Released, in_order
+from reloop_stream.stream.join import EARLY_MS, Emit, Join, JoinCounts, JoinState, Released, in_order
+from reloop_stream.stream.pending import LoggedClicks
 
 __all__ = ["JoinSettings", "Joined", "PartitionJoins", "merge"]
 

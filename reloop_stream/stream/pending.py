@@ -1,0 +1,86 @@
+"""Exposures whose window is open, to be found by id, and the clicks that look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from reloop_stream.events import Batch, ExposureBatch
+
+__all__ = ["Chunk", "Hits", "LoggedClicks"]
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedClicks(Batch):
+    """Clicks, and where in the log each one's record lies. Every array is [n]."""
+
+    exposure_id: np.ndarray
+    event_time_ms: np.ndarray
+    click_time_ms: np.ndarray
+    partition: np.ndarray  # int32, of the clicks' topic
+    offset: np.ndarray  # int64
+
+
+class Hits(NamedTuple):
+    """Which of some clicks have which exposures of a chunk: [h] each."""
+
+    click: np.ndarray
+    row: np.ndarray
+    delay_ms: np.ndarray  # from the exposure to the click
+
+
+@dataclass(slots=True)
+class Chunk:
+    """Pending exposures sorted by (event time, id), with an index for look-ups by id."""
+
+    batch: ExposureBatch
+    clicked: np.ndarray  # bool [n]
+    by_id: np.ndarray = field(init=False)  # rows in the order of their ids, those of one id in order of time
+
+    def __post_init__(self) -> None:
+        self.by_id = np.argsort(self.batch.exposure_id, kind="stable")
+
+    @property
+    def first_ms(self) -> int:
+        return int(self.batch.event_time_ms[0])
+
+    @property
+    def last_ms(self) -> int:
+        return int(self.batch.event_time_ms[-1])
+
+    def find(self, exposure_id: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """(which of the ids, row) of those that are here; again for ids that are here a second time, and so on."""
+        ids = self.batch.exposure_id
+        which = np.arange(len(exposure_id))
+        spot = np.searchsorted(ids, exposure_id, sorter=self.by_id)
+        while True:
+            inside = spot < len(ids)
+            which, spot = which[inside], spot[inside]
+            rows = self.by_id[spot]
+            same = np.asarray(ids[rows] == exposure_id[which])
+            which, spot = which[same], spot[same]
+            if not len(which):
+                return
+            yield which, rows[same]
+            spot = spot + 1
+
+    def holds(self, exposure_id: np.ndarray, event_time_ms: np.ndarray) -> np.ndarray:
+        """Which exposures (id and time) are here, bool [n]."""
+        found = np.zeros(len(exposure_id), dtype=bool)
+        for which, rows in self.find(exposure_id):
+            found[which[self.batch.event_time_ms[rows] == event_time_ms[which]]] = True
+        return found
+
+    def hits(self, clicks: LoggedClicks, of: np.ndarray) -> Hits:
+        """The exposures whose ids the clicks `of` (indices) bear."""
+        parts = [
+            Hits(of[which], rows, clicks.click_time_ms[of[which]] - self.batch.event_time_ms[rows])
+            for which, rows in self.find(clicks.exposure_id[of])
+        ]
+        if len(parts) == 1:
+            return parts[0]
+        none = np.zeros(0, dtype=np.int64)
+        return Hits(*map(np.concatenate, zip(*parts, strict=True))) if parts else Hits(none, none, none)
