@@ -25,6 +25,7 @@ MOST = 300_000
 
 TAG = "tag:yaml.org,2002:"
 UNCLEAR = "!unclear"
+LINE_ENDS = {"\x85", "\u2028", "\u2029"}
 # What a plain scalar is, in this order, and the letters that it can begin with.
 SCALARS = (
     ("null", r"~|null|Null|NULL|", ["~", "n", "N", ""]),
@@ -51,6 +52,14 @@ class _Reader(yaml.SafeLoader):
 
 class _Writer(yaml.SafeDumper):
     """Quotes every text that this reader or one of YAML 1.1 would read as something else."""
+
+    def represent_str(self, text: str) -> yaml.ScalarNode:
+        # Line ends that are none to people: only between double quotes are they written as escapes.
+        style = '"' if set(text) & LINE_ENDS else None
+        return self.represent_scalar(TAG + "str", text, style=style)
+
+
+_Writer.add_representer(str, _Writer.represent_str)
 
 
 for _tag, _rule, _first in SCALARS:

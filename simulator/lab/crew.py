@@ -107,6 +107,8 @@ class Crew:
         """End the processes."""
         for child in self._children:
             child.end("end", patience_s=END_PATIENCE_S)
+        if self._lab is not None:
+            self._lab.close()
 
 
 def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:

@@ -65,6 +65,11 @@ class Lab:
     def log(self) -> EventLog:
         return self.place.open(self.scenario.log)
 
+    def close(self) -> None:
+        """Let go of the log: a client of a broker left open would go on asking for as long as this process lives."""
+        if "log" in self.__dict__:
+            self.log.close()
+
     @cached_property
     def assignment(self) -> Assignment:
         return Assignment(self.scenario.name, self.scenario.seed.salt, [arm.share for arm in self.scenario.arms])

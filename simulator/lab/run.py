@@ -133,7 +133,10 @@ class _Run:
                 manifest.status = "failed"
                 raise self._failed(error) from error
             finally:
-                self._finish(time.monotonic() - started)
+                try:
+                    self._finish(time.monotonic() - started)
+                finally:
+                    self._lab.close()
 
     def _failed(self, error: Exception) -> RunFailed:
         kind, is_mistake = type(error).__name__, isinstance(error, MISTAKES)

@@ -103,6 +103,7 @@ values = st.recursive(scalars, lambda below: st.lists(below, max_size=3) | st.di
 @settings(max_examples=50)
 @given(values)
 @example("08")
+@example({"\x85": "a\u2028b", "c\u2029": ["\n\x85 "]})
 @example({"0o17": "1e3", "😀": ["12:30"]})
 def test_what_is_written_is_read_again_here_and_by_a_reader_of_yaml_1_1(value: Any) -> None:
     text = as_yaml(value)

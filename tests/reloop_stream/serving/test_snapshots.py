@@ -344,5 +344,7 @@ def test_a_large_version_fits_into_a_compacted_topic_of_the_broker_s_own_size(ka
             model = learner.publish()
             publisher.publish(Published("large", model.version, tick, 1000 * (tick + 1), model))
         publisher.close()
-        found = TopicOfSnapshots(log, topic).newest(0)
+        source = TopicOfSnapshots(log, topic)
+        found = source.newest(0)
+        source.close()
     assert found is not None and found[0].version == 3
