@@ -23,7 +23,9 @@ class ReplayRows:
     """Events of a data set; every array is [n].
 
     time_ms: int64. user_id, item_id: int64 or text. label: uint8. doubt: what makes the times look wrong, or "".
-    warnings: what else is likely to mislead.
+    warnings: what else is likely to mislead. request_id: int64, the same for the rows of one logged slate; position: int32,
+    0 is the top; both None where each row was logged by itself. propensity: float64 in (0, 1], of the policy that logged;
+    None where it is not known. weight: float64 above 0; None where every row counts once.
     """
 
     time_ms: np.ndarray
@@ -33,14 +35,33 @@ class ReplayRows:
     features: Mapping[str, Column]
     doubt: str = ""
     warnings: tuple[str, ...] = ()
+    request_id: np.ndarray | None = None
+    position: np.ndarray | None = None
+    propensity: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: np.ndarray) -> ReplayRows:
-        features = {name: take_column(column, rows) for name, column in self.features.items()}
-        columns = (self.time_ms[rows], self.user_id[rows], self.item_id[rows], self.label[rows], features)
-        return ReplayRows(*columns, self.doubt, self.warnings)
+        """The rows at these indices, [n]."""
+
+        def at(column: np.ndarray | None) -> np.ndarray | None:
+            return None if column is None else column[rows]
+
+        return ReplayRows(
+            self.time_ms[rows],
+            self.user_id[rows],
+            self.item_id[rows],
+            self.label[rows],
+            {name: take_column(column, rows) for name, column in self.features.items()},
+            self.doubt,
+            self.warnings,
+            at(self.request_id),
+            at(self.position),
+            at(self.propensity),
+            at(self.weight),
+        )
 
 
 def in_time_order(rows: ReplayRows) -> ReplayRows:
