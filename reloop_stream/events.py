@@ -32,6 +32,7 @@ __all__ = [
     "concat_columns",
     "constant",
     "is_constant",
+    "part_column",
     "take_column",
 ]
 
@@ -94,6 +95,15 @@ def take_column(column: Column, rows: np.ndarray) -> Column:
     return column[rows]
 
 
+def part_column(column: Column, rows: slice) -> Column:
+    """Consecutive rows of the column, without a copy of its values."""
+    if isinstance(column, ListColumn):
+        start, stop, _ = rows.indices(len(column))
+        offsets = column.offsets[start : stop + 1]
+        return ListColumn(column.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+    return column[rows]
+
+
 def concat_columns(columns: Sequence[Column]) -> Column:
     """The columns one after the other; equal constants stay a constant."""
     if isinstance(columns[0], ListColumn):
@@ -147,14 +157,10 @@ def _take_any(value: Any, rows: np.ndarray) -> Any:
 
 def _part_any(value: Any, rows: slice) -> Any:
     if isinstance(value, Mapping):
-        return {name: _part_any(column, rows) for name, column in value.items()}
-    if isinstance(value, ListColumn):
-        start, stop, _ = rows.indices(len(value))
-        offsets = value.offsets[start : stop + 1]
-        return ListColumn(value.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+        return {name: part_column(column, rows) for name, column in value.items()}
     if isinstance(value, Batch):
         return value.part(rows)
-    return None if value is None else value[rows]
+    return None if value is None else part_column(value, rows)
 
 
 def _concat_any(name: str, values: list[Any]) -> Any:

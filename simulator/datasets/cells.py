@@ -2,29 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.config import LabelConfig
+from reloop_stream.events import Column, ListColumn
+from simulator.datasets.column_types import ColumnTypes, Evidence, Use
+from simulator.datasets.config import ColumnConfig, LabelConfig
+from simulator.datasets.rejects import BadRows, Rejects
 from simulator.errors import DataError
 
-__all__ = ["Table", "check_float32", "features", "ids", "integers", "labels", "numbers", "only", "texts"]
+__all__ = ["Table", "converted", "features", "ids", "integers", "labels", "numbers", "only", "texts", "weights"]
+
+Rows = TypeVar("Rows")
 
 INT64_MAX = 2**63 - 1
 INTEGER = r"^[+-]?[0-9]+$"
+PLAIN = r"^(0|-?[1-9][0-9]*)$"
 NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
 # How programs write that there is no number. Among numbers they are gaps; among texts they may be words.
-MISSING = {"na", "n/a", "#n/a", "nan", "null", "none", "nil", "\\n", "-", "?", "inf", "-inf", "infinity", "-infinity"}
+MISSING = ["na", "n/a", "#n/a", "nan", "null", "none", "nil", "\\n", "-", "?", "inf", "-inf", "infinity", "-infinity"]
 BOOLEANS = {"true": 1, "false": 0}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of a file. name: of the file. place: where a row lies in it.
+    """Rows of a file, one block of it. name: of the file. place: where a row lies in it.
 
     is_typed: whether a text is meant as one, as in Parquet; in CSV everything is written as text.
     """
@@ -38,12 +45,28 @@ class Table:
         return len(next(iter(self.columns.values())))
 
     def error(self, column: str, message: str, row: int | None = None) -> DataError:
-        """A DataError about a column; `{place}` in the message is the row's."""
-        said = message if row is None else message.replace("{place}", self.place(row))
-        return DataError(f"{self.name}: column {column!r} {said}")
+        """An error about a column; `{place}` in the message is the row's."""
+        if row is None:
+            return DataError(f"{self.name}: column {column!r} {message}")
+        return self.bad_rows(column, np.array([row]), lambda _: message)
 
-    def column(self, name: str) -> pa.ChunkedArray:
-        """A column without gaps, of integers, floats, truth values, times or UTF-8 texts. Raises DataError."""
+    def bad_rows(self, column: str, rows: np.ndarray, said: Callable[[int], str]) -> BadRows:
+        """An error about these rows; `{place}` in what is said of one is its own."""
+        return BadRows(
+            rows, lambda row: f"{self.name}: column {column!r} {said(row).replace('{place}', self.place(row))}"
+        )
+
+    def without(self, rows: np.ndarray) -> Table:
+        """The table without these rows, each of the others in its place."""
+        kept = np.setdiff1d(np.arange(len(self)), rows)
+        columns = {name: column.take(pa.array(kept)) for name, column in self.columns.items()}
+        return replace(self, columns=columns, place=lambda row: self.place(int(kept[row])))
+
+    def column(self, name: str, missing: str | float | None = None, *, may_be_empty: bool = False) -> pa.ChunkedArray:
+        """A column without nulls, of integers, floats, truth values, times or UTF-8 texts. Raises DataError.
+
+        missing: what an empty cell and a null stand for.
+        """
         column = self.columns[name]
         try:
             kind = column.type
@@ -57,13 +80,45 @@ class Table:
                 column.validate(full=True)  # Parquet promises UTF-8, and does not check it
         except pa.ArrowException as error:
             raise self.error(name, f"cannot be read: {error}; write it as UTF-8 text, or as numbers") from None
-        if column.null_count:
-            row = pc.index(pc.is_null(column), True).as_py()
-            raise self.error(name, "is empty in {place}; every row must have a value", row)
+        empty = pc.is_null(column)
+        if is_text(column) and not may_be_empty:
+            empty = pc.or_(empty, pc.fill_null(pc.equal(column, ""), False))
+        if pc.any(empty).as_py():
+            if missing is None:
+                rule = (
+                    "is empty in {place}; every row must have a value (or say what an empty cell stands for: missing)"
+                )
+                raise self.bad_rows(name, np.flatnonzero(empty.to_numpy()), lambda _: rule)
+            column = self._filled(name, column, empty, missing)
         kind = column.type
         if not (is_text(column) or is_whole(column) or pa.types.is_floating(kind) or pa.types.is_temporal(kind)):
             raise self.error(name, f"holds values of type {kind}; write it as numbers or as text")
         return column
+
+    def _filled(
+        self, name: str, column: pa.ChunkedArray, empty: pa.ChunkedArray, missing: str | float
+    ) -> pa.ChunkedArray:
+        if is_text(column):
+            return pc.if_else(empty, pa.scalar(f"{missing}", column.type), column)
+        if isinstance(missing, str):
+            raise self.error(name, f"holds numbers, missing is the text {missing!r}; write a number")
+        if is_whole(column) and isinstance(missing, float) and missing != int(missing):
+            column = column.cast(pa.float64())
+        return pc.if_else(empty, pa.scalar(missing).cast(column.type), column)
+
+
+def converted(tables: Iterable[Table], rejects: Rejects, convert: Callable[[Table], Rows]) -> Iterator[Rows]:
+    """What `convert` makes of each table, without the rows about which it raises BadRows, if `rejects` takes them."""
+    for table in tables:
+        while len(table):
+            try:
+                rows = convert(table)
+            except BadRows as bad:
+                rejects.add(bad.said(int(row)) for row in bad.rows)
+                table = table.without(bad.rows)
+            else:
+                yield rows
+                break
 
 
 def is_text(column: pa.ChunkedArray) -> bool:
@@ -72,6 +127,10 @@ def is_text(column: pa.ChunkedArray) -> bool:
 
 def is_whole(column: pa.ChunkedArray) -> bool:
     return bool(pa.types.is_integer(column.type) or pa.types.is_boolean(column.type))
+
+
+def is_list(column: pa.ChunkedArray) -> bool:
+    return bool(pa.types.is_list(column.type) or pa.types.is_large_list(column.type))
 
 
 def only(name: str, header: Sequence[str], column: str, hint: str = "") -> int:
@@ -93,22 +152,23 @@ class _Words:
     index: np.ndarray
 
     @classmethod
-    def of(cls, table: Table, name: str, column: pa.ChunkedArray, *, may_be_empty: bool = False) -> _Words:
+    def of(cls, table: Table, name: str, column: pa.ChunkedArray) -> _Words:
         chunks = column.dictionary_encode().unify_dictionaries().chunks
         words = cls(table, name, chunks[0].dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in chunks]))
-        if not may_be_empty:
-            words.refuse(pc.equal(words.different, ""), "is empty in {place}; every row must have a value")
         # numpy's text ends at it, so that two texts would be one.
         words.refuse(pc.match_substring(words.different, "\0"), "holds a zero character in {place}; remove it")
         return words
 
     def refuse(self, bad: pa.Array, message: str) -> None:
-        """Raise DataError about the first row whose text is bad; `{text}` in the message is the text."""
+        """Raise BadRows about the rows whose text is bad; `{text}` in the message is the text."""
         mask = np.asarray(bad)
-        if mask.any():
-            row = int(np.argmax(mask[self.index]))
-            text = self.different[int(self.index[row])].as_py()
-            raise self.table.error(self.name, message.replace("{text}", repr(text[:80])), row)
+        if not mask.any():
+            return
+
+        def said(row: int) -> str:
+            return message.replace("{text}", repr(self.different[int(self.index[row])].as_py()[:80]))
+
+        raise self.table.bad_rows(self.name, np.flatnonzero(mask[self.index]), said)
 
     def refuse_spaces(self) -> None:
         trimmed = pc.utf8_trim_whitespace(self.different)
@@ -119,6 +179,26 @@ class _Words:
 
     def match(self, pattern: str) -> pa.Array:
         return pc.match_substring_regex(self.different, pattern)
+
+    def evidence(self) -> Evidence:
+        """What the texts say of the column's type."""
+        number, integer, plain = self.match(NUMBER), self.match(INTEGER), self.match(PLAIN)
+        others = pc.filter(self.different, pc.invert(number))
+        missing = pc.is_in(pc.utf8_lower(others), value_set=pa.array(MISSING))
+        long = pc.greater(pc.utf8_length(self.different), 18)  # beyond it, integers may be beyond 64 bits
+        suspects = pc.filter(self.different, pc.and_(integer, long)).to_pylist()
+        found = {
+            Evidence.INTEGER: pc.any(plain),
+            Evidence.PADDED: pc.any(pc.and_not(integer, plain)),
+            Evidence.NUMBER: pc.any(pc.and_not(number, integer)),
+            Evidence.WORD: pc.any(pc.invert(missing)),
+            Evidence.MISSING: pc.any(missing),
+        }
+        sum_of = Evidence.BIG if any(_is_big(text) for text in suspects) else Evidence(0)
+        for one, is_there in found.items():
+            if is_there.as_py():
+                sum_of |= one
+        return sum_of
 
     def texts(self) -> np.ndarray:
         values = np.empty(len(self.different), dtype=object)
@@ -135,22 +215,23 @@ class _Words:
         self.refuse(pa.array(~np.isfinite(values)), "holds {text} in {place}, which is beyond every number")
         return np.asarray(values[self.index])
 
-    def typed(self) -> np.ndarray:
-        """Numbers with a point as float64, else the texts as written: `007` stays one. For columns not all integers."""
-        is_number, is_integer = self.match(NUMBER), self.match(INTEGER)
-        if pc.all(is_integer).as_py():
-            digits = [text.lstrip("+-").lstrip("0") for text in self.different.to_pylist()]
-            big = [len(text) > 19 or int(text or 0) > INT64_MAX for text in digits]
-            rule = "which does not fit into 64 bits; put a letter before each, as in 'u123'"
-            self.refuse(pa.array(big), f"holds {{text}} in {{place}}, {rule}")
-            return self.texts()
-        others = pc.filter(self.different, pc.invert(is_number)).to_pylist()
-        if all(text.lower() in MISSING for text in others):
-            self.refuse(
-                pc.invert(is_number), "holds {text} in {place} among numbers; every row must have a finite number there"
-            )
-            return self.numbers("")
-        return self.texts()
+    def integers(self) -> np.ndarray:
+        """int64, of integers however they are written: `007` and `7.0` are 7. Raises DataError."""
+        self.refuse_big("put a letter before each, as in 'u123', or say type: text")
+        self.refuse(pc.invert(self.match(r"^[+-]?[0-9]+(\.0*)?$")), "holds {text} in {place}, must be an integer")
+        whole = pc.replace_substring_regex(self.different, r"^\+|\.0*$", "")
+        return np.asarray(whole.cast(pa.int64()).to_numpy(zero_copy_only=False)[self.index])
+
+    def refuse_big(self, remedy: str) -> None:
+        integer = self.match(INTEGER)
+        big = [_is_big(text) for text in self.different.to_pylist()]
+        rule = f"which does not fit into 64 bits; {remedy}"
+        self.refuse(pc.and_(integer, pa.array(big)), f"holds {{text}} in {{place}}, {rule}")
+
+
+def _is_big(text: str) -> bool:
+    digits = text.lstrip("+-").lstrip("0")
+    return len(digits) > 18 and digits.isascii() and digits.isdigit() and (len(digits) > 19 or int(digits) > INT64_MAX)
 
 
 def _integers(column: pa.ChunkedArray) -> np.ndarray | None:
@@ -167,17 +248,18 @@ def _whole(table: Table, name: str, column: pa.ChunkedArray) -> np.ndarray:
     if pa.types.is_unsigned_integer(column.type):
         too_big = pc.greater(column.cast(pa.uint64()), pa.scalar(2**63 - 1, pa.uint64()))
         if pc.any(too_big).as_py():
-            row = pc.index(too_big, True).as_py()
             rule = "which does not fit into 64 signed bits; write the column as text"
-            raise table.error(name, f"holds {column[row]} in {{place}}, {rule}", row)
+            rows = np.flatnonzero(too_big.to_numpy())
+            raise table.bad_rows(name, rows, lambda row: f"holds {column[row]} in {{place}}, {rule}")
     return np.asarray(column.cast(pa.int64()).to_numpy())
 
 
 def _floats(table: Table, name: str, column: pa.ChunkedArray) -> np.ndarray:
     values = np.asarray(column.cast(pa.float64()).to_numpy())
     if not (finite := np.isfinite(values)).all():
-        row = int(np.argmin(finite))
-        raise table.error(name, f"holds {values[row]} in {{place}}; every row must have a finite number there", row)
+        rule = "every row must have a finite number there"
+        rows = np.flatnonzero(~finite)
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]} in {{place}}; {rule}")
     return values
 
 
@@ -188,88 +270,196 @@ def _refuse_times(table: Table, name: str, column: pa.ChunkedArray) -> None:
         )
 
 
-def ids(table: Table, name: str) -> np.ndarray:
+def ids(table: Table, column: ColumnConfig, types: ColumnTypes) -> np.ndarray:
     """int64, or texts as written: `007` and `7` are two. Raises DataError for numbers with a point, and what is beyond int64."""
+    return _values(table, column, types, "id")
+
+
+def _values(table: Table, chosen: ColumnConfig, types: ColumnTypes, use: Use) -> np.ndarray:
+    """The values of a column as the type that it is said to have, or, in a file of texts, that its texts say."""
+    name = chosen.column
+    # An empty text is a value where it is said to stand for itself.
+    column = table.column(name, chosen.missing, may_be_empty=chosen.missing == "")
+    _refuse_times(table, name, column)
+    if chosen.type == "number" or use == "number":
+        return _check_float32(table, name, _numbers(table, name, column, "must be a number", chosen.missing))
+    if not is_text(column):
+        return _typed_values(table, name, column, chosen.type, use)
+    if chosen.type == "integer":
+        found = _integers(column)
+        return _Words.of(table, name, column).integers() if found is None else found
+    if chosen.type == "text" or table.is_typed:
+        return _texts(table, name, column, use)
+    return _inferred(table, name, column, types, use)
+
+
+def _texts(table: Table, name: str, column: pa.ChunkedArray, use: Use) -> np.ndarray:
+    words = _Words.of(table, name, column)
+    if use == "id":
+        words.refuse_spaces()
+    return words.texts()
+
+
+def _inferred(table: Table, name: str, column: pa.ChunkedArray, types: ColumnTypes, use: Use) -> np.ndarray:
+    """The values of a column of texts, as all its texts together say."""
+    taken_for = types.of(name, use)
+    if taken_for == "integer" and (values := _integers(column)) is not None:
+        return values
+    words = _Words.of(table, name, column)
+    if use == "id":
+        words.refuse_spaces()
+    if types.is_open(name):
+        types.add(name, words.evidence(), use)
+    if types.is_final:
+        _refuse_undecided(words, types.found(name), use)
+    if taken_for == "number":
+        return _check_float32(table, name, words.numbers("must be a number"))
+    return words.texts()
+
+
+def _refuse_undecided(words: _Words, found: Evidence, use: Use) -> None:
+    """Raise DataError for a text that the others make a mistake."""
+    if Evidence.WORD in found:
+        return
+    if Evidence.NUMBER in found or Evidence.MISSING in found:
+        words.refuse(
+            pc.invert(words.match(NUMBER)),
+            "holds {text} in {place} among numbers; every row must have a finite number there",
+        )
+        if use == "id":
+            words.refuse(
+                pc.invert(words.match(INTEGER)),
+                "holds the number {text} in {place}, ids are integers or texts; write it without a point, or say type: "
+                "integer (`12.0` is 12) or type: text",
+            )
+        if use == "category":
+            words.refuse(
+                pc.invert(words.match(INTEGER)),
+                "holds numbers ({text} in {place}), the model's field is a category or list of integers or texts; say kind: "
+                "number, or write integers",
+            )
+    else:
+        words.refuse_big("put a letter before each, as in 'u123', or say type: text")
+
+
+def _typed_values(table: Table, name: str, column: pa.ChunkedArray, wanted: str | None, use: Use) -> np.ndarray:
+    """Of a column of numbers."""
+    if wanted == "text":
+        return _Words.of(table, name, column.cast(pa.string())).texts()
+    if is_whole(column):
+        return _whole(table, name, column)
+    if use == "id" and wanted is None:
+        raise table.error(name, f"holds {column.type} ({column[0]} in {{place}}), ids are integers or texts", 0)
+    values = _floats(table, name, column)
+    if wanted is None and use == "plain":
+        return _check_float32(table, name, values)
+    if (odd := values != np.floor(values)).any() or (np.abs(values) >= 2.0**63).any():
+        rows = np.flatnonzero(odd | (np.abs(values) >= 2.0**63))
+        if wanted is None:
+            rule = "the model's field is a category or list of integers or texts; say kind: number, or write integers"
+            raise table.bad_rows(name, rows, lambda row: f"holds numbers ({values[row]} in {{place}}), {rule}")
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]} in {{place}}, must be an integer")
+    return values.astype(np.int64) if wanted == "integer" else _check_float32(table, name, values)
+
+
+def integers(table: Table, name: str) -> np.ndarray:
+    """int64, of integers written as one writes them. Raises DataError."""
     column = table.column(name)
     _refuse_times(table, name, column)
     if is_whole(column):
         return _whole(table, name, column)
     if not is_text(column):
-        raise table.error(name, f"holds {column.type} ({column[0]} in {{place}}), ids are integers or texts", 0)
-    if not table.is_typed and (values := _integers(column)) is not None:
+        raise table.error(name, f"holds {column.type} ({column[0]} in {{place}}), must be an integer", 0)
+    if (values := _integers(column)) is not None:
         return values
     words = _Words.of(table, name, column)
-    words.refuse_spaces()
-    found = words.texts() if table.is_typed else words.typed()
-    if found.dtype.kind == "f":
-        words.refuse(
-            pc.invert(words.match(INTEGER)),
-            "holds the number {text} in {place}, ids are integers or texts; write it without a point",
-        )
-    return found
+    words.refuse(pc.invert(words.match(PLAIN)), "holds {text} in {place}, must be an integer")
+    words.refuse_big("write it as text")
+    return words.integers()
 
 
-def integers(table: Table, name: str) -> np.ndarray:
-    """int64. Raises DataError."""
-    found = ids(table, name)
-    if found.dtype.kind != "i":
-        words = _Words.of(table, name, table.column(name))
-        words.refuse(pc.invert(words.match(r"^(0|-?[1-9][0-9]*)$")), "holds {text} in {place}, must be an integer")
-    return found
-
-
-def numbers(table: Table, name: str, needs: str) -> np.ndarray:
+def numbers(table: Table, name: str, needs: str, missing: float | str | None = None) -> np.ndarray:
     """int64 or float64, all finite. needs: who needs them, for the message. Raises DataError."""
-    column = table.column(name)
+    column = table.column(name, missing)
     _refuse_times(table, name, column)
+    return _numbers(table, name, column, needs, missing)
+
+
+def _numbers(
+    table: Table, name: str, column: pa.ChunkedArray, needs: str, missing: float | str | None = None
+) -> np.ndarray:
     if is_whole(column):
         return _whole(table, name, column)
     if not is_text(column):
         return _floats(table, name, column)
+    if missing is not None:
+        gap = pc.is_in(pc.utf8_lower(column), value_set=pa.array(MISSING))
+        column = pc.if_else(gap, pa.scalar(f"{missing}", column.type), column)
     values = _integers(column)
     return _Words.of(table, name, column).numbers(needs) if values is None else values
 
 
 def texts(table: Table, name: str) -> np.ndarray:
     """Texts as written, also empty ones. Raises DataError."""
-    return _Words.of(table, name, table.column(name), may_be_empty=True).texts()
+    return _Words.of(table, name, table.column(name, may_be_empty=True)).texts()
 
 
-def features(table: Table, name: str, kind: str | None) -> np.ndarray:
-    """Integers as int64, numbers as float64, everything else as text. kind: of the model's field, where it has one.
+def features(table: Table, chosen: ColumnConfig, types: ColumnTypes, kind: str | None) -> Column:
+    """Integers as int64, numbers as float64, everything else as text; lists of them. kind: of the model's field, where it has one.
 
     Raises DataError where the model cannot take it.
     """
-    if kind == "number":
-        return check_float32(table, name, numbers(table, name, "the model's field is a number"))
-    column = table.column(name)
-    _refuse_times(table, name, column)
-    if is_whole(column):
-        return _whole(table, name, column)
-    if not is_text(column):
-        found = _floats(table, name, column)
-    elif table.is_typed:
-        found = _Words.of(table, name, column).texts()
-    elif (values := _integers(column)) is not None:
-        found = values
+    if chosen.list_of is not None or is_list(table.columns[chosen.column]):
+        return _lists(table, chosen, types)
+    uses: dict[str | None, Use] = {None: "plain", "number": "number", "category": "category", "list": "category"}
+    return _values(table, chosen, types, uses[kind])
+
+
+def _lists(table: Table, chosen: ColumnConfig, types: ColumnTypes) -> ListColumn:
+    """Several values a row: of a Parquet list, or of a text that a mark divides. An empty text is no value."""
+    name, column = chosen.column, table.columns[chosen.column]
+    if not is_list(column):
+        column = table.column(name, "", may_be_empty=True)
+        if not is_text(column):
+            raise table.error(name, f"holds {column.type}, list_of divides texts; leave it out")
+        parts = pc.split_pattern(column, chosen.list_of)
+        parts = pc.if_else(pc.equal(column, ""), pa.scalar([], parts.type), parts)
     else:
-        found = _Words.of(table, name, column).typed()
-    if found.dtype.kind != "f":
-        return found
-    if kind is not None:
-        odd = int(np.argmax(found != np.floor(found)))
-        rule = f"the model's field is a {kind} of integers or texts; say kind: number, or write integers"
-        raise table.error(name, f"holds numbers ({found[odd]} in {{place}}), {rule}", odd)
-    return check_float32(table, name, found)
+        parts = pc.if_else(pc.is_null(column), pa.scalar([], column.type), column)
+    offsets = np.concatenate(([0], np.cumsum(pc.list_value_length(parts).to_numpy()))).astype(np.int64)
+    row_of = np.repeat(np.arange(len(table)), np.diff(offsets))
+    values = pa.chunked_array([pc.list_flatten(parts).combine_chunks()])
+    flat = Table(table.name, {name: values}, lambda at: table.place(int(row_of[at])), table.is_typed)
+    if not len(values):
+        return ListColumn(np.zeros(0, dtype=object if is_text(values) else np.int64), offsets)
+    try:
+        found = _values(flat, chosen, types, "category")
+    except BadRows as error:
+        bad = error
+        # The first bad value of a row speaks for it.
+        rows, first = np.unique(row_of[bad.rows], return_index=True)
+        value_of = dict(zip(rows.tolist(), bad.rows[first].tolist(), strict=True))
+        raise BadRows(rows, lambda row: bad.said(value_of[row])) from None
+    return ListColumn(found, offsets)
 
 
-def check_float32(table: Table, name: str, values: np.ndarray) -> np.ndarray:
+def _check_float32(table: Table, name: str, values: np.ndarray) -> np.ndarray:
     """The values, where a model can hold them. Raises DataError naming the first that it cannot."""
     with np.errstate(over="ignore"):
         fits = np.isfinite(values.astype(np.float32))
     if not fits.all():
-        row = int(np.argmin(fits))
-        raise table.error(name, f"holds {values[row]:g} in {{place}}, a model's numbers end at 3.4e38 (float32)", row)
+        rows, rule = np.flatnonzero(~fits), "a model's numbers end at 3.4e38 (float32)"
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]:g} in {{place}}, {rule}")
+    return values
+
+
+def weights(table: Table, name: str, rule: str, most: float = np.inf) -> np.ndarray:
+    """float64 above 0 and up to `most`. rule: what it is, for the message. Raises DataError."""
+    values = numbers(table, name, rule).astype(np.float64)
+    if (bad := (values <= 0) | (values > most)).any():
+        bound = "above 0" if most == np.inf else f"above 0 and at most {most:g}"
+        rows = np.flatnonzero(bad)
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]:g} in {{place}}, {rule}, must be {bound}")
     return values
 
 

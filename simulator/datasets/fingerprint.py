@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from simulator.datasets.config import DataConfig, MovieLensConfig, ParquetConfig
-from simulator.datasets.movielens import movielens_files
 from simulator.datasets.rows import find
 from simulator.datasets.text_file import require_regular
 from simulator.errors import DataError
@@ -23,41 +22,36 @@ class Fingerprint(msgspec.Struct, frozen=True):
     sha256: str
 
 
-def fingerprints(config: DataConfig) -> dict[str, Fingerprint]:
-    """Each file that is read, by its name. Costs one reading of them, about a second a gigabyte. Raises DataError."""
-    path, folder = _place(config)
-    if isinstance(config, MovieLensConfig):
-        files = movielens_files(path)
-    elif isinstance(config, ParquetConfig) and path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.is_file())
-    else:
-        files = [path]
+def fingerprints(path: str, files: Sequence[Path]) -> dict[str, Fingerprint]:
+    """Each file that is read, by its name, which is relative to the data's folder: that may have moved.
+
+    Costs one reading of them, about a second a gigabyte. Raises DataError.
+    """
+    folder = _folder(path)
     try:
         return {str(file.relative_to(folder)): _fingerprint(file) for file in files}
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}; check who may read it") from None
 
 
-def require_same(config: DataConfig, began: dict[str, Fingerprint]) -> None:
+def require_same(path: str, files: Sequence[Path], began: dict[str, Fingerprint]) -> None:
     """Raise DataError naming the first file that is not as it was when a run began, or is new."""
-    if not began or (now := fingerprints(config)) == began:
+    if not began or (now := fingerprints(path, files)) == began:
         return
-    _, folder = _place(config)
     for name in sorted(began.keys() | now.keys()):
         was, found = began.get(name), now.get(name)
         if was != found:
             what = "is new" if was is None else "is gone" if found is None else "has changed"
             sizes = " → ".join("none" if one is None else f"{one.bytes:,} bytes" for one in (was, found))
             raise DataError(
-                f"{folder / name}: {what} since the run began ({sizes}; the run's manifest.json has its sha256); put the data back "
-                "as they were, or begin a new run"
+                f"{_folder(path) / name}: {what} since the run began ({sizes}; the run's manifest.json has its sha256); put the "
+                "data back as they were, or begin a new run"
             )
 
 
-def _place(config: DataConfig) -> tuple[Path, Path]:
-    """The path, and the folder that names are relative to: a data set may have moved with its folder."""
-    path = find(config.path)
-    return path, path if path.is_dir() else path.parent
+def _folder(path: str) -> Path:
+    found = find(path)
+    return found if found.is_dir() else found.parent
 
 
 def _fingerprint(file: Path) -> Fingerprint:

@@ -1,44 +1,74 @@
-"""Reading a data set, whatever its format."""
+"""Opening and reading a data set, whatever its format."""
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import assert_never
 
-import numpy as np
+from simulator.datasets.avazu import avazu_source
+from simulator.datasets.config import (
+    AvazuConfig,
+    CriteoConfig,
+    CsvConfig,
+    DataConfig,
+    FrappeConfig,
+    KuaiRandConfig,
+    LibfmConfig,
+    MindConfig,
+    MovieLensConfig,
+    MovieLensTagConfig,
+    ParquetConfig,
+    TrivagoConfig,
+)
+from simulator.datasets.criteo import criteo_source
+from simulator.datasets.frappe import fields_source
+from simulator.datasets.kuairand import kuairand_source
+from simulator.datasets.libfm import LibfmSource
+from simulator.datasets.mind import MindSource
+from simulator.datasets.movielens import MovieLensSource
+from simulator.datasets.prepared import prepare
+from simulator.datasets.rows import ReplayRows
+from simulator.datasets.source import Source
+from simulator.datasets.tables import csv_source, parquet_source
+from simulator.datasets.trivago import TrivagoSource
 
-from simulator.datasets.config import CsvConfig, DataConfig, LibfmConfig, MovieLensConfig, ParquetConfig
-from simulator.datasets.libfm import read_libfm
-from simulator.datasets.movielens import read_movielens
-from simulator.datasets.rows import ReplayRows, in_time_order
-from simulator.datasets.tables import read_table
-from simulator.errors import DataError
+__all__ = ["open_source", "read_rows"]
 
-__all__ = ["read_rows"]
+
+def open_source(config: DataConfig, kinds: Mapping[str, str] | None = None) -> Source:
+    """The data set that a scenario names, not read yet. kinds: of the model's fields, by name. Raises DataError."""
+    kinds = kinds or {}
+    match config:
+        case MovieLensConfig():
+            return MovieLensSource(config)
+        case CriteoConfig():
+            return criteo_source(config, kinds)
+        case AvazuConfig():
+            return avazu_source(config, kinds)
+        case FrappeConfig() | MovieLensTagConfig():
+            return fields_source(config)
+        case MindConfig():
+            return MindSource(config)
+        case TrivagoConfig():
+            return TrivagoSource(config)
+        case KuaiRandConfig():
+            return kuairand_source(config, kinds)
+        case CsvConfig():
+            return csv_source(config, kinds)
+        case ParquetConfig():
+            return parquet_source(config, kinds)
+        case LibfmConfig():
+            return LibfmSource(config)
+        case _:
+            assert_never(config)
 
 
 def read_rows(config: DataConfig, kinds: Mapping[str, str] | None = None) -> ReplayRows:
-    """The data set in the order of time. kinds: of the model's fields, by name.
-
-    Raises DataError, also where no row is there, none is a click, or all are.
-    """
-    match config:
-        case MovieLensConfig():
-            rows, rule = read_movielens(config), f"data.positive: {config.positive:g}"
-        case CsvConfig() | ParquetConfig():
-            rows, rule = in_time_order(read_table(config, kinds)), config.label.rule
-        case LibfmConfig():
-            rows, rule = read_libfm(config), f"data.at_least: {config.at_least:g}"
-        case _:
-            assert_never(config)
-    if config.max_events is not None:
-        rows = rows.take(np.arange(min(config.max_events, len(rows))))
-    if not len(rows):
-        raise DataError(f"data.path: {config.path}: holds no event")
-    clicks = int(np.count_nonzero(rows.label))
-    if clicks in (0, len(rows)):
-        which = "no row" if clicks == 0 else "every row"
-        raise DataError(
-            f"{config.path}: {which} of {len(rows):,} is a click by {rule}; nothing can be learnt from that"
-        )
-    return rows
+    """The whole data set in memory, in its order. Raises DataError, also where no row is there, none is a click, or all are."""
+    with (
+        tempfile.TemporaryDirectory(prefix="reloop-rows-") as folder,
+        prepare(open_source(config, kinds), config, Path(folder) / "rows") as prepared,
+    ):
+        return prepared.rows(0, len(prepared))

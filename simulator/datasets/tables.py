@@ -1,56 +1,145 @@
-"""CSV and Parquet: tables whose columns the scenario names."""
+"""Tables: CSV and Parquet, whose columns the scenario names, or a format that is one of these."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from simulator.datasets.cells import Table, features, ids, labels, only
-from simulator.datasets.config import CsvConfig, ParquetConfig
+from reloop_stream.events import Column, constant
+from simulator.datasets.cells import Table, converted, features, ids, integers, labels, only, weights
+from simulator.datasets.config import CsvConfig, ParquetConfig, TableConfig
 from simulator.datasets.csv_file import CsvFile
+from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ROW_MS, ReplayRows, find
+from simulator.datasets.source import Source
 from simulator.datasets.text_file import text_file
-from simulator.datasets.times import times_ms
+from simulator.datasets.times import Clock
 from simulator.errors import DataError
 
-__all__ = ["read_table"]
+__all__ = ["TableSource", "Tables", "csv_source", "csv_tables", "parquet_source"]
+
+# Rows of a block of Parquet.
+BLOCK_ROWS = 1 << 16
+
+Tables: TypeAlias = Callable[[Sequence[str], Rejects], Iterator[Table]]
 
 
-def read_table(config: CsvConfig | ParquetConfig, kinds: Mapping[str, str] | None = None) -> ReplayRows:
-    """The rows that the configuration describes, in the file's order.
+class TableSource(Source):
+    """Rows of tables. tables: gives these columns, block by block. kinds: of the model's fields, by name."""
 
-    kinds: of the model's fields. Raises DataError naming file, column and row.
-    """
+    def __init__(
+        self,
+        config: TableConfig,
+        files: list[Path],
+        tables: Tables,
+        kinds: Mapping[str, str],
+        *,
+        first_year: int = 2000,
+    ) -> None:
+        clock = f"the column {config.time!r}" if config.time else ""
+        super().__init__(files, config.label.rule, clock, has_users=config.user is not None)
+        self._config = config
+        self._tables = tables
+        self._kinds = kinds
+        self._first_year = first_year
+        self._clock: Clock | None = None
+        self._before = 0
+
+    def blocks(self, rejects: Rejects) -> Iterator[ReplayRows]:
+        config = self._config
+        if config.time is not None:
+            self._clock = Clock(config.time, config.time_unit, config.time_format, first_year=self._first_year)
+        optional = (config.time, config.weight, config.propensity, config.request, config.position)
+        chosen = [one for one in (config.user, config.item, *config.columns) if one is not None]
+        names = [config.label.column, *(one.column for one in chosen), *(name for name in optional if name is not None)]
+        self._before = 0
+        yield from converted(self._tables(list(dict.fromkeys(names)), rejects), rejects, self._rows)
+
+    def _rows(self, table: Table) -> ReplayRows:
+        config, types = self._config, self.types
+        if self._clock is None:
+            time_ms = np.arange(self._before, self._before + len(table), dtype=np.int64) * ROW_MS
+        else:
+            time_ms = self._clock.times_ms(table)
+        nobody = constant(0, len(table), np.int64)
+        user = nobody if config.user is None else ids(table, config.user, types)
+        item = nobody if config.item is None else ids(table, config.item, types)
+        columns: dict[str, Column] = {"user_id": user, "item_id": item}
+        for column in config.columns:
+            columns[column.feature] = features(table, column, types, self._kinds.get(column.feature))
+        rows = ReplayRows(
+            time_ms,
+            user,
+            item,
+            labels(table, config.label),
+            columns,
+            request_id=None if config.request is None else integers(table, config.request),
+            position=None if config.position is None else _positions(table, config.position),
+            propensity=None
+            if config.propensity is None
+            else weights(table, config.propensity, "data.propensity is a probability", most=1.0),
+            weight=None if config.weight is None else weights(table, config.weight, "data.weight needs numbers"),
+        )
+        self._before += len(rows)
+        return rows
+
+    @property
+    def doubt(self) -> str:
+        return "" if self._clock is None else self._clock.doubt
+
+
+def _positions(table: Table, name: str) -> np.ndarray:
+    values = integers(table, name)
+    if (bad := (values < 0) | (values >= 1 << 31)).any():
+        rows = np.flatnonzero(bad)
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]} in {{place}}, a position must be 0 or more")
+    return values.astype(np.int32)
+
+
+def csv_source(config: CsvConfig, kinds: Mapping[str, str]) -> TableSource:
+    """A CSV file that the scenario describes. Raises DataError."""
+    file = CsvFile(text_file(find(config.path), config.encoding), config.mark, names=config.names, quotes=config.quotes)
+    return TableSource(config, [file.path], file.tables, kinds)
+
+
+def csv_tables(files: Sequence[CsvFile]) -> Tables:
+    """The rows of files of one form, one file after the other."""
+
+    def tables(names: Sequence[str], rejects: Rejects) -> Iterator[Table]:
+        for file in files:
+            yield from file.tables(names, rejects)
+
+    return tables
+
+
+def _row(before: int, row: int) -> str:
+    return f"row {before + row + 1}"
+
+
+def parquet_source(config: ParquetConfig, kinds: Mapping[str, str]) -> TableSource:
+    """A Parquet file, or a folder of its parts in the order of their names. Raises DataError."""
     path = find(config.path)
-    names = list(dict.fromkeys([config.user, config.item, config.label.column, *config.columns]))
-    if config.time is not None and config.time not in names:
-        names.append(config.time)
-    if isinstance(config, CsvConfig):
-        table = CsvFile(text_file(path), config.separator).read(names)
-    else:
-        table = _parquet(path, names)
-    time_ms, doubt = np.arange(len(table), dtype=np.int64) * ROW_MS, ""
-    if config.time is not None:
-        time_ms, doubt = times_ms(table, config.time, config.time_unit)
-    user, item = ids(table, config.user), ids(table, config.item)
-    label = labels(table, config.label)
-    columns = {name: features(table, name, (kinds or {}).get(name)) for name in config.columns}
-    return ReplayRows(time_ms, user, item, label, {"user_id": user, "item_id": item} | columns, doubt=doubt)
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
 
+    def tables(names: Sequence[str], rejects: Rejects) -> Iterator[Table]:
+        before = 0
+        try:
+            dataset = pq.ParquetDataset(path)
+            for name in names:
+                only(str(path), dataset.schema.names, name)
+            for fragment in dataset.fragments:
+                for batch in fragment.to_batches(columns=list(names), batch_size=BLOCK_ROWS, use_threads=False):
+                    columns = {name: pa.chunked_array([batch.column(name)]) for name in names}
+                    if len(batch):
+                        yield Table(str(path), columns, partial(_row, before), is_typed=True)
+                    before += len(batch)
+        except (pa.ArrowException, OSError) as error:
+            raise DataError(f"{path}: is no readable Parquet: {' '.join(str(error).split())[:300]}") from None
 
-def _parquet(path: Path, names: list[str]) -> Table:
-    """These columns of a Parquet file, or of a folder of its parts."""
-    try:
-        header = pq.ParquetDataset(path).schema.names
-        for name in names:
-            only(str(path), header, name)
-        table = pq.read_table(path, columns=names)
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path}: is no readable Parquet: {' '.join(str(error).split())[:300]}") from None
-    if not len(table):
-        raise DataError(f"{path}: holds no event")
-    return Table(str(path), {name: table[name] for name in names}, lambda row: f"row {row + 1}", is_typed=True)
+    return TableSource(config, files, tables, kinds)

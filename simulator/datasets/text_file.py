@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import lzma
 import re
@@ -10,12 +11,16 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
+import zstandard
+
+from simulator.datasets.rejects import Rejects
 from simulator.errors import DataError
 
-__all__ = ["TextFile", "blocks", "require_regular", "text_file"]
+__all__ = ["TextFile", "blocks", "first_line", "member", "members", "require_regular", "text_file"]
 
 BLOCK_BYTES = 1 << 22
 LINE_BYTES = 1 << 24  # a longer line is no line, and would have to be held in memory
@@ -26,23 +31,27 @@ COMPRESSED: dict[re.Pattern[bytes], Callable[[IO[bytes]], Any]] = {
     re.compile(rb"\x1f\x8b"): lambda raw: gzip.GzipFile(fileobj=raw),
     re.compile(rb"BZh[1-9]1AY&SY"): bz2.BZ2File,
     re.compile(rb"\xfd7zXZ\x00"): lzma.LZMAFile,
+    re.compile(rb"\x28\xb5\x2f\xfd"): lambda raw: zstandard.ZstdDecompressor().stream_reader(
+        raw, read_across_frames=True
+    ),
 }
 FOREIGN = {
     b"PAR1": "is a Parquet file: say data.format: parquet",
-    b"PK\x03\x04": "is a zip: unpack it first",
-    b"\x28\xb5\x2f\xfd": "is compressed by zstd: unpack it, or compress it by gzip, bzip2 or xz",
+    b"PK\x03\x04": "is a damaged zip, or a zip in a zip: fetch it again, or unpack it",
     b"7z\xbc\xaf": "is a 7z archive: unpack it first",
-    b"\xff\xfe": "is UTF-16: save it as UTF-8",
-    b"\xfe\xff": "is UTF-16: save it as UTF-8",
+    b"\xff\xfe": "is UTF-16: save it as UTF-8, or (of CSV) say data.encoding: utf-16",
+    b"\xfe\xff": "is UTF-16: save it as UTF-8, or (of CSV) say data.encoding: utf-16",
 }
 
 
 @dataclass(frozen=True)
 class TextFile:
-    """A file that can be read again and again. name: what messages call it."""
+    """A file that can be read again and again. name: what messages call it. path: where its bytes lie."""
 
     name: str
     open: Callable[[], IO[bytes]]
+    path: Path
+    encoding: str = "utf-8"
 
 
 def require_regular(path: Path) -> None:
@@ -53,24 +62,58 @@ def require_regular(path: Path) -> None:
         raise DataError(f"{path}: is no regular file (each process of a run reads it anew); write it to a file first")
 
 
-def text_file(path: Path) -> TextFile:
-    """The file at a path. Raises DataError where it is none."""
+def text_file(path: Path, encoding: str = "utf-8") -> TextFile:
+    """The file at a path; of a zip that holds one file alone, that file. Raises DataError where it is none."""
     require_regular(path)
-    return TextFile(str(path), lambda: open(path, "rb"))
+    if not zipfile.is_zipfile(path):
+        return TextFile(str(path), lambda: open(path, "rb"), path, encoding)
+    found = members(path)
+    if len(found) != 1:
+        raise DataError(
+            f"{path}: is a zip of {len(found)} files ({', '.join(found[:8])}); say which, as in data.path: {path.name}/NAME"
+        )
+    return member(path, found[0], encoding)
 
 
-def blocks(file: TextFile) -> Iterator[tuple[int, bytes]]:
-    """Whole lines together, and the number of the first; compressed files (gzip, bzip2, xz) are unpacked.
+def members(path: Path) -> list[str]:
+    """The files in a zip. Raises DataError."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return [one.filename for one in archive.infolist() if not one.is_dir()]
+    except (zipfile.BadZipFile, OSError) as error:
+        raise DataError(f"{path}: is a damaged zip ({error}); fetch it again") from None
 
-    Memory holds one block. Raises DataError naming the line that is no UTF-8, has a zero byte or a carriage return of its
-    own, or is endless. The checks cost about 2 seconds a gigabyte.
+
+def member(path: Path, name: str, encoding: str = "utf-8") -> TextFile:
+    """A file in a zip, by the name that it has there."""
+    return TextFile(f"{path}: {name}", partial(_open_member, path, name), path, encoding)
+
+
+def _open_member(path: Path, name: str) -> IO[bytes]:
+    return zipfile.ZipFile(path).open(name)
+
+
+def first_line(file: TextFile) -> str:
+    """The first line that is not blank. Raises DataError where there is none, or it is no text."""
+    for _, block in blocks(file):
+        for line in block.split(b"\n"):
+            if line.strip():
+                return line.decode().rstrip("\r")
+    raise DataError(f"{file.name}: holds no event")
+
+
+def blocks(file: TextFile, rejects: Rejects | None = None) -> Iterator[tuple[int, bytes]]:
+    """Whole lines together, in UTF-8, and the number of the first; compressed files (gzip, bzip2, xz, zstd) are unpacked.
+
+    Memory holds one block. Raises DataError naming the line that is not in the file's encoding, has a zero byte or a
+    carriage return of its own, or is endless; a line that `rejects` takes is blank. The checks cost about 2 seconds a
+    gigabyte.
     """
     number, rest = 1, [b""]
-    for chunk in _chunks(file):
+    for chunk in _recoded(file):
         cut = chunk.rfind(b"\n") + 1
         if cut:
-            block = b"".join([*rest, chunk[:cut]])
-            _check(file.name, number, block)
+            block = _checked(file.name, number, b"".join([*rest, chunk[:cut]]), rejects)
             yield number, block
             number += block.count(b"\n")
             rest = [chunk[cut:]]
@@ -79,13 +122,29 @@ def blocks(file: TextFile) -> Iterator[tuple[int, bytes]]:
             if sum(map(len, rest)) > LINE_BYTES:
                 raise DataError(f"{file.name}: line {number} has over {LINE_BYTES >> 20} MiB; is it a file of text?")
     if last := b"".join(rest):
-        _check(file.name, number, last)
-        yield number, last
+        yield number, _checked(file.name, number, last, rejects)
+
+
+def _recoded(file: TextFile) -> Iterator[bytes]:
+    """The file's bytes in UTF-8."""
+    if codecs.lookup(file.encoding).name == "utf-8":
+        yield from _chunks(file)
+        return
+    decoder, at = codecs.getincrementaldecoder(file.encoding)(), 0
+    for chunk in _chunks(file):
+        try:
+            text = decoder.decode(chunk)
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{file.name}: is not {file.encoding} from byte {at + error.start:,} on ({error.reason}); say its data.encoding"
+            ) from None
+        at += len(chunk)
+        yield text.removeprefix("\ufeff").encode()
 
 
 def _chunks(file: TextFile) -> Iterator[bytes]:
     try:
-        with file.open() as raw, _unpacked(file.name, raw) as stream:
+        with file.open() as raw, _unpacked(file.name, raw, file.encoding) as stream:
             is_first = True
             while chunk := stream.read(BLOCK_BYTES):
                 yield chunk.removeprefix(BOM) if is_first else chunk
@@ -93,20 +152,47 @@ def _chunks(file: TextFile) -> Iterator[bytes]:
             if is_first:
                 raise DataError(f"{file.name}: is empty")
     # RuntimeError: a member of a zip that is encrypted, or compressed in another way.
-    except (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, RuntimeError) as error:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        lzma.LZMAError,
+        zipfile.BadZipFile,
+        zstandard.ZstdError,
+        RuntimeError,
+    ) as error:
         raise DataError(f"{file.name}: cannot be read to its end: {error}; fetch or write it again") from None
 
 
-def _unpacked(name: str, raw: IO[bytes]) -> IO[bytes]:
+def _unpacked(name: str, raw: IO[bytes], encoding: str) -> IO[bytes]:
     head: bytes = raw.peek(16)  # type: ignore[attr-defined]  # files and members of zips have it
     for magic, what in FOREIGN.items():
-        if head.startswith(magic):
+        if head.startswith(magic) and not (what.startswith("is UTF-16") and encoding.startswith("utf-16")):
             raise DataError(f"{name}: {what}")
     for pattern, unpack in COMPRESSED.items():
         if pattern.match(head):
             unpacked: IO[bytes] = unpack(raw)
             return unpacked
     return raw
+
+
+def _checked(name: str, number: int, block: bytes, rejects: Rejects | None) -> bytes:
+    """The block, with a blank in place of each line that `rejects` takes."""
+    try:
+        _check(name, number, block)
+    except DataError:
+        if rejects is None or rejects.is_strict:
+            raise
+    else:
+        return block
+    lines = block.split(b"\n")
+    for at, line in enumerate(lines):
+        try:
+            _check(name, number + at, line + b"\n")
+        except DataError as error:
+            rejects.add([str(error)])
+            lines[at] = b""
+    return b"\n".join(lines)
 
 
 def _check(name: str, number: int, block: bytes) -> None:
@@ -120,7 +206,7 @@ def _check(name: str, number: int, block: bytes) -> None:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name}: line {line_at(error.start)} is not UTF-8 (byte 0x{block[error.start]:02x}, in Latin-1 "
-            f"{chr(block[error.start])!r}); save the file as UTF-8"
+            f"{chr(block[error.start])!r}); save the file as UTF-8, or say its data.encoding"
         ) from None
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         at = next(i for i in range(len(block)) if block[i] == 13 and block[i + 1 : i + 2] != b"\n")

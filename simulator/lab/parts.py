@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 from reloop_stream.clock import HOUR_MS
@@ -18,7 +19,6 @@ from reloop_stream.stream.partition_joins import JoinSettings
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.updating.monitored import MonitoredUpdater
 from reloop_stream.worker import Rows, Worker, every_row
-from simulator.datasets.fingerprint import require_same
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.stages import Learning, Serving, Stage
@@ -28,7 +28,6 @@ from simulator.lab.recording import Recorder
 from simulator.lab.reports import Report
 from simulator.lab.tally import Tally
 from simulator.replay.feed import ReplayedFeed
-from simulator.run_folder.manifest import read_manifest
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import Scenario, parse_scenario
 from simulator.serving.deployments import AnnouncedVersions, Deployments, VersionFiles, worker_lag
@@ -40,9 +39,9 @@ from simulator.serving.simulated_feed import SimulatedFeed
 __all__ = ["Lab", "open_feed"]
 
 
-def open_feed(scenario: Scenario, assignment: Assignment) -> Feed:
-    """The feed that a scenario describes."""
-    return SimulatedFeed(scenario, assignment) if scenario.data is None else ReplayedFeed(scenario, assignment)
+def open_feed(scenario: Scenario, assignment: Assignment, rows: Path) -> Feed:
+    """The feed that a scenario describes. rows: where a replay's are, once they are prepared."""
+    return SimulatedFeed(scenario, assignment) if scenario.data is None else ReplayedFeed(scenario, assignment, rows)
 
 
 class Lab:
@@ -55,18 +54,18 @@ class Lab:
 
     @classmethod
     def from_raw(cls, raw: Mapping[str, Any], place: RunPlace) -> Lab:
-        """A process's own, of a run that has begun. Raises DataError where its data have changed since."""
-        lab = cls(parse_scenario(raw), place)
-        if (data := lab.scenario.data) is not None:
-            require_same(data, read_manifest(place.folder).data)
-        return lab
+        """A process's own, of a run that has begun."""
+        return cls(parse_scenario(raw), place)
 
     @cached_property
     def log(self) -> EventLog:
         return self.place.open(self.scenario.log)
 
     def close(self) -> None:
-        """Let go of the log: a client of a broker left open would go on asking for as long as this process lives."""
+        """Let go of the feed, and of the log: a client of a broker left open would go on asking for as long as this process
+        lives."""
+        if "feed" in self.__dict__:
+            self.feed.close()
         if "log" in self.__dict__:
             self.log.close()
 
@@ -76,7 +75,7 @@ class Lab:
 
     @cached_property
     def feed(self) -> Feed:
-        return open_feed(self.scenario, self.assignment)
+        return open_feed(self.scenario, self.assignment, self.place.rows)
 
     @property
     def calendar(self) -> Calendar:

@@ -25,6 +25,11 @@ class RunPlace:
     origin: RunPlace | None = None
 
     @property
+    def rows(self) -> Path:
+        """Where the prepared rows of a replay lie, as long as it is not finished."""
+        return self.folder / "rows"
+
+    @property
     def topics(self) -> Topics:
         return Topics.of(self.prefix)
 

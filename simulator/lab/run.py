@@ -16,6 +16,7 @@ from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import peak_mib_of_largest
 from simulator.datasets.fingerprint import fingerprints, require_same
+from simulator.datasets.read import open_source
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
@@ -59,11 +60,17 @@ def start_run(
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    data = {} if scenario.data is None else fingerprints(scenario.data)
-    warnings = scenario.warnings() + lab.feed.prepare()  # a mistake shows before there is a folder
     RunFolder.check_free(path)
-    lab.place.check(scenario.log, {})
-    folder = RunFolder.create(path, scenario)
+    data = {} if scenario.data is None else fingerprints(scenario.data.path, open_source(scenario.data).files)
+    rows = path.with_name(f".{path.name}.rows")  # a mistake shows before there is a folder
+    try:
+        warnings, notes = lab.feed.prepare(rows)
+        lab.place.check(scenario.log, {})
+        folder = RunFolder.create(path, scenario)
+        if data:
+            rows.replace(lab.place.rows)
+    finally:
+        shutil.rmtree(rows, ignore_errors=True)
     manifest = Manifest(
         scenario=scenario.name,
         kind=lab.feed.kind,
@@ -74,7 +81,8 @@ def start_run(
         prefix=lab.place.prefix,
         git=git_revision(),
         versions=versions(),
-        warnings=warnings,
+        warnings=scenario.warnings() + warnings,
+        notes=notes,
         stages_done=[],
         truth=[],
         learners={},
@@ -91,13 +99,14 @@ def resume_run(
 ) -> RunFolder:
     """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again.
 
-    Raises DataError where its data set is not the one that it began with.
+    Raises DataError where it was killed before its data were read, and they are not what they were.
     """
     folder, scenario, manifest = RunFolder.open(path)
-    if scenario.data is not None and manifest.status != "finished":
-        require_same(scenario.data, manifest.data)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix))
     if manifest.status != "finished":
+        if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
+            require_same(scenario.data.path, open_source(scenario.data).files, manifest.data)
+            lab.feed.prepare(lab.place.rows)
         lab.place.check(scenario.log, manifest.topics)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
@@ -124,6 +133,8 @@ class _Run:
             try:
                 for warning in manifest.warnings:
                     logger.warning(warning)
+                for note in manifest.notes:
+                    logger.info(note)
                 self._run_stages(should_stop)
                 manifest.status = "finished"
             except (Stopped, KeyboardInterrupt):
@@ -249,6 +260,7 @@ class _Run:
             for path in (self._folder.path / "checkpoints").glob(f"{stage.name}.*.ckpt"):
                 path.unlink()
         shutil.rmtree(self._folder.path / "versions", ignore_errors=True)
+        shutil.rmtree(self._lab.place.rows, ignore_errors=True)
 
     def _finish(self, wall_s: float) -> None:
         manifest, names = self._manifest, self._lab.names

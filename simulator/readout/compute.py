@@ -163,7 +163,7 @@ def _number(value: float | None) -> float:
 
 
 def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
-    notes = list(run.manifest.warnings)
+    notes = [*run.manifest.warnings, *run.manifest.notes]
     if run.manifest.status != "finished":
         notes.append(f"the run is {run.manifest.status}: the figures cover the days so far")
     if srm_p < SRM_ALARM:

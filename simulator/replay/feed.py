@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.learners.base import BaseRate
+from simulator.datasets.prepared import Prepared, prepare
+from simulator.datasets.read import open_source
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.server import ReplayServer
-from simulator.replay.stream import ReplayStream
+from simulator.replay.stream import ReplayStream, rows_wanted
 from simulator.scenario import Scenario
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
@@ -29,20 +32,32 @@ class ReplayedFeed:
     tick_ms = None
     expected_exposures = None
 
-    def __init__(self, scenario: Scenario, assignment: Assignment) -> None:
+    def __init__(self, scenario: Scenario, assignment: Assignment, rows: Path) -> None:
         assert scenario.data is not None and scenario.features is not None
         self._scenario = scenario
         self._data = scenario.data
         self._assignment = assignment
+        self._rows = rows
         self.fields: list[FieldConfig] = scenario.features
+
+    @cached_property
+    def _prepared(self) -> Prepared:
+        return Prepared(self._rows)
 
     @cached_property
     def _stream(self) -> ReplayStream:
         scenario = self._scenario
-        return ReplayStream(self._data, scenario.phases.days, self.fields, scenario.attribution_ms)
+        return ReplayStream(self._prepared, self._data, scenario.phases.days, self.fields, scenario.attribution_ms)
 
-    def prepare(self) -> list[str]:
-        return self._stream.warnings
+    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
+        self._rows = rows
+        source = open_source(self._data, {field.name: field.kind for field in self.fields})
+        prepare(source, self._data, rows, rows_wanted(self._data, self._scenario.phases.days)).close()
+        return self._stream.warnings, self._stream.notes
+
+    def close(self) -> None:
+        if "_prepared" in self.__dict__:
+            self._prepared.close()
 
     @property
     def calendar(self) -> Calendar:

@@ -7,67 +7,127 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from reloop_stream.config import FieldConfig
-from reloop_stream.events import ListColumn
+from reloop_stream.events import Column, ListColumn
 from simulator.datasets.config import DataConfig
-from simulator.datasets.read import read_rows
+from simulator.datasets.prepared import Prepared
 from simulator.datasets.rows import ReplayRows
 from simulator.errors import DataError
 from simulator.experiment.calendar import Calendar
 from simulator.scenario import Phase
 
-__all__ = ["ReplayStream"]
+__all__ = ["ReplayStream", "rows_wanted"]
 
 DAY_MS = 86_400_000
 
 
+def rows_wanted(config: DataConfig, days: Mapping[Phase, int]) -> int | None:
+    """How many rows a replay can need; None where a day's are not known beforehand."""
+    # A day begins with a slate or a time of its own, so that the last may need a few rows more.
+    return None if config.period_events is None else (sum(days.values()) + 1) * config.period_events
+
+
 class ReplayStream:
-    """The rows of a data set, and their calendar. The columns are held in memory.
+    """The rows of a data set, and their calendar. Memory holds a block of rows.
 
     A tick holds `tick_events` rows, or a few more: rows of one time stay together, and a day begins a tick. A day is a
     day of the data's own clock, days without events left out, or `period_events` rows.
 
     days: how many each phase has, in their order. fields: what the models see; the data set must offer them.
     base_rate: the share of clicks in the warm-up (in the first tick where there is none): what version 0 predicts.
+    notes: order, and which rows are left out. warnings: what is likely to mislead.
     """
 
     def __init__(
-        self, config: DataConfig, days: Mapping[Phase, int], fields: Sequence[FieldConfig], attribution_ms: int
+        self,
+        prepared: Prepared,
+        config: DataConfig,
+        days: Mapping[Phase, int],
+        fields: Sequence[FieldConfig],
+        attribution_ms: int,
     ) -> None:
-        rows = read_rows(config, {field.name: field.kind for field in fields})
-        _check_fields(fields, rows)
-        time_ms = rows.time_ms
-        # The first row of each time: the only places where a tick may begin.
-        firsts = np.flatnonzero(np.concatenate(([True], time_ms[1:] != time_ms[:-1])))
-        if config.period_events is None:
-            day = time_ms // DAY_MS
-            day_rows = np.flatnonzero(np.concatenate(([True], day[1:] != day[:-1])))
-        else:
-            day_rows = _snapped(np.arange(0, len(rows), config.period_events), firsts, len(rows))
-        phases = _phases(days, config.period_events, len(day_rows), rows.doubt)
-        n = int(day_rows[len(phases)]) if len(phases) < len(day_rows) else len(rows)
-        if rows.doubt and n < len(rows) / 2:
-            raise DataError(f"{rows.doubt} (the {len(phases)} days of the phases hold {n:,} of {len(rows):,} rows)")
-        # What is likely to mislead.
-        self.warnings = [*([rows.doubt] if rows.doubt else []), *rows.warnings]
-        day_rows = day_rows[: len(phases)]
-        tick_rows = _snapped(np.arange(0, n, config.tick_events), firsts, n)
-        self._starts = np.union1d(tick_rows, day_rows)
-        self._starts = np.append(self._starts[self._starts < n], n)
-        end_ms = int(time_ms[n - 1]) + 1
+        _check_fields(fields, prepared.rows(0, 1).features)
+        self._prepared = prepared
+        facts, rows = prepared.facts, len(prepared)
+        ticks, day_starts = _Places(config.tick_events), _Places(config.period_events)
+        end_ms = 0
+        for time_ms, _ in prepared.times_and_labels():
+            ticks.add(time_ms)
+            day_starts.add(time_ms)
+            end_ms = int(time_ms[-1]) + 1
+        day_rows, day_ms = day_starts.found()
+        phases = _phases(days, config.period_events, len(day_rows), facts.doubt)
+        n = int(day_rows[len(phases)]) if len(phases) < len(day_rows) else rows
+        if facts.doubt and n < rows / 2:
+            raise DataError(f"{facts.doubt} (the {len(phases)} days of the phases hold {n:,} of {rows:,} rows)")
+        self.warnings = [*([facts.doubt] if facts.doubt else []), *facts.warnings]
+        self.notes = [*facts.notes]
+        if n < rows:
+            self.notes.append(
+                f"{rows - n:,} of {rows:,} rows were left out: they lie after the {len(phases)} days of the phases"
+            )
+        if n < rows:
+            end_ms = self._prepared.time_ms(n - 1) + 1
+        day_rows, day_ms = day_rows[: len(phases)], day_ms[: len(phases)]
+        tick_rows, tick_ms = ticks.found()
+        starts, index = np.unique(np.concatenate((tick_rows[tick_rows < n], day_rows)), return_index=True)
+        self._starts = np.append(starts, n)
         # After the last row one more tick, in which every attribution window closes.
         closing_ms = end_ms + attribution_ms + 1
-        bounds_ms = np.concatenate((time_ms[self._starts[:-1]], [end_ms, closing_ms]))
-        day_bounds_ms = np.append(time_ms[day_rows], end_ms)
-        self.calendar = Calendar(bounds_ms, day_bounds_ms, len(self._starts) - 1, phases)
-        self._rows = rows
+        start_ms = np.concatenate((tick_ms[tick_rows < n], day_ms))[index]
+        bounds_ms = np.concatenate((start_ms, [end_ms, closing_ms]))
+        self.calendar = Calendar(bounds_ms, np.append(day_ms, end_ms), len(starts), phases)
         warm = phases.count("warmup")
         first = int(day_rows[warm]) if 0 < warm < len(day_rows) else int(self._starts[1])
-        self.base_rate = float(np.clip(rows.label[:first].mean(), 0.001, 0.999))
+        self.base_rate = float(np.clip(self._click_rate(first), 0.001, 0.999))
 
     def tick(self, tick: int) -> tuple[int, ReplayRows]:
         """The number of a tick's first row, and its rows."""
         start, stop = int(self._starts[tick]), int(self._starts[tick + 1])
-        return start, self._rows.take(np.arange(start, stop))
+        return start, self._prepared.rows(start, stop)
+
+    def _click_rate(self, rows: int) -> float:
+        clicks, left = 0, rows
+        for _, label in self._prepared.times_and_labels():
+            clicks += int(label[:left].sum())
+            left -= min(left, len(label))
+            if not left:
+                break
+        return clicks / rows
+
+
+class _Places:
+    """Where ticks or days begin: at the first row of a time, each `every` rows, or, without it, on each day of the clock."""
+
+    def __init__(self, every: int | None) -> None:
+        self._every = every
+        self._passed = 0
+        self._last_ms: int | None = None
+        self._wanted = 0  # the next multiple of `every` whose place is not found yet
+        self._rows: list[np.ndarray] = []
+        self._times: list[np.ndarray] = []
+
+    def add(self, time_ms: np.ndarray) -> None:
+        """The times of the next rows, rising."""
+        is_first = np.concatenate(([time_ms[0] != self._last_ms], time_ms[1:] != time_ms[:-1]))
+        at = np.flatnonzero(is_first)
+        if self._every is None:
+            before = None if self._last_ms is None else self._last_ms // DAY_MS
+            day = time_ms[at] // DAY_MS
+            at = at[np.concatenate(([day[0] != before], day[1:] != day[:-1]))] if len(at) else at
+        elif len(at):
+            # Each wanted row moves on to the next place where a tick may begin.
+            wanted = np.arange(self._wanted, self._passed + int(at[-1]) + 1, self._every)
+            if len(wanted):
+                self._wanted = int(wanted[-1]) + self._every
+            at = at[np.unique(np.searchsorted(at + self._passed, wanted))]
+        self._rows.append(at + self._passed)
+        self._times.append(time_ms[at])
+        self._passed += len(time_ms)
+        self._last_ms = int(time_ms[-1])
+
+    def found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows int64 and their times."""
+        return np.concatenate(self._rows), np.concatenate(self._times)
 
 
 def _phases(wanted: Mapping[Phase, int], period_events: int | None, days: int, doubt: str) -> tuple[Phase, ...]:
@@ -81,14 +141,12 @@ def _phases(wanted: Mapping[Phase, int], period_events: int | None, days: int, d
     return phases
 
 
-def _check_fields(fields: Sequence[FieldConfig], rows: ReplayRows) -> None:
+def _check_fields(fields: Sequence[FieldConfig], offered: Mapping[str, Column]) -> None:
     """What an encoder would refuse in the middle of a run. Costs nothing: kinds are compared, not values."""
     for field in fields:
-        if field.name not in rows.features:
-            raise DataError(
-                f"features: {field.name}: the data set does not offer it; it offers {', '.join(rows.features)}"
-            )
-        column = rows.features[field.name]
+        if field.name not in offered:
+            raise DataError(f"features: {field.name}: the data set does not offer it; it offers {', '.join(offered)}")
+        column = offered[field.name]
         is_list = isinstance(column, ListColumn)
         if is_list != (field.kind == "list"):
             held = "lists" if is_list else "single values"
@@ -101,10 +159,3 @@ def _check_fields(fields: Sequence[FieldConfig], rows: ReplayRows) -> None:
             raise DataError(
                 f"features: {field.name}: {needs} needs numbers, the data set has texts there; say kind: category, mode: hashed"
             )
-
-
-def _snapped(rows: np.ndarray, firsts: np.ndarray, n: int) -> np.ndarray:
-    """Each row moved on to the next place where a tick may begin; those beyond the end are dropped."""
-    spots = np.searchsorted(firsts, rows)
-    snapped: np.ndarray = np.unique(firsts[spots[spots < len(firsts)]])
-    return snapped[snapped < n]

@@ -72,6 +72,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     learners: dict[str, LearnerOutcome]
     timings: Timings
     topics: dict[str, str] = {}  # what a broker knows each of the run's by
+    notes: list[str] = []  # on the data that were read: their order, and what was left out
     data: dict[str, Fingerprint] = {}  # of a replay: what each file of its data set held
     workers: int | None = None
     error: str | None = None

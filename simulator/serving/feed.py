@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -45,8 +46,14 @@ class Feed(Protocol):
     def expected_exposures(self) -> int | None:
         """About how many there will be in all; None where that is not known beforehand."""
 
-    def prepare(self) -> list[str]:
-        """Build the world, or read the data; what in it is likely to mislead. Raises ScenarioError, DataError."""
+    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
+        """Build the world, or make the data ready in the new folder `rows`, where every process of the run reads them.
+
+        Gives what is likely to mislead, and notes on what is read. Raises ScenarioError, DataError.
+        """
+
+    def close(self) -> None:
+        """Let go of files."""
 
     def segments(self) -> Mapping[str, Any] | None:
         """Users' observed attributes, [users] each; None where none are known."""

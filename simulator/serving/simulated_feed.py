@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -57,9 +58,12 @@ class SimulatedFeed:
         except ValueError as error:
             raise ScenarioError(f"{scenario.name}: {error}") from None
 
-    def prepare(self) -> list[str]:
+    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
         _ = self.world
-        return []
+        return [], []
+
+    def close(self) -> None:
+        """Nothing is open."""
 
     @cached_property
     def fields(self) -> list[FieldConfig]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ import pandas as pd
 from pydantic import TypeAdapter
 
 from simulator.datasets.config import DataConfig
-from simulator.datasets.read import read_rows
+from simulator.datasets.prepared import Facts, prepare
+from simulator.datasets.read import open_source, read_rows
 from simulator.datasets.rows import ReplayRows
 
-__all__ = ["TABLE", "N", "log_of", "read", "write"]
+__all__ = ["TABLE", "N", "facts_of", "log_of", "parsed", "read", "write"]
 
 N = 600
 TABLE = {"user": "who", "item": "what", "label": {"column": "bought"}, "time": "when", "columns": ["price"]}
@@ -50,7 +52,19 @@ def write(folder: Path, kind: str) -> dict[str, Any]:
     return {"format": kind.split(".")[0], "path": str(folder / f"log.{kind}"), **TABLE}
 
 
+def parsed(data: dict[str, Any]) -> Any:
+    """This part of a scenario."""
+    return TypeAdapter[Any](DataConfig).validate_python(data)
+
+
 def read(data: dict[str, Any]) -> ReplayRows:
     """The rows of the data set that this part of a scenario describes."""
-    config: Any = TypeAdapter(DataConfig).validate_python(data)
-    return read_rows(config)
+    return read_rows(parsed(data))
+
+
+def facts_of(data: dict[str, Any], folder: Path) -> Facts:
+    """What is said of its rows as a whole."""
+    shutil.rmtree(folder / "rows", ignore_errors=True)
+    config = parsed(data)
+    with prepare(open_source(config), config, folder / "rows") as prepared:
+        return prepared.facts

@@ -12,7 +12,7 @@ import pytest
 
 from reloop_stream.events import ListColumn
 from simulator.errors import DataError
-from tests.simulator.datasets.logged import read
+from tests.simulator.datasets.logged import facts_of, read
 
 N = 600
 
@@ -67,7 +67,7 @@ def small(folder: Path, *more: str, films: tuple[str, ...] = ()) -> dict[str, st
         (",1,4.0,900000002", r"ratings.csv: column 'userId' is empty in row 3 \(line 4\)"),
         ("3,1,nan,900000002", r"ratings.csv: column 'rating' holds text, .* 'nan' in row 3"),
         ("007,1,4.0,900000002", r"ratings.csv: column 'userId' holds '007' in row 3 \(line 4\), must be an integer"),
-        ("3,1.0,4.0,900000002", r"ratings.csv: column 'movieId' holds the number '1.0' in row 3"),
+        ("3,1.0,4.0,900000002", r"ratings.csv: column 'movieId' holds '1.0' in row 3 .*must be an integer"),
         (f"{2**63},1,4.0,900000002", "ratings.csv: column 'userId' holds '9223372036854775808' in row 3"),
         ("3,1,4.0", "ratings.csv: line 4 has 3 values, the header has 4"),
     ],
@@ -78,18 +78,21 @@ def test_a_bad_rating_is_refused_by_its_line(tmp_path: Path, row: str, message: 
 
 
 def test_of_a_film_that_is_there_twice_the_first_counts_and_that_is_said(tmp_path: Path) -> None:
-    rows = read(small(tmp_path, films=("2,Two,", "1,Another (2001),War", "1,A third (2010),War")))
+    data = small(tmp_path, films=("2,Two,", "1,Another (2001),War", "1,A third (2010),War"))
+    rows = read(data)
     genres = rows.features["genres"]
     assert isinstance(genres, ListColumn) and genres.values.tolist() == ["Comedy"]
     assert np.asarray(rows.features["year"]).tolist() == [1990, 0]
-    (warning,) = rows.warnings
+    (warning,) = facts_of(data, tmp_path / "prepared").warnings
     assert "movieId 1 is there twice" in warning and "row 1 (line 2) and row 4 (line 5), and 1 more" in warning
 
 
 def test_another_file_than_the_ratings_is_refused(tmp_path: Path) -> None:
     small(tmp_path)
     (tmp_path / "mine.csv").write_text("userId,movieId\n")
-    with pytest.raises(DataError, match=r"mine\.csv: is no zip; name a MovieLens folder"):
+    with pytest.raises(
+        DataError, match=r"mine\.csv: is no MovieLens file of ratings \(ratings\.csv, ratings\.dat, u\.data\)"
+    ):
         read({"format": "movielens", "path": str(tmp_path / "mine.csv")})
 
 
@@ -98,7 +101,7 @@ def test_a_bad_line_in_a_zip_and_a_second_data_set_in_it_are_named(tmp_path: Pat
     with zipfile.ZipFile(tmp_path / "ml.zip", "w") as archive:
         for name in ("ratings.csv", "movies.csv"):
             archive.write(tmp_path / name, f"ml/{name}")
-    with pytest.raises(DataError, match=r"ml.zip: ratings.csv: column 'rating' is empty in row 3 \(line 4\)"):
+    with pytest.raises(DataError, match=r"ml.zip: ml/ratings.csv: column 'rating' is empty in row 3 \(line 4\)"):
         read({"format": "movielens", "path": str(tmp_path / "ml.zip")})
     with zipfile.ZipFile(tmp_path / "ml.zip", "a") as archive:
         archive.write(tmp_path / "ratings.csv", "other/ratings.csv")

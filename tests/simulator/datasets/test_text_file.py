@@ -50,7 +50,7 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "cut": (gzip.compress(TEXT.encode())[:-4], "cannot be read to its end"),
     "damaged": (gzip.compress(TEXT.encode())[:-8] + bytes(8), "cannot be read to its end"),
     "parquet": (b"PAR1....", "is a Parquet file: say data.format: parquet"),
-    "zip": (b"PK\x03\x04....", "is a zip: unpack it first"),
+    "zip": (b"PK\x03\x04....", "is a damaged zip, or a zip in a zip"),
     "endless": (b"x" * 3000, "line 1 has over"),
 }
 

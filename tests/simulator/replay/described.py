@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
+from pathlib import Path
 from typing import Any
 
-from simulator.replay.stream import ReplayStream
+from simulator.datasets.prepared import prepare
+from simulator.datasets.read import open_source
+from simulator.replay.stream import ReplayStream, rows_wanted
 from simulator.scenario import parse_scenario
 
 __all__ = ["scenario", "stream_of"]
@@ -29,4 +33,8 @@ def scenario(data: dict[str, Any], **more: Any) -> Any:
 
 def stream_of(data: dict[str, Any], **more: Any) -> ReplayStream:
     described = scenario(data, **more)
-    return ReplayStream(described.data, described.phases.days, described.features, described.attribution_ms)
+    source = open_source(described.data, {field.name: field.kind for field in described.features})
+    folder = Path(data["path"]).with_suffix(".rows")
+    shutil.rmtree(folder, ignore_errors=True)
+    prepared = prepare(source, described.data, folder, rows_wanted(described.data, described.phases.days))
+    return ReplayStream(prepared, described.data, described.phases.days, described.features, described.attribution_ms)
