@@ -1,5 +1,6 @@
 """Plain torch on the rows of a run: eager scoring of K candidates a request, training on the slate with sparse embeddings
-and Adagrad. One process an arm, one thread each. What the loop is measured against."""
+and Adagrad. One process an arm, one thread each. What the loop is measured against. Of a replay, whose rows are given, each is
+scored and trained on."""
 
 from __future__ import annotations
 
@@ -10,24 +11,34 @@ from typing import Any
 
 import numpy as np
 
+from reloop_stream.features.encoder import Encoder
+from simulator.datasets.prepared import Prepared
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
+from simulator.replay.stream import ReplayStream
 from simulator.serving.simulated_feed import SimulatedFeed
 
 __all__ = ["plain_rate"]
 
 BATCH = 1024
-REQUESTS_A_CALL = 300  # times 30 candidates: eager scoring is fastest at some thousand rows a call
+ROWS_A_CALL = 9000  # eager scoring is fastest at some thousand rows a call
+REQUESTS_A_CALL = ROWS_A_CALL // 30
 WARM_UP_CALLS = 10
 
 
-def _candidate_slots(raw: dict[str, Any], arm: int) -> list[np.ndarray]:
+def _slots(raw: dict[str, Any], place: Path, arm: int) -> list[np.ndarray]:
     """What the run's arm scores: int64 [requests, K, fields] a call, rows of one embedding table."""
-    from reloop_stream.features.encoder import Encoder
-
-    lab = Lab.from_raw(raw, RunPlace(Path(), "embedded", "plain"))
+    lab = Lab.from_raw(raw, RunPlace(place, "embedded", "plain"))
     feed = lab.feed
-    assert isinstance(feed, SimulatedFeed)
+    if isinstance(feed, SimulatedFeed):
+        return _candidate_slots(lab, feed, arm)
+    encoder, stream = Encoder(feed.fields), ReplayStream.of(lab.scenario, Prepared(lab.place.rows))
+    ticks = [encoder.encode(stream.tick(tick)[1].features).slots for tick in range(stream.calendar.serving_ticks)]
+    slots = np.concatenate(ticks)[:, None, :]
+    return [slots[at : at + ROWS_A_CALL] for at in range(0, len(slots), ROWS_A_CALL)]
+
+
+def _candidate_slots(lab: Lab, feed: SimulatedFeed, arm: int) -> list[np.ndarray]:
     world, encoder = feed.world, Encoder(feed.fields)
     request_fields, item_fields = world.request_fields, world.item_fields
     names = encoder.names
@@ -44,14 +55,14 @@ def _candidate_slots(raw: dict[str, Any], arm: int) -> list[np.ndarray]:
     return calls
 
 
-def _arm(raw: dict[str, Any], arm: int, ready: Any, go: Any, out: Any) -> None:
+def _arm(raw: dict[str, Any], place: Path, arm: int, ready: Any, go: Any, out: Any) -> None:
     import torch
 
-    calls = [torch.from_numpy(slots) for slots in _candidate_slots(raw, arm)]
+    calls = [torch.from_numpy(slots) for slots in _slots(raw, place, arm)]
     torch.sparse.check_sparse_tensor_invariants.disable()
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    d, fields, slate = 8, calls[0].shape[2], raw["serving"]["slate"]
+    d, fields, slate = 8, calls[0].shape[2], raw.get("serving", {}).get("slate", 1)
     rows = 1 + max(int(slots.max()) for slots in calls)
     vectors = torch.nn.Embedding(rows, d, sparse=True)
     first = torch.nn.Embedding(rows, 1, sparse=True)
@@ -104,12 +115,15 @@ def _arm(raw: dict[str, Any], arm: int, ready: Any, go: Any, out: Any) -> None:
     out.put(sum(len(slots) for slots in calls) * slate / (perf_counter() - started))
 
 
-def plain_rate(raw: dict[str, Any]) -> float:
-    """Exposures per second over all arms of a scenario, scoring and training, without the time to start."""
+def plain_rate(raw: dict[str, Any], place: Path = Path()) -> float:
+    """Exposures per second over all arms of a scenario, scoring and training, without the time to start.
+
+    place: of a replay the folder in which its rows are prepared.
+    """
     context = multiprocessing.get_context("spawn")
     ready, go, out = context.Semaphore(0), context.Event(), context.Queue()
     arms = range(len(raw["arms"]))
-    processes = [context.Process(target=_arm, args=(raw, arm, ready, go, out)) for arm in arms]
+    processes = [context.Process(target=_arm, args=(raw, place, arm, ready, go, out)) for arm in arms]
     for process in processes:
         process.start()
     for _ in processes:

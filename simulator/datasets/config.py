@@ -180,7 +180,9 @@ def _known_encoding(name: str) -> str:
 class CsvConfig(TableConfig):
     """Values between separators, a row a line, in any encoding (also .gz, .xz, .bz2, .zst, .zip)."""
 
-    format: Literal["csv", "tsv"]
+    format: Literal["csv", "tsv"] = Field(
+        description="csv: commas between values, tsv: tabs; `separator` says another mark."
+    )
     separator: str | None = Field(
         None,
         min_length=1,

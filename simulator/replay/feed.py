@@ -11,12 +11,11 @@ import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.learners.base import BaseRate
-from simulator.datasets.prepared import Prepared, prepare
-from simulator.datasets.read import open_source
+from simulator.datasets.prepared import Prepared
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.server import ReplayServer
-from simulator.replay.stream import ReplayStream, rows_wanted
+from simulator.replay.stream import ReplayStream, prepare_rows
 from simulator.scenario import Scenario
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
@@ -33,9 +32,8 @@ class ReplayedFeed:
     expected_exposures = None
 
     def __init__(self, scenario: Scenario, assignment: Assignment, rows: Path) -> None:
-        assert scenario.data is not None and scenario.features is not None
+        assert scenario.features is not None
         self._scenario = scenario
-        self._data = scenario.data
         self._assignment = assignment
         self._rows = rows
         self.fields: list[FieldConfig] = scenario.features
@@ -46,13 +44,11 @@ class ReplayedFeed:
 
     @cached_property
     def _stream(self) -> ReplayStream:
-        scenario = self._scenario
-        return ReplayStream(self._prepared, self._data, scenario.phases.days, self.fields, scenario.attribution_ms)
+        return ReplayStream.of(self._scenario, self._prepared)
 
     def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
         self._rows = rows
-        source = open_source(self._data, {field.name: field.kind for field in self.fields})
-        prepare(source, self._data, rows, rows_wanted(self._data, self._scenario.phases.days)).close()
+        prepare_rows(self._scenario, rows).close()
         return self._stream.warnings, self._stream.notes
 
     def close(self) -> None:

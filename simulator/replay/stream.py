@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, ListColumn
 from simulator.datasets.config import DataConfig
-from simulator.datasets.prepared import Prepared
+from simulator.datasets.prepared import Prepared, prepare
+from simulator.datasets.read import open_source
 from simulator.datasets.rows import ReplayRows
 from simulator.errors import DataError
 from simulator.experiment.calendar import Calendar
-from simulator.scenario import Phase
+from simulator.scenario import Phase, Scenario
 
-__all__ = ["ReplayStream", "rows_wanted"]
+__all__ = ["ReplayStream", "prepare_rows"]
 
 DAY_MS = 86_400_000
 
 
-def rows_wanted(config: DataConfig, days: Mapping[Phase, int]) -> int | None:
-    """How many rows a replay can need; None where a day's are not known beforehand."""
+def prepare_rows(scenario: Scenario, folder: Path) -> Prepared:
+    """The data of a scenario, made ready in a new folder, as far as its phases can need them. Raises DataError."""
+    config = scenario.data
+    assert config is not None and scenario.features is not None
+    source = open_source(config, {field.name: field.kind for field in scenario.features})
+    every = config.period_events
     # A day begins with a slate or a time of its own, so that the last may need a few rows more.
-    return None if config.period_events is None else (sum(days.values()) + 1) * config.period_events
+    wanted = None if every is None else (sum(scenario.phases.days.values()) + 1) * every
+    return prepare(source, config, folder, wanted)
 
 
 class ReplayStream:
@@ -36,6 +43,12 @@ class ReplayStream:
     base_rate: the share of clicks in the warm-up (in the first tick where there is none): what version 0 predicts.
     notes: order, and which rows are left out. warnings: what is likely to mislead.
     """
+
+    @classmethod
+    def of(cls, scenario: Scenario, prepared: Prepared) -> ReplayStream:
+        """The stream of a scenario with data."""
+        assert scenario.data is not None and scenario.features is not None
+        return cls(prepared, scenario.data, scenario.phases.days, scenario.features, scenario.attribution_ms)
 
     def __init__(
         self,
@@ -79,6 +92,11 @@ class ReplayStream:
         warm = phases.count("warmup")
         first = int(day_rows[warm]) if 0 < warm < len(day_rows) else int(self._starts[1])
         self.base_rate = float(np.clip(self._click_rate(first), 0.001, 0.999))
+
+    @property
+    def rows(self) -> int:
+        """How many rows the phases hold."""
+        return int(self._starts[-1])
 
     def tick(self, tick: int) -> tuple[int, ReplayRows]:
         """The number of a tick's first row, and its rows."""

@@ -6,9 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from simulator.datasets.prepared import prepare
-from simulator.datasets.read import open_source
-from simulator.replay.stream import ReplayStream, rows_wanted
+from simulator.replay.stream import ReplayStream, prepare_rows
 from simulator.scenario import parse_scenario
 
 __all__ = ["scenario", "stream_of"]
@@ -33,8 +31,6 @@ def scenario(data: dict[str, Any], **more: Any) -> Any:
 
 def stream_of(data: dict[str, Any], **more: Any) -> ReplayStream:
     described = scenario(data, **more)
-    source = open_source(described.data, {field.name: field.kind for field in described.features})
     folder = Path(data["path"]).with_suffix(".rows")
     shutil.rmtree(folder, ignore_errors=True)
-    prepared = prepare(source, described.data, folder, rows_wanted(described.data, described.phases.days))
-    return ReplayStream(prepared, described.data, described.phases.days, described.features, described.attribution_ms)
+    return ReplayStream.of(described, prepare_rows(described, folder))
