@@ -9,7 +9,7 @@ import yaml
 
 from reloop_stream.__main__ import main
 from reloop_stream.codec.records import decode
-from reloop_stream.events import ClickBatch, ExposureBatch
+from reloop_stream.events import ClickBatch, EventKind, ExposureBatch
 from reloop_stream.log import open_log
 from reloop_stream.serving.snapshot_folder import snapshot_versions
 from tests.simulator.datasets.logged import N, log_of, write
@@ -24,7 +24,7 @@ def described(folder: Path) -> Path:
     return path
 
 
-def written(place: Path, kind: str) -> list[ExposureBatch | ClickBatch]:
+def written(place: Path, kind: EventKind) -> list[ExposureBatch | ClickBatch]:
     with open_log(place) as log:
         places = log.partitions(f"{kind}s")
         reader = log.reader(log.begin_offsets(places))
