@@ -75,7 +75,8 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
             )
         else:
             shadows = tuple(
-                Learning(arm.name, i, everyone, (), 0, _learns_like(scenario, i))
+                # In a paired replay its own arm's partition holds every event.
+                Learning(arm.name, i, (i,) if scenario.is_paired else everyone, (), 0, _learns_like(scenario, i))
                 for i, arm in enumerate(scenario.arms)
                 if has_ab and not _same_state(scenario, i)
             )

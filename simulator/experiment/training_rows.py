@@ -1,4 +1,4 @@
-"""Who trains on what: an arm's own users, everyone, or a random part of both."""
+"""Who trains on what: an arm's own users, everyone, or a random part of both; in a paired replay, every event once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from reloop_stream.events import ExampleBatch
 from reloop_stream.worker import Rows, every_row
 from simulator.experiment.assignment import Assignment
 
-__all__ = ["training_rows"]
+__all__ = ["own_copies", "training_rows"]
 
 
 def training_rows(
@@ -38,3 +38,12 @@ def training_rows(
         return Rows(part | (examples.label_time_ms < since_ms), foreign)
 
     return rows
+
+
+def own_copies(arm: str) -> Callable[[ExampleBatch], Rows]:
+    """In a paired replay: of each event the arm's own copy, which is there from the beginning.
+
+    A learner that reads several arms, as the one of A/A does to count their days, and the window that a fork takes over
+    from it, so meet each event once.
+    """
+    return lambda examples: Rows(examples.exposures.arm == arm, None)

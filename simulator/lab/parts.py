@@ -22,7 +22,7 @@ from reloop_stream.worker import Rows, Worker, every_row
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.stages import Learning, Serving, Stage
-from simulator.experiment.training_rows import training_rows
+from simulator.experiment.training_rows import own_copies, training_rows
 from simulator.lab.place import RunPlace
 from simulator.lab.recording import Recorder
 from simulator.lab.reports import Report
@@ -71,7 +71,7 @@ class Lab:
 
     @cached_property
     def assignment(self) -> Assignment:
-        return Assignment(self.scenario.name, self.scenario.seed.salt, [arm.share for arm in self.scenario.arms])
+        return Assignment(self.scenario.name, self.scenario.seed.salt, self.scenario.shares)
 
     @cached_property
     def feed(self) -> Feed:
@@ -113,7 +113,9 @@ class Lab:
         config, seed = self._config_of(role), scenario.seed.model
         learner = make_learner(config, feed.fields, name=role.name, seed=seed, base_rate=feed.base_rate)
         rows: Callable[[ExampleBatch], Rows] = every_row
-        if role.arm is not None and role.config_of == role.loss_of:
+        if scenario.is_paired:
+            rows = own_copies(self.names[role.config_of])
+        elif role.arm is not None and role.config_of == role.loss_of:
             fork_ms = int(calendar.bounds_ms[calendar.first_tick_of("ab")])
             rows = training_rows(scenario.experiment.data, role.arm, self.names, self.assignment, fork_ms)
         tally = Tally(

@@ -12,6 +12,7 @@ import numpy as np
 from reloop_stream.config import FieldConfig
 from reloop_stream.learners.base import BaseRate
 from simulator.datasets.prepared import Prepared
+from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.server import ReplayServer
@@ -37,6 +38,7 @@ class ReplayedFeed:
         self._assignment = assignment
         self._rows = rows
         self.fields: list[FieldConfig] = scenario.features
+        self._taken: tuple[int, tuple[int, ReplayRows]] | None = None
 
     @cached_property
     def _prepared(self) -> Prepared:
@@ -54,6 +56,12 @@ class ReplayedFeed:
     def close(self) -> None:
         if "_prepared" in self.__dict__:
             self._prepared.close()
+
+    def _tick(self, tick: int) -> tuple[int, ReplayRows]:
+        """The number of a tick's first row, and its rows: taken once for all servers of this process."""
+        if self._taken is None or self._taken[0] != tick:
+            self._taken = tick, self._stream.tick(tick)
+        return self._taken[1]
 
     @property
     def calendar(self) -> Calendar:
@@ -73,5 +81,6 @@ class ReplayedFeed:
         self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool
     ) -> ReplayServer:
         names = [arm.name for arm in self._scenario.arms]
+        assignment = None if self._scenario.is_paired else self._assignment
         base = BaseRate(self.base_rate)
-        return ReplayServer(self._stream, self.calendar, deployments, writer, self._assignment, names, serves, base)
+        return ReplayServer(self._tick, self.calendar, deployments, writer, assignment, names, serves, base)

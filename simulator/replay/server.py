@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from reloop_stream.state.checkpoint import Sections
 from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
-from simulator.replay.stream import ReplayStream
 from simulator.run_folder.manifest import TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
@@ -22,18 +21,19 @@ __all__ = ["ReplayServer"]
 
 
 class ReplayServer:
-    """Replays the events of some arms' users. A click comes at its exposure's own time.
+    """Replays events to some arms. A click comes at its exposure's own time.
 
-    names: of all arms; an arm's number is its partition. serves: numbers of the arms served here.
+    rows: the number of a tick's first row, and its rows. assignment: of users to arms; None: every arm sees every event
+    (paired). names: of all arms; an arm's number is its partition. serves: numbers of the arms served here.
     """
 
     def __init__(
         self,
-        stream: ReplayStream,
+        rows: Callable[[int], tuple[int, ReplayRows]],
         calendar: Calendar,
         deployments: Deployments,
         writer: EventWriter,
-        assignment: Assignment,
+        assignment: Assignment | None,
         names: Sequence[str],
         serves: Sequence[int],
         base_rate: BaseRate,
@@ -42,7 +42,7 @@ class ReplayServer:
         self.deployments = deployments
         self.exposures = 0
         self._writer = writer
-        self._stream = stream
+        self._rows = rows
         self._calendar = calendar
         self._assignment = assignment
         self._names = list(names)
@@ -54,20 +54,30 @@ class ReplayServer:
         if tick < self._calendar.serving_ticks:
             warm = self._calendar.phase_of_tick(tick) == "warmup"
             model = self._base_rate if warm else self.deployments.due(tick)
-            first, rows = self._stream.tick(tick)
-            arms = self._assignment.arms(rows.user_id)
-            for arm in self._serves:
-                mine = np.flatnonzero(arms == arm)
-                if len(mine):
-                    self._append(tick, arm, first + mine, rows.take(mine), model)
+            first, rows = self._rows(tick)
+            ids = first + np.arange(len(rows), dtype=np.int64)
+            if self._assignment is None:
+                scores = _stamp(model, rows)
+                for arm in self._serves:
+                    # Unique over arms, in the order of the rows in each.
+                    self._append(tick, arm, ids, ids * len(self._names) + arm, rows, scores)
+            else:
+                arms = self._assignment.arms(rows.user_id)
+                for arm in self._serves:
+                    mine = np.flatnonzero(arms == arm)
+                    if len(mine):
+                        part = rows.take(mine)
+                        self._append(tick, arm, ids[mine], ids[mine], part, _stamp(model, part))
         self._writer.end_tick(tick, int(self._calendar.bounds_ms[tick + 1]))
         self.tick = tick
 
-    def _append(self, tick: int, arm: int, ids: np.ndarray, rows: ReplayRows, model: FrozenModel) -> None:
-        scores = Scores(model.predict(rows.features), model.name, model.version)
+    def _append(
+        self, tick: int, arm: int, request_id: np.ndarray, exposure_id: np.ndarray, rows: ReplayRows, scores: Scores
+    ) -> None:
+        """request_id: the number of the row, by which the arms' copies of one event are found."""
         batch = scores.exposures(
-            request_id=ids,
-            exposure_id=ids,
+            request_id=request_id,
+            exposure_id=exposure_id,
             event_time_ms=rows.time_ms,
             user_id=rows.user_id,
             item_id=rows.item_id,
@@ -76,11 +86,11 @@ class ReplayServer:
             n_candidates=1,
             features=rows.features,
         )
-        self.exposures += len(ids)
+        self.exposures += len(rows)
         self._writer.exposures(arm, batch, tick)
         clicked = np.flatnonzero(rows.label)
         times = rows.time_ms[clicked]
-        self._writer.clicks(arm, ClickBatch(ids[clicked], times, times), tick)
+        self._writer.clicks(arm, ClickBatch(exposure_id[clicked], times, times), tick)
 
     def truth_rows(self, arm: str) -> list[TruthRow]:
         """None: what was shown did not depend on the arm."""
@@ -102,3 +112,7 @@ class ReplayServer:
 
     def close(self) -> None:
         self._writer.close()
+
+
+def _stamp(model: FrozenModel, rows: ReplayRows) -> Scores:
+    return Scores(model.predict(rows.features), model.name, model.version)

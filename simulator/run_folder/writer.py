@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reloop_stream.config import read_mapping
 from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS, TRUTH_COLUMNS
@@ -64,7 +65,11 @@ class RunFolder:
         manifest = read_manifest(path)
         folder = cls(path)
         folder._load_days()
-        return folder, load_scenario(path / "config.yaml"), manifest
+        config = path / "config.yaml"
+        # A run of before there was a choice has its users split.
+        experiment = read_mapping(config).get("experiment", {})
+        design = {} if "design" in experiment else {"experiment.design": "split"}
+        return folder, load_scenario(config, design), manifest
 
     def _load_days(self) -> None:
         """The days that are done: those of `daily.csv`, and those whose process had no time to tell before a crash."""

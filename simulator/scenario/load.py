@@ -34,13 +34,18 @@ def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ())
 
 
 def parse_scenario(raw: Mapping[str, Any], where: Callable[[Location], str] = lambda _: "scenario") -> Scenario:
-    """The scenario that a mapping describes; each arm's `learner` is merged over the scenario's.
+    """The scenario that a mapping describes; each arm's `learner` is merged over the scenario's, and what is left out is
+    what a simulation or a replay has there.
 
     where: what to call a place in the mapping. Raises ScenarioError with a line a mistake.
     """
     merged = dict(raw)
     if merged.get("world") is None and merged.get("data") is None:
         merged["world"] = {}
+    if isinstance(experiment := merged.get("experiment", {}), Mapping):
+        usual = "split" if merged.get("data") is None else "paired"
+        said = experiment.get("design")
+        merged["experiment"] = {**experiment, "design": usual if said is None else said}
     base, arms = merged.get("learner"), merged.get("arms")
     if isinstance(arms, list) and isinstance(base, Mapping | None):
         merged["arms"] = [_merge_arm(base or {}, arm) for arm in arms]

@@ -65,9 +65,12 @@ class Scenario(Section):
         names = [arm.name for arm in self.arms]
         if len(set(names)) < len(names):
             raise ValueError(f"arms: names must differ, got {names}")
-        total = sum(arm.share for arm in self.arms)
-        if abs(total - 1) > SHARE_TOLERANCE:
+        if silent := [arm.name for arm in self.arms if arm.share is None]:
+            if len(silent) < len(self.arms):
+                raise ValueError(f"arms: {silent[0]} has no share, others have one; give it to each, or to none")
+        elif abs((total := sum(self.shares)) - 1) > SHARE_TOLERANCE:
             raise ValueError(f"arms: the shares add up to {total:g}, must add up to 1")
+        self._check_design()
         if 1440 % self.tick_minutes:
             raise ValueError(f"tick_minutes: got {self.tick_minutes}, must divide a day (1440 minutes)")
         if self.data is not None and self.features is None:
@@ -78,9 +81,38 @@ class Scenario(Section):
             )
         return self
 
+    def _check_design(self) -> None:
+        if self.experiment.design == "paired" and not self.is_replay:
+            raise ValueError(
+                "experiment.design: got paired, must be split in a simulation: a user can be shown one slate only, and "
+                "what the others would have given is what `truth` computes"
+            )
+        if not self.is_paired:
+            return
+        if self.experiment.data != "own":
+            raise ValueError(
+                f"experiment.data: got {self.experiment.data}, must be own in a paired replay: every arm has every event "
+                "of its own; experiment.design: split has arms that share"
+            )
+        if len(set(self.shares)) > 1:
+            raise ValueError(
+                f"arms: got shares of {', '.join(f'{share:g}' for share in self.shares)}, must be equal or left out in a "
+                "paired replay: every arm sees every event; experiment.design: split divides the users"
+            )
+
     @property
     def control(self) -> ArmConfig:
         return self.arms[0]
+
+    @property
+    def shares(self) -> list[float]:
+        """Each arm's share of users; equal where none is given."""
+        return [1 / len(self.arms) if arm.share is None else arm.share for arm in self.arms]
+
+    @property
+    def is_paired(self) -> bool:
+        """Whether every arm sees every event."""
+        return self.is_replay and self.experiment.design != "split"
 
     @property
     def is_replay(self) -> bool:
@@ -101,7 +133,7 @@ class Scenario(Section):
     def warnings(self) -> list[str]:
         """What is allowed and yet likely to mislead."""
         found = []
-        if self.experiment.data == "own" and len({arm.share for arm in self.arms}) > 1:
+        if self.experiment.data == "own" and len(set(self.shares)) > 1:
             found.append(
                 "the arms' shares differ and each trains on its own users (experiment.data: own): "
                 "how much data a learner has is then confounded with its method"

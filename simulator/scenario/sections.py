@@ -155,8 +155,13 @@ class LogConfig(Section):
 
 
 class ExperimentConfig(Section):
-    """What the arms' learners train on."""
+    """Who sees what, and what the arms' learners train on."""
 
+    design: Literal["paired", "split"] | None = Field(
+        None,
+        description="paired: every arm sees every event, and its own model stamps it. split: a user's events go to one arm. "
+        "Left out: paired in a replay, split in a simulation, where a user can be shown one slate only.",
+    )
     data: Literal["own", "shared", "co_diverted"] = Field(
         "own",
         description="An arm's learner trains on its own users' events, on everyone's, or on a random part of both.",
@@ -184,7 +189,12 @@ class ArmConfig(Section):
     """One arm. The first is the control."""
 
     name: str = Field(min_length=1, max_length=64, pattern=NAME, description="Letters, digits, _ . -")
-    share: float = Field(gt=0, le=1, description="Share of users. The arms' shares add up to 1.")
+    share: float | None = Field(
+        None,
+        gt=0,
+        le=1,
+        description="Share of users. The arms' shares add up to 1; equal where no arm says one. Nothing in a paired replay.",
+    )
     learner: LearnerConfig = Field(
         default_factory=LearnerConfig,
         description="What differs from the scenario's `learner`: the two are merged key by key.",

@@ -187,6 +187,7 @@ ELSEWHERE = {
     "log.unavailable_after_s": "test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed",
     "learner.device": "a machine with cuda alone has another",
     "data": "tests of the replay",
+    "experiment.design": "has a choice in a replay alone: test_split_users_are_a_choice",
     "learner.model.options": "test_a_model_of_a_user_s_own_is_an_arm_like_any_other",
 }
 

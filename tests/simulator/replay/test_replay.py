@@ -32,7 +32,8 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
         outcomes.append(((out / "daily.csv").read_text(), readings, manifest["digests"]))
     assert outcomes[0] == outcomes[1]
     daily = pd.read_csv(out / "daily.csv")
-    assert daily["exposures"].sum() == N and daily["clicks"].sum() == log_of()["bought"].sum()
+    assert (daily.groupby("arm")["exposures"].sum() == N).all()
+    assert (daily.groupby("arm")["clicks"].sum() == log_of()["bought"].sum()).all()
     assert set(daily["phase"]) == {"warmup", "aa", "ab"}
     results = read_out(out)
     found = json.loads((out / "results.json").read_text())
@@ -41,6 +42,14 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
     assert any("no uplift in CTR" in note for note in results.notes)
     times = pd.read_csv(out / "monitor.csv")["time"]
     assert times.min() > 0 and times.max() == 4 and (out / "plots" / "monitor.svg").exists()
+
+
+def test_split_users_are_a_choice(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    start_run(scenario(write(tmp_path, "csv"), experiment={"design": "split"}), out, command="", workers=1, quiet=True)
+    assert pd.read_csv(out / "daily.csv")["exposures"].sum() == N
+    assert (pd.read_parquet(out / "users.parquet").groupby("user_id")["arm"].nunique() == 1).all()
+    assert any("no uplift in CTR" in note for note in read_out(out).notes)
 
 
 def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
@@ -70,4 +79,4 @@ def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
                 for i, p in zip(b.exposure_id.tolist(), b.pctr.tolist())
             }
         )
-    assert stamps[0] == stamps[1] and len(stamps[0]) == N and len(set(stamps[0].values())) > 100
+    assert stamps[0] == stamps[1] and len(stamps[0]) == 2 * N and len(set(stamps[0].values())) > 100

@@ -24,6 +24,14 @@ MISTAKES = {
     "out of bounds": ("join.attribution_hours=0", "join.attribution_hours: got 0, must be greater than 0"),
     "not finite": ("join.attribution_hours=.nan", "join.attribution_hours: got nan, must be"),
     "shares": ("arms.0.share=0.7", "arms: the shares add up to 1.2, must add up to 1"),
+    "share of one arm alone": (
+        "arms=[{name: control, share: 0.5}, {name: other}]",
+        "arms: other has no share, others have one; give it to each, or to none",
+    ),
+    "paired simulation": (
+        "experiment.design=paired",
+        "experiment.design: got paired, must be split in a simulation: a user can be shown one slate only",
+    ),
     "equal names": ("arms.1.name=control", "arms: names must differ, got ['control', 'control']"),
     "name that is a path": ("arms.1.name=../up", "arms[1].name: got '../up', must be of letters from A to Z"),
     "unknown kind": ("serving.policy={name: best}", "serving.policy.name: got 'best', must be one of 'greedy'"),
@@ -157,6 +165,43 @@ def test_a_bad_override_is_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         apply_overrides(BASE, [override])
     assert f"--set {override}" in str(caught.value) and message in str(caught.value)
+
+
+REPLAY = {**{key: value for key, value in BASE.items() if key != "world"}, "features": [{"name": "user_id"}]} | {
+    "data": {"format": "libfm", "path": "x", "fields": 2}
+}
+
+
+def test_a_replay_is_paired_and_a_simulation_split_unless_told() -> None:
+    found = [parse_scenario(raw).experiment.design for raw in (BASE, REPLAY)]
+    found.append(
+        parse_scenario(apply_overrides(REPLAY, ["experiment={design: split, data: shared}"])).experiment.design
+    )
+    assert found == ["split", "paired", "split"]
+    resolved = yaml.safe_load(to_yaml(parse_scenario(REPLAY)))
+    assert resolved["experiment"]["design"] == "paired"
+
+
+@pytest.mark.parametrize(
+    "change, message",
+    [
+        ("experiment.data=shared", "experiment.data: got shared, must be own in a paired replay: every arm has every"),
+        (
+            "arms=[{name: a, share: 0.3}, {name: b, share: 0.7}]",
+            "arms: got shares of 0.3, 0.7, must be equal or left out",
+        ),
+    ],
+)
+def test_what_only_split_users_have_is_refused_in_a_paired_replay(change: str, message: str) -> None:
+    with pytest.raises(ScenarioError) as caught:
+        parse_scenario(apply_overrides(REPLAY, [change]))
+    assert message in str(caught.value) and "experiment.design: split" in str(caught.value)
+    parse_scenario(apply_overrides(REPLAY, [change, "experiment.design=split"]))
+
+
+def test_arms_without_shares_have_equal_ones() -> None:
+    scenario = parse_scenario(apply_overrides(BASE, ["arms=[{name: a}, {name: b}, {name: c}]"]))
+    assert scenario.shares == [1 / 3] * 3 and parse_scenario(BASE).shares == [0.5, 0.5]
 
 
 def test_unequal_shares_on_own_data_and_a_missing_a_a_period_are_warned_of() -> None:
