@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from reloop_stream.errors import EventError
 
-__all__ = ["StreamMetrics"]
+__all__ = ["StreamMetrics", "Sums"]
 
 # Equal steps of the logit from -16 to 16: pCTR from 1e-7 to 1 - 1e-7 in steps of 0.4% of its odds. Two predictions in
 # one bin count as tied, which moves the AUC by less than 1e-4 for scores spread over one unit of the logit.
 BINS = 8192
 LOGIT_BOUND = 16.0
 TINY = 1e-12
+
+
+class Sums(NamedTuple):
+    """Of what was added: how many, labels, predictions, cross-entropies in nats."""
+
+    weight: float
+    labels: float
+    predictions: float
+    cross_entropy: float
 
 
 class StreamMetrics:
@@ -64,6 +74,17 @@ class StreamMetrics:
         """Add everything that was added to the other."""
         self._histogram += other._histogram
         self._sums += other._sums
+
+    def without(self, other: StreamMetrics) -> StreamMetrics:
+        """What was added to this one and not to the other, which was merged into it."""
+        rest = StreamMetrics()
+        rest._histogram = self._histogram - other._histogram
+        rest._sums = self._sums - other._sums
+        return rest
+
+    @property
+    def sums(self) -> Sums:
+        return Sums(*self._sums[:4].tolist())
 
     @property
     def n(self) -> int:

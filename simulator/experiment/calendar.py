@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from simulator.scenario import Phase
 
-__all__ = ["Calendar"]
+__all__ = ["BLOCKS_A_DAY", "Calendar"]
+
+# Stretches of a day whose results are taken to be draws of one kind: enough for an interval of a single day (t with 23
+# degrees of freedom is nearly normal), and long enough that few events stand at their borders.
+BLOCKS_A_DAY = 24
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,26 @@ class Calendar:
 
     def phase_of_tick(self, tick: int) -> Phase:
         return self.phases[self.day_of_tick(tick)]
+
+    @cached_property
+    def _block_of_tick(self) -> np.ndarray:
+        """The block of each serving tick within its day, int64 [serving_ticks]."""
+        day = self.day_of(self.bounds_ms[: self.serving_ticks])
+        first = np.searchsorted(day, np.arange(self.days))
+        ticks = np.bincount(day, minlength=self.days)
+        in_day = np.arange(self.serving_ticks) - first[day]
+        blocks: np.ndarray = in_day * np.minimum(BLOCKS_A_DAY, ticks[day]) // ticks[day]
+        return blocks
+
+    def block_of(self, time_ms: np.ndarray) -> np.ndarray:
+        """The block of each time within its day, int64 [n], from 0.
+
+        A day is cut into BLOCKS_A_DAY stretches of as many ticks, or one or the other a tick longer; where it has fewer
+        ticks, a tick is a block. In a replay ticks are cut by count, and blocks hold about as many events each.
+        """
+        tick = np.searchsorted(self.bounds_ms, time_ms, side="right") - 1
+        blocks: np.ndarray = self._block_of_tick[np.minimum(tick, self.serving_ticks - 1)]
+        return blocks
 
     def first_tick_of(self, phase: Phase) -> int:
         """The first tick of a phase; the number of serving ticks where the phase has no day."""

@@ -124,6 +124,7 @@ class Lab:
             scenario.attribution_ms,
             lambda day: self.recorder.close_day(day, report),
             feed.is_random,
+            in_blocks=scenario.is_replay,
         )
         updater = make_updater(config, learner, seed)
         if isinstance(updater, MonitoredUpdater):

@@ -27,7 +27,7 @@ class Recorder:
         self._readings: dict[str, list[dict[str, Any]]] = {}
 
     def close_day(self, day: DayOfArm, report: Report) -> None:
-        """Keep a finished day: its users as a file (written over, should a resumed run come here again), its row."""
+        """Keep a finished day: its users and blocks as a file (written over, should a resumed run come here again), its row."""
         row, n = day.row, len(day.user_id)
         columns = {
             "user_id": day.user_id,
@@ -37,7 +37,7 @@ class Recorder:
             "exposures": day.exposures,
             "clicks": day.clicks,
         }
-        self._folder.write_day(row, columns)
+        self._folder.write_day(row, columns, day.blocks)
         report(DayClosed(row))
 
     def read_monitor(self, role: Learning, reading: MonitorReading) -> None:

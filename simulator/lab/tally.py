@@ -19,19 +19,20 @@ __all__ = ["DayOfArm", "Tally"]
 
 @dataclass(frozen=True, slots=True)
 class DayOfArm:
-    """A finished day of one arm: its row of `daily.csv`, and its users' counts [n]."""
+    """A finished day of one arm: its row of `daily.csv`, its users' counts [n], and its rows of `blocks.csv`."""
 
     row: dict[str, Any]
     user_id: np.ndarray
     exposures: np.ndarray
     clicks: np.ndarray
+    blocks: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(slots=True)
 class _OpenDay:
-    """Sums of one day and arm, while labels still come."""
+    """Sums of one day and arm, while labels still come. stamps: by block of the day; one where it is not cut."""
 
-    stamps: StreamMetrics = field(default_factory=StreamMetrics)
+    stamps: dict[int, StreamMetrics] = field(default_factory=dict)
     progressive: StreamMetrics = field(default_factory=StreamMetrics)
     random: StreamMetrics = field(default_factory=StreamMetrics)
     requests: int = 0
@@ -67,7 +68,8 @@ class Tally:
     A click counts on its exposure's day. Memory holds the open days alone: those whose attribution windows are.
 
     is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
-    on_day: receives each finished day of each arm, in the order of days.
+    on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
+    calendar's blocks.
     """
 
     def __init__(
@@ -77,12 +79,14 @@ class Tally:
         attribution_ms: int,
         on_day: Callable[[DayOfArm], None],
         is_random: Callable[[np.ndarray], np.ndarray | None] = lambda request_id: None,
+        in_blocks: bool = False,
     ) -> None:
         self._calendar = calendar
         self._arms = list(arms)
         self._attribution_ms = attribution_ms
         self._on_day = on_day
         self._is_random = is_random
+        self._in_blocks = in_blocks
         self._open: dict[tuple[int, str], _OpenDay] = {}
         self._next_day = 0
 
@@ -94,7 +98,8 @@ class Tally:
             sums = self._open_day(day, arm)
             label = outcomes.label[rows]
             pctr = exposures.pctr[rows]
-            sums.stamps.add(pctr, label)
+            for block, part in self._blocks(exposures.event_time_ms[rows]):
+                sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part])
             position = exposures.position[rows]
             sums.requests += int(np.count_nonzero(position == 0))
             sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
@@ -128,6 +133,13 @@ class Tally:
                     parts.append((day, arm, mask))
         return parts
 
+    def _blocks(self, time_ms: np.ndarray) -> list[tuple[int, slice | np.ndarray]]:
+        """Cut the rows of a day by block: (block, rows)."""
+        if not self._in_blocks:
+            return [(0, slice(None))]
+        blocks = self._calendar.block_of(time_ms)
+        return [(block, blocks == block) for block in np.unique(blocks).tolist()]
+
     def _open_day(self, day: int, arm: str) -> _OpenDay:
         return self._open.setdefault((day, arm), _OpenDay())
 
@@ -147,7 +159,9 @@ class Tally:
 
     def _finish(self, day: int, arm: str, sums: _OpenDay) -> DayOfArm:
         user_id, exposures, clicks = sums.users_in_one()
-        stamps, progressive, random = sums.stamps, sums.progressive, sums.random
+        stamps, progressive, random = StreamMetrics(), sums.progressive, sums.random
+        for _, block in sorted(sums.stamps.items()):
+            stamps.merge(block)
         shown, clicked = int(exposures.sum()), int(clicks.sum())
         row = {
             "day": day,
@@ -170,7 +184,8 @@ class Tally:
             "random_auc": random.auc,
             "random_calibration": random.calibration,
         }
-        return DayOfArm(row, user_id, exposures, clicks)
+        blocks = _rows_of_blocks(row, stamps, sums.stamps) if self._in_blocks else ()
+        return DayOfArm(row, user_id, exposures, clicks, blocks)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The open days. Text user ids travel in the mapping, numbers in the arrays."""
@@ -179,12 +194,15 @@ class Tally:
         for i, ((day, arm), sums) in enumerate(sorted(self._open.items())):
             user_id, exposures, clicks = sums.users_in_one()
             entry = {"day": day, "arm": arm, "requests": sums.requests, "versions": sorted(sums.versions)}
+            entry["blocks"] = sorted(sums.stamps)
             if user_id.dtype == np.int64:
                 arrays[f"{i}.user_id"] = user_id
             else:
                 entry["user_id"] = user_id.tolist()
             arrays[f"{i}.exposures"], arrays[f"{i}.clicks"] = exposures, clicks
-            for name in ("stamps", "progressive", "random"):
+            for block, stamps in sums.stamps.items():
+                arrays |= prefixed(f"{i}.stamps.{block}.", stamps.state())
+            for name in ("progressive", "random"):
                 arrays |= prefixed(f"{i}.{name}.", getattr(sums, name).state())
             meta["open"].append(entry)
         return meta, arrays
@@ -199,6 +217,29 @@ class Tally:
             sums = _OpenDay(requests=entry["requests"], versions=set(entry["versions"]))
             user_id = arrays[f"{i}.user_id"] if f"{i}.user_id" in arrays else np.array(entry["user_id"], dtype=object)
             sums.users = [(user_id, arrays[f"{i}.exposures"], arrays[f"{i}.clicks"])]
-            for name in ("stamps", "progressive", "random"):
+            # A state of before days were cut into blocks has each in one.
+            places = {block: f"{i}.stamps.{block}." for block in entry.get("blocks", ())}
+            for block, prefix in (places if "blocks" in entry else {0: f"{i}.stamps."}).items():
+                sums.stamps[block] = StreamMetrics()
+                sums.stamps[block].restore(part_of(prefix, arrays))
+            for name in ("progressive", "random"):
                 getattr(sums, name).restore(part_of(f"{i}.{name}.", arrays))
             self._open[entry["day"], entry["arm"]] = sums
+
+
+def _rows_of_blocks(
+    day: Mapping[str, Any], whole: StreamMetrics, blocks: Mapping[int, StreamMetrics]
+) -> list[dict[str, Any]]:
+    """A row a block, in their order. day: its row of `daily.csv`; whole: all blocks in one."""
+    place = {name: day[name] for name in ("day", "phase", "arm")}
+    return [
+        {
+            **place,
+            "block": number,
+            "exposures": block.n,
+            "clicks": block.positives,
+            **block.sums._asdict(),
+            "auc_without": whole.without(block).auc,
+        }
+        for number, block in sorted(blocks.items())
+    ]

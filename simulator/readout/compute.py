@@ -71,11 +71,11 @@ def _days(run: Run, rows: list[dict[str, Any]], sums: dict[str, UserSums]) -> li
 
 
 def _srm(run: Run) -> float:
-    if run.users is None:
+    if run.users is None or run.is_paired:
         return math.nan
     pairs = run.users.select(["user_id", "arm"]).group_by(["user_id", "arm"]).aggregate([])
     counts = {row["values"]: row["counts"] for row in pa.compute.value_counts(pairs["arm"]).to_pylist()}
-    shares = {arm["name"]: arm["share"] for arm in run.config["arms"]}
+    shares = {arm["name"]: arm.get("share", 1 / len(run.arms)) for arm in run.config["arms"]}
     return srm({arm: counts.get(arm, 0) for arm in shares}, shares)
 
 

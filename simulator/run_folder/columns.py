@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "BLOCK_COLUMNS",
     "DAILY_COLUMNS",
     "DAILY_NEEDED",
     "MONITOR_COLUMNS",
@@ -39,6 +40,22 @@ DAILY_NEEDED = DAILY_COLUMNS[:12]  # what no readout does without
 
 # A row a user and day.
 USERS_COLUMNS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
+
+# Of a replay, a row a day, arm and block: a stretch of the day, from 0, the same for all arms. Sums over the stamps in it:
+# weight (how many), labels, predictions, cross_entropy. auc_without: of the day's other blocks.
+BLOCK_COLUMNS = (
+    "day",
+    "phase",
+    "arm",
+    "block",
+    "exposures",
+    "clicks",
+    "weight",
+    "labels",
+    "predictions",
+    "cross_entropy",
+    "auc_without",
+)
 
 # A row a kind of truth, day and arm. kind: experiment, launch.
 TRUTH_COLUMNS = ("kind", "day", "arm", "exposures", "expected_clicks")

@@ -11,7 +11,7 @@ import pyarrow as pa
 from reloop_stream.config import as_yaml, read_mapping
 from reloop_stream.errors import ConfigError
 from simulator.errors import RunFolderError
-from simulator.run_folder.columns import DAILY_NEEDED, MONITOR_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
+from simulator.run_folder.columns import BLOCK_COLUMNS, DAILY_NEEDED, MONITOR_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
 from simulator.run_folder.manifest import Manifest, read_manifest
 from simulator.run_folder.tables import read_csv, read_parquet
 
@@ -21,7 +21,8 @@ __all__ = ["Run", "read_run"]
 @dataclass(frozen=True)
 class Run:
     """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
-    truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor."""
+    truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor. blocks: of a
+    replay, a row a day, arm and block; None where there is none yet."""
 
     path: Path
     config: dict[str, Any]
@@ -30,6 +31,7 @@ class Run:
     users: pa.Table | None
     truth: pa.Table
     monitor: pa.Table | None = None
+    blocks: pa.Table | None = None
 
     @property
     def config_text(self) -> str:
@@ -52,6 +54,11 @@ class Run:
     def is_replay(self) -> bool:
         return self.manifest.kind == "replay"
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether every arm saw every event."""
+        return bool(self.config.get("experiment", {}).get("design") == "paired")
+
 
 def read_run(path: Path) -> Run:
     """Raises RunFolderError naming the file or column that is missing."""
@@ -60,6 +67,7 @@ def read_run(path: Path) -> Run:
     if not daily.exists():
         raise RunFolderError(f"{daily}: no such file; the run ended before its first day was complete")
     users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
+    blocks = path / "blocks.csv"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
     return Run(
         path,
@@ -69,6 +77,7 @@ def read_run(path: Path) -> Run:
         read_parquet(users, USERS_COLUMNS) if users.exists() else None,
         read_csv(truth, TRUTH_COLUMNS) if truth.exists() else no_truth,
         read_csv(monitor, MONITOR_COLUMNS) if monitor.exists() else None,
+        read_csv(blocks, BLOCK_COLUMNS) if blocks.exists() else None,
     )
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from reloop_stream.config import read_mapping
 from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
-from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS, TRUTH_COLUMNS
+from simulator.run_folder.columns import BLOCK_COLUMNS, DAILY_COLUMNS, MONITOR_COLUMNS, TRUTH_COLUMNS
 from simulator.run_folder.manifest import Manifest, TruthRow, read_manifest
 from simulator.run_folder.tables import as_value, read_csv, write_csv, write_parquet
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
@@ -24,7 +24,9 @@ __all__ = ["RunFolder", "new_folder_name"]
 
 DAYS = "days"
 MONITOR = "monitor"
-ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
+# Keys in the metadata of a day's file: its row of daily.csv, its rows of blocks.csv.
+ROW = b"row"
+BLOCKS = b"blocks"
 
 
 def new_folder_name(scenario: Scenario) -> str:
@@ -82,10 +84,13 @@ class RunFolder:
     def _day_files(self) -> list[Path]:
         return sorted((self.path / DAYS).glob("*.parquet"))
 
-    def write_day(self, row: Mapping[str, Any], users: Mapping[str, Any]) -> None:
-        """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv`."""
-        clean = {name: as_value(value) for name, value in row.items()}
-        table = pa.table(dict(users)).replace_schema_metadata({ROW: json.dumps(clean).encode()})
+    def write_day(
+        self, row: Mapping[str, Any], users: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv` and its
+        rows of `blocks.csv`."""
+        said = {ROW: json.dumps(_clean(row)), BLOCKS: json.dumps([_clean(block) for block in blocks])}
+        table = pa.table(dict(users)).replace_schema_metadata(said)
         write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
@@ -116,6 +121,15 @@ class RunFolder:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))
         temporary.replace(self.path / "users.parquet")
+
+    def write_blocks(self, arms: Iterable[str]) -> None:
+        """Put the days' blocks together into `blocks.csv`, in the order of days and arms; nothing where there is none."""
+        order = {arm: i for i, arm in enumerate(arms)}
+        metadata = [pq.read_schema(part).metadata for part in self._day_files()]
+        rows = [row for said in metadata for row in json.loads(said.get(BLOCKS, b"[]"))]
+        if rows:
+            rows.sort(key=lambda row: (row["day"], order.get(row["arm"], len(order)), row["block"]))
+            write_csv(self.path / "blocks.csv", BLOCK_COLUMNS, rows)
 
     def delete_day_files(self) -> None:
         """Once the manifest says that the run is finished: the tables made of them hold everything."""
@@ -152,3 +166,7 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         manifest.write(self.path / "manifest.json")
+
+
+def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: as_value(value) for name, value in row.items()}

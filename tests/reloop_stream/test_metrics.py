@@ -50,6 +50,11 @@ def test_merging_equals_adding_and_a_restored_state_goes_on(seed: int, n: int, c
         assert other.n == whole.n and other.positives == whole.positives
         for name in ("auc", "logloss", "calibration"):
             assert getattr(other, name) == pytest.approx(getattr(whole, name), nan_ok=True)
+    taken = whole.without(rest)
+    only = StreamMetrics()
+    only.add(p[:cut], y[:cut])
+    assert taken.auc == pytest.approx(only.auc, nan_ok=True) and taken.sums == pytest.approx(only.sums, abs=1e-9)
+    assert only.sums == pytest.approx((min(cut, n), y[:cut].sum(), p[:cut].sum(), only.n and only.n * only.logloss))
 
 
 def test_the_base_rate_has_a_normalised_entropy_of_one_and_an_auc_of_a_half() -> None:

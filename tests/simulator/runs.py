@@ -44,9 +44,12 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def outcome(folder: Path) -> tuple[str, str, dict[str, str]]:
-    """What two equal runs have in common: daily.csv, the monitors' readings, and the digests of the final models."""
+def outcome(folder: Path) -> tuple[str, str, dict[str, str], str]:
+    """What two equal runs have in common: daily.csv, the monitors' readings, the digests of the final models, blocks.csv."""
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["status"] == "finished"
-    monitor = folder / "monitor.csv"
-    return (folder / "daily.csv").read_text(), monitor.read_text() if monitor.exists() else "", manifest["digests"]
+
+    def text(name: str) -> str:
+        return (folder / name).read_text() if (folder / name).exists() else ""
+
+    return text("daily.csv"), text("monitor.csv"), manifest["digests"], text("blocks.csv")

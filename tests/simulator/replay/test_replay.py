@@ -16,6 +16,7 @@ from simulator.lab.run import start_run
 from simulator.readout import read_out
 from tests.simulator.datasets.logged import TABLE, N, log_of, write
 from tests.simulator.replay.described import scenario
+from tests.simulator.runs import outcome
 
 pytestmark = pytest.mark.slow
 
@@ -27,10 +28,8 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
         out = tmp_path / f"run{workers}"
         watched = {"updating": {"batch_size": 32}, "monitor": {"block": 10}}
         start_run(scenario(data, learner=watched), out, command="", workers=workers, quiet=True)
-        manifest = json.loads((out / "manifest.json").read_text())
-        readings = (out / "monitor.csv").read_text()
-        outcomes.append(((out / "daily.csv").read_text(), readings, manifest["digests"]))
-    assert outcomes[0] == outcomes[1]
+        outcomes.append(outcome(out))
+    assert outcomes[0] == outcomes[1] and outcomes[0][3].count("\n") == 1 + 2 * 4 * 3  # arms, days, ticks of a day
     daily = pd.read_csv(out / "daily.csv")
     assert (daily.groupby("arm")["exposures"].sum() == N).all()
     assert (daily.groupby("arm")["clicks"].sum() == log_of()["bought"].sum()).all()
