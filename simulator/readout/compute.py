@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from simulator.readout.differences import differences
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
 from simulator.readout.statistics.ctr import ctr_interval
-from simulator.readout.statistics.estimate import Difference, Estimate
-from simulator.readout.statistics.paired_days import paired_days
+from simulator.readout.statistics.estimate import Estimate
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums, user_sums
@@ -27,7 +27,7 @@ def compute(run: Run) -> Results:
     rows = run.daily.to_pylist()
     sums = {arm: user_sums(run.users, arm) for arm in run.arms} if run.users is not None else {}
     uplift = {}
-    for arm in run.treatments if sums else []:
+    for arm in run.treatments if sums and not run.is_replay else []:
         pair = sums[run.control], sums[arm]
         uplift[arm] = {
             "raw": raw(*pair),
@@ -43,7 +43,7 @@ def compute(run: Run) -> Results:
         truth={arm: _truth(run, arm) for arm in run.treatments},
         quality=_quality(run, rows),
         ctr=_ctr_of_phases(run, rows),
-        differences=_differences(run, rows) if run.is_replay else {},
+        differences=differences(run) if run.is_replay else {},
         alarms=_alarms(run),
         notes=_notes(run, rows, srm_p, uplift),
     )
@@ -126,20 +126,6 @@ def _ctr_of_phases(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, 
     return found
 
 
-def _differences(run: Run, rows: list[dict[str, Any]]) -> dict[str, dict[str, Difference]]:
-    """Treatment - control by day, for days of A/B that both have."""
-    found: dict[str, dict[str, Difference]] = {}
-    control = {row["day"]: row for row in _measured(run, rows, run.control)}
-    for arm in run.treatments:
-        mine = {row["day"]: row for row in _measured(run, rows, arm)}
-        days = sorted(control.keys() & mine.keys())
-        found[arm] = {}
-        for name in ("auc", "logloss"):
-            pair = [np.array([_number(of[day][name]) for day in days]) for of in (control, mine)]
-            found[arm][name] = paired_days(*pair)
-    return found
-
-
 def sudden_drifts(run: Run) -> list[float]:
     """When the world changes at once, in days since the beginning."""
     drifts = (run.config.get("world") or {}).get("drift") or []
@@ -158,8 +144,14 @@ def _alarms(run: Run) -> list[Alarm] | None:
     return sorted(found, key=lambda alarm: alarm.time)
 
 
-def _number(value: float | None) -> float:
-    return math.nan if value is None else value
+def _note_of_a_replay(run: Run, rows: list[dict[str, Any]]) -> str:
+    what = "so the arms differ in log loss, AUC and calibration, and there is no uplift in CTR"
+    if not run.is_paired:
+        return f"what was shown did not depend on the arm, {what}"
+    mine = _measured(run, rows, run.control)
+    shown = sum(row["exposures"] for row in mine)
+    ctr = f" (CTR {sum(row['clicks'] for row in mine) / shown:.2%} in each)" if shown else ""
+    return f"every arm saw the same {shown:,} events{ctr}, {what}"
 
 
 def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
@@ -169,9 +161,7 @@ def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str,
     if srm_p < SRM_ALARM:
         notes.append(f"sample ratio mismatch (p = {srm_p:.2g}): the arms' numbers of users do not fit their shares")
     if run.is_replay:
-        notes.append(
-            "what was shown did not depend on the arm, so the arms differ in AUC and log loss and there is no uplift in CTR"
-        )
+        notes.append(_note_of_a_replay(run, rows))
     elif not any(row["phase"] == "ab" for row in rows):
         notes.append("there is no A/B day yet: no uplift")
     elif unknown := [arm for arm, found in uplift.items() if math.isnan(found["raw"].relative)]:
@@ -181,7 +171,7 @@ def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str,
     elif uplift and all(math.isnan(found["cuped"].relative) for found in uplift.values()):
         notes.append("CUPED and A/B - A/A need an A/A period with clicks")
     known = any(not math.isnan(found["raw"].relative) for found in uplift.values())
-    if known and not run.is_replay:
+    if known:
         notes.append(
             "the intervals are across users; the learners' own randomness, which other seeds would show, is not in them"
         )

@@ -7,13 +7,15 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from simulator.readout.statistics.estimate import CONFIDENCE, Difference, Estimate
+from simulator.readout.differences import DayDifference, Differences
+from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
 
-__all__ = ["ESTIMATOR_LABELS", "SRM_ALARM", "Alarm", "Day", "Results"]
+__all__ = ["ESTIMATOR_LABELS", "METRIC_LABELS", "SRM_ALARM", "Alarm", "Day", "Results"]
 
 ESTIMATOR_LABELS = {"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"}
+METRIC_LABELS = {"logloss": "log loss", "auc": "AUC", "calibration": "calibration"}  # of a replay's differences
 SRM_ALARM = 0.001  # the usual bound: an alarm here means that the assignment is broken, not bad luck
 
 
@@ -60,7 +62,7 @@ class Results:
     truth: dict[str, dict[str, float | None]]
     quality: dict[str, dict[str, float]]
     ctr: dict[str, dict[str, float]]
-    differences: dict[str, dict[str, Difference]]  # of a replay: treatment → auc, logloss
+    differences: dict[str, dict[str, Differences]]  # of a replay: treatment → logloss, auc, calibration
     alarms: list[Alarm] | None = None
     notes: list[str] = field(default_factory=list)
 
@@ -76,14 +78,18 @@ class Results:
         }
         if self.run.is_replay:
             uplift = {arm: dict.fromkeys((*ESTIMATOR_LABELS, "headline")) for arm in self.run.treatments}
-        differences = {arm: {k: v._asdict() for k, v in found.items()} for arm, found in self.differences.items()}
+        whole = {arm: {k: v.whole._asdict() for k, v in of.items()} for arm, of in self.differences.items()}
+        by_day = {
+            arm: {k: [_as_dict(day) for day in v.days] for k, v in of.items()} for arm, of in self.differences.items()
+        }
         content = {
             "uplift": uplift,
             "truth": self.truth,
             "ctr": self.ctr,
             "srm_p": self.srm_p,
             "quality": self.quality,
-            "difference_of_quality": differences,
+            "difference_of_quality": whole,
+            "difference_of_quality_by_day": by_day,
             "alarms": None if self.alarms is None else [alarm._asdict() for alarm in self.alarms],
             "confidence_level": CONFIDENCE,
             "notes": self.notes,
@@ -93,13 +99,10 @@ class Results:
     def render(self) -> str:
         """For the terminal: the daily table, the uplift, where the report lies."""
         lines = [self._daily_table(), ""]
-        if self.run.is_replay:
-            for arm, found in self.differences.items():
-                lines.append(f"{arm} against {self.run.control} (mean difference across days, 95% t interval):")
-                lines += [f"  {name:<8} {difference}" for name, difference in found.items()]
+        for arm, found in self.differences.items():
+            lines.append(f"{arm} - {self.run.control}, of the stamps (95% intervals across blocks of time):")
+            lines += [f"  {METRIC_LABELS[name]:<11} {difference.whole}" for name, difference in found.items()]
         for arm, estimates in self.uplift.items():
-            if self.run.is_replay:
-                break
             lines.append(f"uplift of {arm} over {self.run.control} in CTR (95% intervals across users):")
             # A terminal may have no minus sign of its own.
             labels = {name: label.replace("−", "-") for name, label in ESTIMATOR_LABELS.items()}
@@ -115,25 +118,37 @@ class Results:
         return "\n".join(lines)
 
     def _daily_table(self) -> str:
+        """CTR by day and arm; of a replay, the control's log loss and how far the others' are from it."""
         arms = self.run.arms
-        width = max(9, *(len(arm) for arm in arms))
-        header = f"{'day':>4}  {'phase':<8}" + "".join(f"  {arm:>{width}}" for arm in arms)
-        metrics = ("auc",) if self.run.is_replay else ()
-        title = "AUC of the stamps by day and arm" if metrics else "CTR by day and arm"
-        lines = [title, header]
-        by_day: dict[int, dict[str, Day]] = {}
+        shown = "logloss" if self.run.is_replay else "ctr"
+        cells: dict[int, dict[str, str]] = {}
+        phases: dict[int, str] = {}
         for day in self.days:
-            by_day.setdefault(day.row["day"], {})[day.row["arm"]] = day
-        for number, found in sorted(by_day.items()):
-            phase = PHASE_LABELS[next(iter(found.values())).row["phase"]]
-            cells = ""
-            for arm in arms:
-                row = found[arm].row if arm in found else {}
-                value = row.get("auc" if metrics else "ctr")
-                shown = "-" if value is None else f"{value:.4f}" if metrics else f"{value:.2%}"
-                cells += f"  {shown:>{width}}"
-            lines.append(f"{number + 1:>4}  {phase:<8}{cells}")
+            value, number = day.row.get(shown), day.row["day"]
+            text = "-" if value is None else f"{value:.4f}" if self.run.is_replay else f"{value:.2%}"
+            cells.setdefault(number, {})[day.row["arm"]] = text
+            phases[number] = PHASE_LABELS[day.row["phase"]]
+        for arm, found in self.differences.items():
+            for of_day in found[shown].days:
+                apart = of_day.difference
+                half = f" ±{(apart.hi - apart.lo) / 2:.4f}"
+                cells[of_day.day][arm] = "-" if math.isnan(apart.mean) else f"{apart.mean:+.4f}{half}"
+        title = "CTR by day and arm"
+        if self.differences:
+            title = f"log loss of the stamps by day: {self.run.control}'s, and the others' less it (95% intervals)"
+        elif self.run.is_replay:
+            title = "log loss of the stamps by day"
+        width = max(15 if self.differences else 9, *(len(arm) for arm in arms))
+        lines = [title, f"{'day':>4}  {'phase':<8}" + "".join(f"  {arm:>{width}}" for arm in arms)]
+        for number, of_arm in sorted(cells.items()):
+            row = "".join(f"  {of_arm.get(arm, '-'):>{width}}" for arm in arms)
+            lines.append(f"{number + 1:>4}  {phases[number]:<8}{row}")
         return "\n".join(lines)
+
+
+def _as_dict(day: DayDifference) -> dict[str, Any]:
+    so_far = None if day.so_far is None else day.so_far._asdict()
+    return {"day": day.day, "phase": day.phase, **day.difference._asdict(), "so_far": so_far}
 
 
 def _clean(value: Any) -> Any:

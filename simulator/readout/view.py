@@ -73,16 +73,31 @@ class RunView:
 
         `uplift["relative"].unstack()` is a table of treatment × estimator.
         """
-        rows = {} if self.results.run.is_replay else self.results.uplift
+        rows = self.results.uplift
         return _table(
             {(arm, name): e._asdict() for arm, found in rows.items() for name, e in found.items()}, "estimator"
         )
 
     @cached_property
     def differences(self) -> pd.DataFrame:
-        """Of a replay: a row a treatment and metric: mean, lo, hi, p of the difference to the control by days."""
-        rows = self.results.differences
-        return _table({(arm, name): e._asdict() for arm, found in rows.items() for name, e in found.items()}, "metric")
+        """Of a replay: a row a treatment and metric of the stamps: mean, lo, hi, p of the difference to the control."""
+        found = self.results.differences
+        return _table({(arm, name): d.whole._asdict() for arm, of in found.items() for name, d in of.items()}, "metric")
+
+    @cached_property
+    def daily_differences(self) -> pd.DataFrame:
+        """The same by day: a row a treatment, metric and day, with its phase."""
+        rows = [
+            {"treatment": arm, "metric": name, "day": day.day, "phase": day.phase, **day.difference._asdict()}
+            for arm, of in self.results.differences.items() for name, found in of.items() for day in found.days
+        ]  # fmt: skip
+        return pd.DataFrame(rows)
+
+    @cached_property
+    def blocks(self) -> pd.DataFrame:
+        """Of a replay: a row a day, arm and block of time, as in blocks.csv. Empty before they are put together."""
+        blocks = self.results.run.blocks
+        return pd.DataFrame() if blocks is None else _frame(blocks)
 
     @property
     def plots(self) -> list[str]:
@@ -102,9 +117,8 @@ class RunView:
     def _headline(self) -> str:
         results = self.results
         if results.run.is_replay:
-            return (
-                "; ".join(f"{a} log loss {found['logloss']}" for a, found in results.differences.items()) or "one arm"
-            )
+            said = [f"{arm} log loss {found['logloss'].whole}" for arm, found in results.differences.items()]
+            return "; ".join(said) or "one arm"
         known = {arm: found[results.headline] for arm, found in results.uplift.items()}
         return "; ".join(f"{arm} {e}" for arm, e in known.items() if not math.isnan(e.relative)) or "no uplift yet"
 

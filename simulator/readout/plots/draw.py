@@ -10,8 +10,9 @@ from typing import NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
+from simulator.readout.plots.differences import difference_of_quality
 from simulator.readout.plots.monitor import monitor
-from simulator.readout.plots.quality import ctr, difference_of_quality, quality
+from simulator.readout.plots.quality import ctr, quality
 from simulator.readout.plots.style import DPI, STYLE
 from simulator.readout.plots.uplift import estimators, uplift
 from simulator.readout.results import Results
@@ -29,7 +30,8 @@ class Plot(NamedTuple):
 CTR = Plot(ctr, "Click-through rate per simulated day and arm. Warm-up and A/A are shaded.")
 DIFFERENCE = Plot(
     difference_of_quality,
-    "How much better or worse the treatment predicts than the control, on the same kind of users.",
+    "How much better or worse the treatment predicts than the control: points are days, lines all measured days so far. Each "
+    "interval is for its own day; a line that is watched until it leaves 0 leaves it too often.",
 )
 UPLIFT = Plot(
     uplift, "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period."

@@ -20,6 +20,7 @@ __all__ = [
     "COLOURS",
     "DPI",
     "HEIGHT",
+    "MOST_BANDS",
     "SHADES",
     "STYLE",
     "WIDTH",
@@ -59,6 +60,8 @@ STYLE = {
     "legend.frameon": False,
 }
 WIDTH, HEIGHT, DPI = 8.5, 4.2, 150
+# More bands than these lie over each other and hide the curves; the tables have every interval.
+MOST_BANDS = 4
 
 
 class ShownFigure(Figure):

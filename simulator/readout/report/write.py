@@ -10,7 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from simulator.readout.plots.draw import plots_of
-from simulator.readout.results import ESTIMATOR_LABELS, SRM_ALARM, Results
+from simulator.readout.results import ESTIMATOR_LABELS, METRIC_LABELS, SRM_ALARM, Results
+from simulator.readout.statistics.estimate import Difference
 from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["write_report"]
@@ -22,7 +23,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": _percent, "number": _number}
+    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed, "apart": _apart}
     run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
         results=results,
@@ -33,6 +34,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         srm_alarm=results.srm_p < SRM_ALARM,
         config=run.config_text,
         estimators=ESTIMATOR_LABELS,
+        metrics=METRIC_LABELS,
         isnan=math.isnan,
     )
     (run.path / "report.html").write_text(page, encoding="utf-8")
@@ -54,3 +56,13 @@ def _number(value: Any, digits: int = 4) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+
+
+def _signed(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:+.5f}"
+
+
+def _apart(difference: Difference) -> str:
+    if math.isnan(difference.mean):
+        return "–"
+    return f"{_signed(difference.mean)} [{_signed(difference.lo)}, {_signed(difference.hi)}]"

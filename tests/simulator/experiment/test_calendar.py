@@ -16,7 +16,7 @@ def test_a_day_is_cut_into_as_equal_stretches_of_ticks_as_there_can_be(ticks: li
     lengths = [random.randint(1, 9) for _ in range(sum(ticks) + 1)]  # type: ignore[attr-defined]
     bounds = np.concatenate(([0], np.cumsum(lengths)))
     days = bounds[np.concatenate(([0], np.cumsum(ticks)))]
-    phases: tuple[Phase, ...] = ("ab",) * len(ticks)
+    phases: tuple[Phase, ...] = tuple("ab" for _ in ticks)
     calendar = Calendar(bounds, days, sum(ticks), phases)
     first, last = bounds[:-2], bounds[1:-1] - 1  # of each tick that serves
     blocks = calendar.block_of(first)

@@ -92,3 +92,13 @@ def test_a_run_in_which_nothing_is_defined_has_its_plots_and_its_page(tmp_path: 
     assert "nan" not in page.lower().replace("finance", "").split("<svg")[0] and "[–" not in page
     drawn = {path.stem for path in (out / "plots").glob("*.png")}
     assert drawn == ({"ctr", "uplift", "quality"} if kind == "simulation" else {"difference", "quality"})
+
+
+def test_a_replay_without_blocks_yet_has_no_differences_and_a_dash_for_them(tmp_path: Path) -> None:
+    view = open_run(folder_of(tmp_path / "run", RUNS["one user each"], "replay"))
+    found = json.loads(view.results.to_json())["difference_of_quality"]["01"]
+    assert (
+        all(value == {"mean": None, "lo": None, "hi": None, "p": None} for value in found.values()) and len(found) == 3
+    )
+    assert view.differences["mean"].isna().all() and view.daily_differences.empty and view.blocks.empty
+    assert "nan" not in str(view) + repr(view) + view._repr_html_()

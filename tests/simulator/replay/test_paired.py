@@ -14,8 +14,10 @@ from reloop_stream.codec.records import decode
 from reloop_stream.events import ExposureBatch
 from reloop_stream.log import open_log
 from simulator.lab.run import start_run
+from simulator.readout import read_out
+from simulator.readout.view import RunView
 from simulator.run_folder.manifest import read_manifest
-from tests.simulator.datasets.logged import N, write
+from tests.simulator.datasets.logged import N, log_of, write
 from tests.simulator.replay.described import scenario
 
 pytestmark = pytest.mark.slow
@@ -99,6 +101,41 @@ def test_no_version_that_stamps_has_seen_a_label_of_what_it_stamps(paired: Path)
     assert all(trained_to[one] <= at for one, at in zip(used, stamped["event_time_ms"].tolist(), strict=True))
     # And nothing is held back longer than it must be: a new version serves in every tick after the warm-up.
     assert len(used) > 3 * N / 2 and len({*used}) == 4 + 3 * 5
+
+
+def test_the_readout_says_how_the_arms_differ_by_day_and_in_all(paired: Path) -> None:
+    view = RunView(read_out(paired))
+    found = json.loads((paired / "results.json").read_text())
+    assert (
+        found["uplift"]["lr"] == dict.fromkeys(("raw", "ab_minus_aa", "cuped", "headline")) and found["srm_p"] is None
+    )
+    label = log_of().sort_values("when")["bought"].to_numpy()
+    pctr = exposures(paired).pivot(index="request_id", columns="arm", values="pctr").sort_index()
+    loss = -np.log(np.where(label[:, None] == 1, pctr, 1 - pctr))
+    apart = pd.DataFrame(loss[:, 1:] - loss[:, :1], columns=["lr", "reloop"])
+    for arm in ("lr", "reloop"):
+        whole, days = (found[f"difference_of_quality{what}"][arm]["logloss"] for what in ("", "_by_day"))
+        assert whole["mean"] == pytest.approx(apart[arm][N // 2 :].mean()) and whole["lo"] < whole["mean"] < whole["hi"]
+        assert [day["mean"] for day in days] == pytest.approx(apart[arm].groupby(np.arange(N) // 150).mean().tolist())
+        assert days[1]["mean"] == days[1]["lo"] == days[1]["hi"] == 0  # A/A
+        assert [day["so_far"] is None for day in days] == [True, True, False, False]
+        assert days[2]["so_far"]["mean"] == days[2]["mean"] and days[3]["so_far"] == whole
+    frame = view.daily_differences.set_index(["treatment", "metric", "day"])
+    assert len(frame) == 2 * 3 * 4 and frame.loc[("lr", "auc", 3), "phase"] == "ab"
+    assert view.differences.loc[("lr", "logloss"), "lo"] == found["difference_of_quality"]["lr"]["logloss"]["lo"]
+    assert len(view.blocks) == 3 * 4 * 3 and view.plots == ["difference", "quality"] and view.uplift.empty
+
+
+def test_the_report_of_a_paired_replay_says_the_ctr_once_and_has_a_row_a_day_and_treatment(paired: Path) -> None:
+    results = read_out(paired)
+    page, said = (paired / "report.html").read_text(), results.render()
+    ctr = log_of().sort_values("when")["bought"][N // 2 :].mean()
+    note = f"every arm saw the same {N // 2} events (CTR {ctr:.2%} in each)"
+    assert note in page and note in said and "sample ratio" not in page and "uplift of" not in said
+    table = page[page.index("Differences by day") : page.index("<h2>Days</h2>")]
+    assert table.count("<tr class=") == 2 * 4 and "+0.00000 [+0.00000, +0.00000]" in table
+    assert "lr: log loss " in page and "lr - control, of the stamps (95% intervals across blocks of time):" in said
+    assert said.splitlines()[0].startswith("log loss of the stamps by day: control's")
 
 
 @pytest.mark.parametrize("aa", ["control", "own"])

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.estimate import UNDEFINED, Estimate
-from simulator.readout.statistics.paired_days import paired_days
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums
@@ -124,26 +123,6 @@ def test_users_whose_ctrs_before_do_not_differ_leave_cuped_as_raw() -> None:
     before = ([4, 8, 4], [1, 2, 1])
     control, treatment = users([10, 10, 10], [1, 2, 3], before), users([10, 10, 10], [2, 4, 4], before)
     assert cuped(control, treatment) == raw(control, treatment)
-
-
-days = st.lists(st.sampled_from([0.1, 0.5, 0.7, math.nan]) | st.floats(0, 1), max_size=5)
-
-
-@given(days, days)
-def test_paired_days_are_defined_as_a_whole_or_not_at_all(some: list[float], others: list[float]) -> None:
-    control, treatment = (np.array(one[: min(len(some), len(others))]) for one in (some, others))
-    found, turned = paired_days(control, treatment), paired_days(treatment, control)
-    if math.isnan(found.mean):
-        assert all(math.isnan(value) for value in (*found, *turned)) and str(found) == "-"
-        return
-    assert found.lo <= found.mean <= found.hi and 0 <= found.p <= 1
-    assert found == pytest.approx((-turned.mean, -turned.hi, -turned.lo, turned.p), abs=1e-12)
-
-
-def test_equal_days_do_not_differ_and_days_that_all_differ_alike_say_nothing() -> None:
-    some = np.array([0.1, 0.7, 0.3])
-    assert paired_days(some, some) == (0, 0, 0, 1)
-    assert math.isnan(paired_days(some, some + 0.1).mean)
 
 
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=5), st.data())

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from simulator.readout.statistics.ctr import ctr_interval
-from simulator.readout.statistics.paired_days import paired_days
 from simulator.readout.statistics.sample_ratio import srm
 from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
 from simulator.readout.statistics.users import UserSums
@@ -97,14 +96,3 @@ def test_without_clicks_or_users_nothing_is_claimed() -> None:
         assert math.isnan(estimator(clicking, silent).relative)
     no_past = UserSums(clicking.exposures, clicking.clicks, np.zeros(5), np.zeros(5))
     assert math.isnan(cuped(no_past, no_past).relative) and math.isnan(ab_minus_aa(no_past, no_past).relative)
-
-
-def test_paired_days_are_a_t_test_that_skips_undefined_days() -> None:
-    from scipy.stats import ttest_rel
-
-    rng = np.random.default_rng(4)
-    control, treatment = rng.normal(0.7, 0.01, 20), rng.normal(0.705, 0.01, 20)
-    found = paired_days(np.append(control, math.nan), np.append(treatment, 0.7))
-    assert found.p == pytest.approx(ttest_rel(treatment, control).pvalue)
-    assert found.mean == pytest.approx((treatment - control).mean())
-    assert math.isnan(paired_days(control[:1], treatment[:1]).mean)
