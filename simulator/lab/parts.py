@@ -125,6 +125,7 @@ class Lab:
             lambda day: self.recorder.close_day(day, report),
             feed.is_random,
             in_blocks=scenario.is_replay,
+            paired=scenario.is_paired,
         )
         updater = make_updater(config, learner, seed)
         if isinstance(updater, MonitoredUpdater):

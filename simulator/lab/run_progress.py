@@ -1,4 +1,4 @@
-"""Progress on stderr: day, phase, CTR per arm so far, exposures per second, time left."""
+"""Progress on stderr: day, phase, CTR (of a replay: log loss) per arm so far, exposures per second, time left."""
 
 from __future__ import annotations
 
@@ -27,9 +27,14 @@ class _Rate(ProgressColumn):
 
 
 class RunProgress:
-    """A live bar where stderr is a terminal, a line a finished day where it is not, nothing when quiet."""
+    """A live bar where stderr is a terminal, a line a finished day where it is not, nothing when quiet.
 
-    def __init__(self, ticks: int, days: int, arms: Sequence[str], *, quiet: bool) -> None:
+    of_replay: whether arms differ in log loss, and not in CTR.
+    """
+
+    def __init__(self, ticks: int, days: int, arms: Sequence[str], *, of_replay: bool, quiet: bool) -> None:
+        self._name, self._form = ("log loss", "{:.4f}") if of_replay else ("CTR", "{:.2%}")
+        self._of_replay = of_replay
         self._days = days
         self._arms = list(arms)
         self._phase = ""
@@ -37,7 +42,7 @@ class RunProgress:
         self._exposures: dict[str, int] = {}
         self._tick: dict[str, int] = {}
         self._recent: deque[tuple[float, int]] = deque()
-        self._ctr: dict[str, tuple[int, int]] = {}
+        self._so_far: dict[str, tuple[float, int]] = {}
         self._label = "starting"
         self._shown_days: dict[int, dict[str, float]] = {}
         console = Console(stderr=True)
@@ -73,9 +78,9 @@ class RunProgress:
         (begun, before) = self._recent[0]
         span = now - begun
         rate = (total - before) / span if span > 0 else None
-        so_far = ((arm, *self._ctr.get(arm, (0, 0))) for arm in self._arms)
-        ctr = "  ".join(f"{arm} {clicks / shown:.2%}" for arm, clicks, shown in so_far if shown)
-        self._label = f"day {day + 1}/{self._days} {PHASE_LABELS[phase]}  {ctr}"
+        so_far = ((arm, *self._so_far.get(arm, (0, 0))) for arm in self._arms)
+        means = "  ".join(f"{arm} {self._form.format(total / shown)}" for arm, total, shown in so_far if shown)
+        self._label = f"day {day + 1}/{self._days} {PHASE_LABELS[phase]}  {means}"
         # Processes move at their own pace; the slowest says how far the run is.
         self._progress.update(self._task, description=self._label, completed=min(self._tick.values()) + 1, rate=rate)
 
@@ -84,19 +89,21 @@ class RunProgress:
         self._tick.clear()
 
     def day(self, row: Mapping[str, Any]) -> None:
-        """A day of one arm is complete. The CTR shown is that of the phase so far."""
+        """A day of one arm is complete. The mean shown is that of the phase so far."""
         if row["phase"] != self._phase:
             self._phase = row["phase"]
-            self._ctr.clear()
-        clicks, shown = self._ctr.get(row["arm"], (0, 0))
-        self._ctr[row["arm"]] = (clicks + row["clicks"], shown + row["exposures"])
+            self._so_far.clear()
+        total, shown = self._so_far.get(row["arm"], (0.0, 0))
+        value = row["logloss"] if self._of_replay else row["ctr"]
+        if row["exposures"]:
+            self._so_far[row["arm"]] = (total + value * row["exposures"], shown + row["exposures"])
         if not self._lines:
             return
         seen = self._shown_days.setdefault(row["day"], {})
-        seen[row["arm"]] = row["ctr"]
+        seen[row["arm"]] = value
         if len(seen) == len(self._arms):
-            rates = "  ".join(f"{arm} {seen[arm]:.2%}" for arm in self._arms)
-            tell(f"day {row['day'] + 1}/{self._days} {PHASE_LABELS[row['phase']]}: CTR {rates}")
+            means = "  ".join(f"{arm} {self._form.format(seen[arm])}" for arm in self._arms)
+            tell(f"day {row['day'] + 1}/{self._days} {PHASE_LABELS[row['phase']]}: {self._name} {means}")
             del self._shown_days[row["day"]]
 
     def note(self, text: str) -> None:

@@ -69,7 +69,7 @@ class Tally:
 
     is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
     on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
-    calendar's blocks.
+    calendar's blocks. paired: whether each arm has a copy of every event, so that one learnt for all counts in each.
     """
 
     def __init__(
@@ -80,6 +80,7 @@ class Tally:
         on_day: Callable[[DayOfArm], None],
         is_random: Callable[[np.ndarray], np.ndarray | None] = lambda request_id: None,
         in_blocks: bool = False,
+        paired: bool = False,
     ) -> None:
         self._calendar = calendar
         self._arms = list(arms)
@@ -87,6 +88,7 @@ class Tally:
         self._on_day = on_day
         self._is_random = is_random
         self._in_blocks = in_blocks
+        self._paired = paired
         self._open: dict[tuple[int, str], _OpenDay] = {}
         self._next_day = 0
 
@@ -111,12 +113,12 @@ class Tally:
     def trained(self, trained: Trained) -> None:
         """Count the progressive predictions of rows that the learner trains on."""
         assert trained.examples is not None
-        for day, arm, mask in self._parts(trained.examples):
+        for day, arm, mask in self._parts(trained.examples, for_each=self._paired):
             rows = slice(None) if mask is None else mask
             self._open_day(day, arm).progressive.add(trained.pctr[rows], trained.examples.label[rows])
 
-    def _parts(self, examples: ExampleBatch) -> list[tuple[int, str, np.ndarray | None]]:
-        """Cut the rows by day and arm: (day, arm, mask of rows; None for all)."""
+    def _parts(self, examples: ExampleBatch, *, for_each: bool = False) -> list[tuple[int, str, np.ndarray | None]]:
+        """Cut the rows by day and arm: (day, arm, mask of rows; None for all). for_each: all rows of a day for each arm."""
         times = examples.exposures.event_time_ms
         days = self._calendar.day_of(times)
         first, last = int(days.min()), int(days.max())
@@ -125,7 +127,9 @@ class Tally:
         for day in range(max(first, self._next_day), last + 1):
             in_day = None if first == last else days == day
             for arm in self._arms:
-                if arm_of.strides == (0,):
+                if for_each:
+                    mask = in_day
+                elif arm_of.strides == (0,):
                     mask = in_day if arm_of[0] == arm else np.zeros(0, dtype=bool)
                 else:
                     mask = arm_of == arm if in_day is None else in_day & (arm_of == arm)

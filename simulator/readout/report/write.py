@@ -65,4 +65,6 @@ def _signed(value: float) -> str:
 def _apart(difference: Difference) -> str:
     if math.isnan(difference.mean):
         return "–"
+    if difference.lo == difference.hi == 0:
+        return "0"  # the arms are one and the same
     return f"{_signed(difference.mean)} [{_signed(difference.lo)}, {_signed(difference.hi)}]"

@@ -80,3 +80,17 @@ def test_a_restored_tally_goes_on_as_if_it_had_never_stopped(in_blocks: bool) ->
     count(resumed, 11, 30)
     assert repr([(day.row, day.blocks) for day in again]) == repr([(day.row, day.blocks) for day in whole])
     assert len(again) == 4 and all(bool(day.blocks) == in_blocks for day in whole)
+
+
+def test_a_state_of_before_days_were_cut_goes_on() -> None:
+    whole: list[DayOfArm] = []
+    again: list[DayOfArm] = []
+    count(tally(whole, in_blocks=False), 0, 30)
+    stopped, resumed = tally([], in_blocks=False), tally(again, in_blocks=False)
+    count(stopped, 0, 11)
+    meta, arrays = stopped.state()
+    for entry in meta["open"]:
+        assert entry.pop("blocks") == [0]
+    resumed.restore(meta, {name.replace(".stamps.0.", ".stamps."): array for name, array in arrays.items()})
+    count(resumed, 11, 30)
+    assert repr([day.row for day in again]) == repr([day.row for day in whole])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
@@ -36,12 +37,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers, log", [(1, "embedded"), pytest.param(2, "kafka", marks=pytest.mark.kafka)])
 def test_a_replay_killed_in_either_phase_and_resumed_equals_the_uninterrupted_one(
-    whole: Path, tmp_path: Path, workers: int
+    whole: Path, tmp_path: Path, workers: int, log: str, request: pytest.FixtureRequest
 ) -> None:
-    out = tmp_path / "killed"
-    process = start("run", whole / "scenario.yaml", "--out", out, "--workers", workers, "--quiet")
+    out = tmp_path / f"killed-{os.getpid()}"
+    url = request.getfixturevalue("kafka_url") if log == "kafka" else log
+    process = start("run", whole / "scenario.yaml", "--out", out, "--workers", workers, "--quiet", "--log", url)
     for stage in ("aa", "ab"):
         wait_until(lambda stage=stage: list((out / "checkpoints").glob(f"{stage}.worker.*")), process)  # type: ignore[misc]
         process.kill()
@@ -53,9 +55,9 @@ def test_a_replay_killed_in_either_phase_and_resumed_equals_the_uninterrupted_on
     assert outcome(out) == outcome(whole / "run")
 
 
-@pytest.mark.parametrize("ticks", [22, 52])
+@pytest.mark.parametrize("ticks, workers", [(22, 1), (52, 2)])
 def test_a_replay_stopped_in_the_middle_of_a_day_and_resumed_equals_the_uninterrupted_one(
-    whole: Path, tmp_path: Path, ticks: int
+    whole: Path, tmp_path: Path, ticks: int, workers: int
 ) -> None:
     left = iter(range(ticks))
     described = scenario(write(whole, "csv") | CUT, arms=ARMS, checkpoint_every_hours=1e6)
@@ -63,5 +65,5 @@ def test_a_replay_stopped_in_the_middle_of_a_day_and_resumed_equals_the_uninterr
         start_run(
             described, tmp_path / "run", command="", workers=1, quiet=True, should_stop=lambda: next(left, None) is None
         )
-    resume_run(tmp_path / "run", workers=1, quiet=True)
+    resume_run(tmp_path / "run", workers=workers, quiet=True)
     assert outcome(tmp_path / "run") == outcome(whole / "run")

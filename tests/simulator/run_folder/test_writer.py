@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from simulator.run_folder.columns import DAILY_COLUMNS, MONITOR_COLUMNS
+from simulator.run_folder.columns import BLOCK_COLUMNS, DAILY_COLUMNS, MONITOR_COLUMNS
 from simulator.run_folder.manifest import Manifest, Timings, TruthRow
 from simulator.run_folder.reader import read_run
 from simulator.run_folder.writer import RunFolder
@@ -64,6 +64,31 @@ def test_days_that_only_their_files_tell_of_are_in_the_daily_table(tmp_path: Pat
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "killed" / name).read_bytes(), name
     assert len(pd.read_csv(tmp_path / "killed" / "daily.csv")) == 4
     assert pq.read_table(tmp_path / "killed" / "users.parquet").num_rows == 8
+
+
+def test_blocks_are_put_together_in_the_order_of_days_and_arms_each_once(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "run", [], [])
+    folder.write_blocks(ARMS)
+    assert not (tmp_path / "run" / "blocks.csv").exists()
+    for day, arm in [(1, "control"), (0, "reloop"), (1, "reloop"), (0, "control"), (0, "control")]:
+        numbers: dict[str, Any] = dict.fromkeys(BLOCK_COLUMNS, 0.25) | {"day": day, "arm": arm, "phase": "ab"}
+        blocks = [numbers | {"block": 0}, numbers | {"block": 10, "auc_without": math.nan}]
+        folder.write_day(row(day, arm), users(day, arm), blocks)
+    folder.write_blocks(ARMS)
+    found = pd.read_csv(tmp_path / "run" / "blocks.csv")
+    places = list(zip(found["day"], found["arm"], found["block"], strict=True))
+    assert places == [(day, arm, block) for day in (0, 1) for arm in ARMS for block in (0, 10)]
+    assert list(found.columns) == list(BLOCK_COLUMNS) and found["auc_without"].isna().sum() == 4
+
+
+def test_a_replay_begun_before_there_was_a_choice_goes_on_with_its_users_split(tmp_path: Path) -> None:
+    replay = {"name": "old", "data": {"format": "libfm", "path": "x", "fields": 2}, "features": [{"name": "f1"}]}
+    folder = RunFolder.create(tmp_path / "run", parse_scenario({**replay, "arms": [{"name": "a"}, {"name": "b"}]}))
+    folder.write_manifest(MANIFEST)
+    assert RunFolder.open(folder.path)[1].is_paired
+    config = folder.path / "config.yaml"
+    config.write_text(config.read_text().replace("  design: paired\n", ""))
+    assert "design" not in config.read_text() and not RunFolder.open(folder.path)[1].is_paired
 
 
 def test_users_named_by_texts_may_all_stay_away_on_the_first_day(tmp_path: Path) -> None:
