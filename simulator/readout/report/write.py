@@ -24,6 +24,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {"percent": _percent, "number": _number, "signed": _signed, "apart": _apart}
+    environment.tests["same"] = _same
     run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
         results=results,
@@ -58,13 +59,16 @@ def _number(value: Any, digits: int = 4) -> str:
     return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
 
 
-def _signed(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:+.5f}"
+def _signed(value: float, digits: int = 5) -> str:
+    return "–" if math.isnan(value) else f"{value:+.{digits}f}"
 
 
-def _apart(difference: Difference) -> str:
-    if math.isnan(difference.mean):
+def _apart(found: Difference, digits: int = 5) -> str:
+    if math.isnan(found.mean):
         return "–"
-    if difference.lo == difference.hi == 0:
-        return "0"  # the arms are one and the same
-    return f"{_signed(difference.mean)} [{_signed(difference.lo)}, {_signed(difference.hi)}]"
+    return f"{_signed(found.mean, digits)} [{_signed(found.lo, digits)}, {_signed(found.hi, digits)}]"
+
+
+def _same(found: Difference) -> bool:
+    """Whether the arms are one and the same."""
+    return found.lo == found.hi == 0
