@@ -9,7 +9,7 @@ import numpy as np
 from simulator.scenario.sections import EpsilonGreedyPolicy, GreedyPolicy, Policy, SoftmaxPolicy
 from simulator.world.draws import gumbel, uniform
 
-__all__ = ["Slates", "choose_slates", "is_random_request"]
+__all__ = ["Slates", "choose_slates", "first_slot", "is_random_request"]
 
 
 class Slates(NamedTuple):
@@ -59,6 +59,23 @@ def choose_slates(
     if len(asked):
         by_policy[asked] = _probabilities(scores[asked], columns[asked], policy)
     return Slates(columns, _mixture(by_policy, uniform_slot, random_share))
+
+
+def first_slot(scores: np.ndarray, policy: Policy, random_share: float) -> np.ndarray:
+    """The probability of each candidate in the first slot, float64 as the scores, pCTR [requests, candidates].
+
+    >>> first_slot(np.array([[0.1, 0.3, 0.2]]), GreedyPolicy(), 0.3).round(2).tolist()
+    [[0.1, 0.8, 0.1]]
+    """
+    k = scores.shape[1]
+    if isinstance(policy, SoftmaxPolicy):
+        weights = _softmax_weights(scores, policy)
+        by_policy = weights / weights.sum(axis=1, keepdims=True)
+    else:
+        epsilon = policy.epsilon if isinstance(policy, EpsilonGreedyPolicy) else 0.0
+        by_policy = np.full(scores.shape, epsilon / k)
+        by_policy[np.arange(len(scores)), np.argmax(scores, axis=1)] += 1 - epsilon
+    return np.asarray(random_share / k + (1 - random_share) * by_policy)
 
 
 def _mixture(by_policy: np.ndarray, uniform_slot: np.ndarray, random_share: float) -> np.ndarray:
@@ -118,8 +135,7 @@ def _probabilities(scores: np.ndarray, columns: np.ndarray, policy: Policy) -> n
     left = np.ones((n, k), dtype=bool)
     result = np.empty((n, slate))
     if isinstance(policy, SoftmaxPolicy):
-        logits = _logit(scores) / policy.temperature
-        weights = np.exp(logits - logits.max(axis=1, keepdims=True))
+        weights = _softmax_weights(scores, policy)
     for slot in range(slate):
         shown = columns[:, slot]
         if isinstance(policy, SoftmaxPolicy):
@@ -131,6 +147,11 @@ def _probabilities(scores: np.ndarray, columns: np.ndarray, policy: Policy) -> n
             result[:, slot] = (1 - epsilon) * (shown == best) + epsilon / (k - slot)
         left[rows, shown] = False
     return result
+
+
+def _softmax_weights(scores: np.ndarray, policy: SoftmaxPolicy) -> np.ndarray:
+    logits = _logit(scores) / policy.temperature
+    return np.asarray(np.exp(logits - logits.max(axis=1, keepdims=True)))
 
 
 def _logit(pctr: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-__all__ = ["CONFIDENCE", "UNDEFINED", "Difference", "Estimate"]
+__all__ = ["CONFIDENCE", "NO_DIFFERENCE", "UNDEFINED", "Difference", "Estimate"]
 
 CONFIDENCE = 0.95
 
@@ -47,3 +47,6 @@ class Difference(NamedTuple):
         if math.isnan(self.mean):
             return "-"
         return f"{self.mean:+.5f} [{self.lo:+.5f}, {self.hi:+.5f}], p = {self.p:.3f}"
+
+
+NO_DIFFERENCE = Difference(math.nan, math.nan, math.nan, math.nan)

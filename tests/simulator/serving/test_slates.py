@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from simulator.scenario.sections import EpsilonGreedyPolicy, GreedyPolicy, SoftmaxPolicy
-from simulator.serving.slates import choose_slates, is_random_request
+from simulator.serving.slates import choose_slates, first_slot, is_random_request
 
 POLICIES = [GreedyPolicy(), EpsilonGreedyPolicy(name="epsilon_greedy", epsilon=0.3), SoftmaxPolicy(name="softmax")]
 SCORES = np.array([0.1, 0.4, 0.2, 0.05])
@@ -58,3 +58,15 @@ def test_the_random_requests_are_the_stated_share_and_the_same_for_every_policy(
     random = is_random_request(np.arange(4000), 0.2, 1)
     one, other = (slates(policy, 4000, 0.2).columns[random] for policy in (POLICIES[0], POLICIES[2]))
     assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
+@pytest.mark.parametrize("random_share", [0.0, 0.2])
+def test_the_first_slot_has_the_propensities_that_slates_are_logged_with(policy: Any, random_share: float) -> None:
+    scores = np.random.default_rng(3).uniform(0.01, 0.5, (500, 6))
+    chosen = choose_slates(
+        scores, scores.shape, 1, policy, request_id=np.arange(500), random_share=random_share, seed=1
+    )
+    every = first_slot(scores, policy, random_share)
+    assert np.allclose(np.take_along_axis(every, chosen.columns, axis=1), chosen.propensity, atol=1e-12)
+    assert np.allclose(every.sum(axis=1), 1.0)
