@@ -16,7 +16,19 @@ from simulator.datasets.config import ColumnConfig, LabelConfig
 from simulator.datasets.rejects import BadRows, Rejects
 from simulator.errors import DataError
 
-__all__ = ["Table", "converted", "features", "ids", "integers", "labels", "numbers", "only", "texts", "weights"]
+__all__ = [
+    "Table",
+    "converted",
+    "features",
+    "ids",
+    "integers",
+    "labels",
+    "numbers",
+    "only",
+    "probabilities",
+    "texts",
+    "weights",
+]
 
 Rows = TypeVar("Rows")
 
@@ -453,13 +465,25 @@ def _check_float32(table: Table, name: str, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def weights(table: Table, name: str, rule: str, most: float = np.inf) -> np.ndarray:
-    """float64 above 0 and up to `most`. rule: what it is, for the message. Raises DataError."""
-    values = numbers(table, name, rule).astype(np.float64)
-    if (bad := (values <= 0) | (values > most)).any():
-        bound = "above 0" if most == np.inf else f"above 0 and at most {most:g}"
+def weights(table: Table, name: str) -> np.ndarray:
+    """float64 above 0. Raises DataError."""
+    values = numbers(table, name, "data.weight needs numbers").astype(np.float64)
+    if (bad := values <= 0).any():
         rows = np.flatnonzero(bad)
-        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]:g} in {{place}}, {rule}, must be {bound}")
+        raise table.bad_rows(name, rows, lambda row: f"holds {values[row]:g} in {{place}}, a weight must be above 0")
+    return values
+
+
+def probabilities(table: Table, name: str, *, may_be_zero: bool = False) -> np.ndarray:
+    """float64 in (0, 1], or [0, 1]. Raises DataError."""
+    values = numbers(table, name, "a probability is a number").astype(np.float64)
+    bad = (values > 1) | (values < 0) | ((values == 0) & (not may_be_zero))
+    if bad.any():
+        if may_be_zero:
+            rule = "a probability lies in [0, 1]"
+        else:
+            rule = "the probability of what was logged lies in (0, 1]: it could not have happened at 0; leave such rows out"
+        raise table.bad_rows(name, np.flatnonzero(bad), lambda row: f"holds {values[row]:g} in {{place}}, {rule}")
     return values
 
 

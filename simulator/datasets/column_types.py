@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import enum
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, TypeVar
 
-__all__ = ["ColumnTypes", "Evidence", "Retyped", "Type", "Use"]
+__all__ = ["ColumnTypes", "Evidence", "Retyped", "Type", "Use", "settled"]
+
+Read = TypeVar("Read")
 
 Type = Literal["text", "integer", "number"]
 # What a column is for: an id, a category or list of the model, one of its numbers, or a feature that it does not name.
@@ -93,3 +96,15 @@ class ColumnTypes:
             return False
         is_number = bool(found & (Evidence.NUMBER | Evidence.MISSING))
         return (is_number and use != "plain") or Evidence.MISSING in found or (not is_number and Evidence.BIG in found)
+
+
+def settled(read: Callable[[ColumnTypes], Read]) -> Read:
+    """What a whole reading gives, once its types are those of all that was read."""
+    types = ColumnTypes()
+    while True:
+        try:
+            found = read(types)
+            types.settle()
+            return found
+        except Retyped:
+            continue

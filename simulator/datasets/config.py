@@ -22,6 +22,8 @@ __all__ = [
     "MindConfig",
     "MovieLensConfig",
     "MovieLensTagConfig",
+    "OffPolicyConfig",
+    "OpenBanditConfig",
     "ParquetConfig",
     "TableConfig",
     "TrivagoConfig",
@@ -30,6 +32,13 @@ __all__ = [
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class OffPolicyConfig(_Section):
+    """Judge what each arm's model would have earned by `serving.policy`, from the propensities of the log."""
+
+    clip: float | None = Field(None, gt=0, description="Weights above this are cut to it. Left out: none is.")
+    switch: float = Field(10.0, gt=0, description="Switch-DR leaves rows whose weight is above this to the model.")
 
 
 class _Data(_Section):
@@ -56,6 +65,9 @@ class _Data(_Section):
         lt=1,
         description="Share of rows that may be unreadable: they are left out, counted and named in bad_rows.csv. 0: the "
         "first such row ends the run.",
+    )
+    off_policy: OffPolicyConfig | None = Field(
+        None, description="Judge the arms as policies. Needs a log with propensities."
     )
 
 
@@ -148,7 +160,11 @@ class TableConfig(_Data):
         description="Column of the example's weight: how often it counts in every loss and metric. Left out: once.",
     )
     propensity: str | None = Field(
-        None, description="Column of the probability with which the logging policy showed the item in its place."
+        None, description="Column of the probability with which the item was shown in its place; for `off_policy`."
+    )
+    item_columns: list[str] = Field(
+        default_factory=list,
+        description="Which of `columns` describe the item; with `propensity`. The others say whom and when.",
     )
     request: str | None = Field(
         None, description="Column of the request's id (an integer): neighbouring rows that share it are one slate."
@@ -167,6 +183,8 @@ class TableConfig(_Data):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"columns: {name!r} is there {names.count(name)} times; give each its own name")
+        if odd := [name for name in self.item_columns if name not in names]:
+            raise ValueError(f"item_columns: got {odd[0]!r}, which is none of columns ({', '.join(names)})")
         return self
 
 
@@ -283,6 +301,18 @@ class LibfmConfig(_Data):
         return self
 
 
+class OpenBanditConfig(_Data):
+    """A log of the Open Bandit Dataset, as `bts/men/men.csv`, with its items beside it (also .gz, .xz, .bz2)."""
+
+    format: Literal["open_bandit"]
+    items: str = Field(
+        "item_context.csv",
+        min_length=1,
+        pattern=r"^[^/\\\\]+$",
+        description="The items' file, in the folder of the log.",
+    )
+
+
 DataConfig = Annotated[
     MovieLensConfig
     | CriteoConfig
@@ -290,6 +320,7 @@ DataConfig = Annotated[
     | FrappeConfig
     | MovieLensTagConfig
     | MindConfig
+    | OpenBanditConfig
     | TrivagoConfig
     | KuaiRandConfig
     | CsvConfig

@@ -16,9 +16,11 @@ from typing import Any, Self
 import msgspec
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
 
 from reloop_stream.events import Column, ListColumn
 from reloop_stream.features.hashing import mix64
+from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.column_types import Retyped
 from simulator.datasets.config import DataConfig
 from simulator.datasets.rejects import FILE_NAME, Rejects
@@ -28,12 +30,12 @@ from simulator.errors import DataError
 
 __all__ = ["Facts", "Prepared", "prepare"]
 
-ROWS, FACTS, UNSORTED, SORTING = "rows.arrow", "facts.json", "unsorted.arrow", "sorting"
+ROWS, FACTS, ITEMS = "rows.arrow", "facts.json", "items.arrow"
+UNSORTED, SORTING = "unsorted.arrow", "sorting"
 # What the sort may hold in memory; beyond it, it writes to disk.
 SORT_MEMORY = "384MB"
 SORTED_BLOCK = 1 << 16
-FEATURE = "feature."
-WEIGHTS = "weights."
+FEATURE, PAIR = "feature.", "pair."
 OPTIONAL = ("request_id", "position", "propensity", "weight")
 # Features that are the id columns, and are not stored twice.
 IDS = ("user_id", "item_id")
@@ -133,6 +135,15 @@ class _Preparation:
             raise DataError(
                 f"{self._config.path}: {which} of {n:,} is a click by {source.rule}; nothing can be learnt from that"
             )
+        items = source.catalogue
+        if items is None and self._config.off_policy is not None:
+            raise DataError(
+                f"data.off_policy: {self._config.path}: is judged by propensities, and has none; name their column in "
+                "data.propensity"
+            )
+        if items is not None:
+            columns = {name: _array(column) for name, column in items.features.items()}
+            pa.feather.write_feather(pa.table(columns), str(self._folder / ITEMS))
         facts = Facts(starts, names, clicks, self._rejects.count, self._notes(sort), source.warnings, source.doubt)
         (self._folder / FACTS).write_bytes(msgspec.json.encode(facts))
 
@@ -281,6 +292,8 @@ def _to_columns(rows: ReplayRows) -> dict[str, pa.Array]:
     for name, feature in rows.features.items():
         if name not in IDS:
             columns[FEATURE + name] = _array(feature)
+    for name, values in rows.pairs.items():
+        columns[PAIR + name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     return columns
 
 
@@ -296,7 +309,12 @@ def _to_rows(batch: pa.RecordBatch, names: Sequence[str]) -> ReplayRows:
     there = set(batch.schema.names)
     optional = {name: batch.column(name).to_numpy() for name in OPTIONAL if name in there}
     time_ms, label = batch.column("time_ms").to_numpy(), batch.column("label").to_numpy()
-    return ReplayRows(time_ms, ids["user_id"], ids["item_id"], label, features, **optional)
+    pairs = {
+        name.removeprefix(PAIR): batch.column(name).flatten().to_numpy().reshape(len(batch), -1)
+        for name in there
+        if name.startswith(PAIR)
+    }
+    return ReplayRows(time_ms, ids["user_id"], ids["item_id"], label, features, **optional, pairs=pairs)
 
 
 def _column(array: pa.Array) -> Any:
@@ -317,6 +335,10 @@ class Prepared:
         self._file = pa.OSFile(str(folder / ROWS))
         self._reader = pa.ipc.open_file(self._file)
         self._block: tuple[int, ReplayRows] | None = None  # the last one that was read
+        self.catalogue: Catalogue | None = None
+        if (items := folder / ITEMS).exists():
+            (batch,) = pa.feather.read_table(items, memory_map=False).combine_chunks().to_batches()
+            self.catalogue = Catalogue({name: _column(batch.column(name)) for name in batch.schema.names})
 
     def __len__(self) -> int:
         return int(self._starts[-1])

@@ -19,6 +19,7 @@ from simulator.datasets.config import (
     MindConfig,
     MovieLensConfig,
     MovieLensTagConfig,
+    OpenBanditConfig,
     ParquetConfig,
     TrivagoConfig,
 )
@@ -28,6 +29,7 @@ from simulator.datasets.kuairand import kuairand_source
 from simulator.datasets.libfm import LibfmSource
 from simulator.datasets.mind import MindSource
 from simulator.datasets.movielens import MovieLensSource
+from simulator.datasets.open_bandit import OpenBanditSource
 from simulator.datasets.prepared import prepare
 from simulator.datasets.rows import ReplayRows
 from simulator.datasets.source import Source
@@ -51,6 +53,8 @@ def open_source(config: DataConfig, kinds: Mapping[str, str] | None = None) -> S
             return fields_source(config)
         case MindConfig():
             return MindSource(config)
+        case OpenBanditConfig():
+            return OpenBanditSource(config, kinds)
         case TrivagoConfig():
             return TrivagoSource(config)
         case KuaiRandConfig():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +32,8 @@ class ReplayRows(Batch):
     position: np.ndarray | None = None
     propensity: np.ndarray | None = None  # float64 in (0, 1], of the policy that logged; None where it is not known
     weight: np.ndarray | None = None  # float64 above 0; None where every row counts once
+    # Features of a row and each item of the catalogue, float64 [n, items].
+    pairs: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.label)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.column_types import ColumnTypes
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows
@@ -34,6 +35,11 @@ class Source:
     def derived(self, blocks: Iterator[ReplayRows]) -> Iterator[ReplayRows]:
         """The rows in their final order, with what follows from those before each."""
         return blocks
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What could have been shown, after the last block; None where that is not known."""
+        return None
 
     @property
     def doubt(self) -> str:

@@ -12,7 +12,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reloop_stream.events import Column, constant
-from simulator.datasets.cells import Table, converted, features, ids, integers, labels, only, weights
+from simulator.datasets.catalogue import Catalogue, CatalogueOfRows
+from simulator.datasets.cells import (
+    Table,
+    converted,
+    features,
+    ids,
+    integers,
+    labels,
+    only,
+    probabilities,
+    weights,
+)
 from simulator.datasets.config import CsvConfig, ParquetConfig, TableConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
@@ -22,7 +33,7 @@ from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError
 
-__all__ = ["TableSource", "Tables", "csv_source", "csv_tables", "parquet_source"]
+__all__ = ["TableSource", "Tables", "csv_source", "csv_tables", "parquet_source", "parquet_tables"]
 
 # Rows of a block of Parquet.
 BLOCK_ROWS = 1 << 16
@@ -49,6 +60,7 @@ class TableSource(Source):
         self._kinds = kinds
         self._first_year = first_year
         self._clock: Clock | None = None
+        self._items = CatalogueOfRows()
         self._before = 0
 
     def blocks(self, rejects: Rejects) -> Iterator[ReplayRows]:
@@ -58,7 +70,7 @@ class TableSource(Source):
         optional = (config.time, config.weight, config.propensity, config.request, config.position)
         chosen = [one for one in (config.user, config.item, *config.columns) if one is not None]
         names = [config.label.column, *(one.column for one in chosen), *(name for name in optional if name is not None)]
-        self._before = 0
+        self._before, self._items = 0, CatalogueOfRows()
         yield from converted(self._tables(list(dict.fromkeys(names)), rejects), rejects, self._rows)
 
     def _rows(self, table: Table) -> ReplayRows:
@@ -81,13 +93,18 @@ class TableSource(Source):
             columns,
             request_id=None if config.request is None else integers(table, config.request),
             position=None if config.position is None else _positions(table, config.position),
-            propensity=None
-            if config.propensity is None
-            else weights(table, config.propensity, "data.propensity is a probability", most=1.0),
-            weight=None if config.weight is None else weights(table, config.weight, "data.weight needs numbers"),
+            propensity=None if config.propensity is None else probabilities(table, config.propensity),
+            weight=None if config.weight is None else weights(table, config.weight),
         )
+        if config.propensity is not None and config.item is not None:
+            described = {name: columns[name] for name in config.item_columns}
+            self._items.add(table, config.item.column, item, described)
         self._before += len(rows)
         return rows
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        return self._items.catalogue
 
     @property
     def doubt(self) -> str:
@@ -126,13 +143,18 @@ def parquet_source(config: ParquetConfig, kinds: Mapping[str, str]) -> TableSour
     """A Parquet file, or a folder of its parts in the order of their names. Raises DataError."""
     path = find(config.path)
     files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    return TableSource(config, files, parquet_tables(path), kinds)
+
+
+def parquet_tables(path: Path, hint: str = "") -> Tables:
+    """The rows of a Parquet file, or of a folder of its parts. hint: the remedy where a column is missing."""
 
     def tables(names: Sequence[str], rejects: Rejects) -> Iterator[Table]:
         before = 0
         try:
             dataset = pq.ParquetDataset(path)
             for name in names:
-                only(str(path), dataset.schema.names, name)
+                only(str(path), dataset.schema.names, name, hint)
             for fragment in dataset.fragments:
                 for batch in fragment.to_batches(columns=list(names), batch_size=BLOCK_ROWS, use_threads=False):
                     columns = {name: pa.chunked_array([batch.column(name)]) for name in names}
@@ -142,4 +164,4 @@ def parquet_source(config: ParquetConfig, kinds: Mapping[str, str]) -> TableSour
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path}: is no readable Parquet: {' '.join(str(error).split())[:300]}") from None
 
-    return TableSource(config, files, tables, kinds)
+    return tables

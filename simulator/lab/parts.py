@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cached_property, partial
-from pathlib import Path
 from typing import Any
 
 from reloop_stream.clock import HOUR_MS
@@ -39,9 +38,11 @@ from simulator.serving.simulated_feed import SimulatedFeed
 __all__ = ["Lab", "open_feed"]
 
 
-def open_feed(scenario: Scenario, assignment: Assignment, rows: Path) -> Feed:
-    """The feed that a scenario describes. rows: where a replay's are, once they are prepared."""
-    return SimulatedFeed(scenario, assignment) if scenario.data is None else ReplayedFeed(scenario, assignment, rows)
+def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace) -> Feed:
+    """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared."""
+    if scenario.data is None:
+        return SimulatedFeed(scenario, assignment)
+    return ReplayedFeed(scenario, assignment, place.rows, RunFolder(place.folder))
 
 
 class Lab:
@@ -75,7 +76,7 @@ class Lab:
 
     @cached_property
     def feed(self) -> Feed:
-        return open_feed(self.scenario, self.assignment, self.place.rows)
+        return open_feed(self.scenario, self.assignment, self.place)
 
     @property
     def calendar(self) -> Calendar:

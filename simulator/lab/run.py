@@ -275,6 +275,7 @@ class _Run:
         self._folder.write_daily(names)  # with days that only their files told of
         self._folder.write_users()
         self._folder.write_blocks(names)
+        self._folder.write_off_policy()
         self._folder.write_monitor(names)
         self._folder.write_truth(manifest.truth)
         if finished:

@@ -102,8 +102,8 @@ class Tally:
             pctr = exposures.pctr[rows]
             for block, part in self._blocks(exposures.event_time_ms[rows]):
                 sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part])
-            position = exposures.position[rows]
-            sums.requests += int(np.count_nonzero(position == 0))
+            # All of a request is in one call: its exposures have one time, and so one at which their windows close.
+            sums.requests += len(np.unique(exposures.request_id[rows]))
             sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
             sums.add_users(exposures.user_id[rows], label)
             drawn = self._is_random(exposures.request_id[rows])

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from simulator.readout.differences import differences
+from simulator.readout.policies import cuts_of, doubts, judge_arms
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.estimate import Estimate
@@ -35,6 +36,8 @@ def compute(run: Run) -> Results:
             "cuped": cuped(*pair),
         }
     srm_p = _srm(run)
+    cuts = cuts_of(run)
+    policies = judge_arms(run, cuts)
     return Results(
         run=run,
         days=_days(run, rows, sums),
@@ -45,7 +48,9 @@ def compute(run: Run) -> Results:
         ctr=_ctr_of_phases(run, rows),
         differences=differences(run) if run.is_replay else {},
         alarms=_alarms(run),
-        notes=_notes(run, rows, srm_p, uplift),
+        policies=policies,
+        cuts=cuts,
+        notes=_notes(run, rows, srm_p, uplift) + doubts(policies),
     )
 
 

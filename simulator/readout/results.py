@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simulator.readout.differences import DayDifference, Differences
+from simulator.readout.policies import Cuts, JudgedPolicy, policies_as_json, policy_lines
 from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
 
-__all__ = ["ESTIMATOR_LABELS", "METRIC_LABELS", "SRM_ALARM", "Alarm", "Day", "Results"]
+__all__ = ["ESTIMATOR_LABELS", "METRIC_LABELS", "SRM_ALARM", "Alarm", "Day", "Results", "without_nan"]
 
 ESTIMATOR_LABELS = {"raw": "raw", "ab_minus_aa": "A/B − A/A", "cuped": "CUPED"}
 METRIC_LABELS = {"logloss": "log loss", "auc": "AUC", "calibration": "calibration"}  # of a replay's differences
@@ -53,7 +54,7 @@ class Alarm(NamedTuple):
 @dataclass(frozen=True)
 class Results:
     """What a run says. uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift.
-    alarms: of drift, in order; None where no learner had a monitor."""
+    alarms: of drift, in order; None where no learner had a monitor. policies: arm → what the log says of it as a policy."""
 
     run: Run
     days: list[Day]
@@ -64,6 +65,8 @@ class Results:
     ctr: dict[str, dict[str, float]]
     differences: dict[str, dict[str, Differences]]  # of a replay: treatment → logloss, auc, calibration
     alarms: list[Alarm] | None = None
+    policies: dict[str, JudgedPolicy] = field(default_factory=dict)
+    cuts: Cuts = field(default_factory=Cuts)
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -91,10 +94,11 @@ class Results:
             "difference_of_quality": whole,
             "difference_of_quality_by_day": by_day,
             "alarms": None if self.alarms is None else [alarm._asdict() for alarm in self.alarms],
+            "off_policy": policies_as_json(self.policies, self.cuts),
             "confidence_level": CONFIDENCE,
             "notes": self.notes,
         }
-        return json.dumps(_clean(content), indent=2, allow_nan=False) + "\n"
+        return json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n"
 
     def render(self) -> str:
         """For the terminal: the daily table, the uplift, where the report lies."""
@@ -113,6 +117,8 @@ class Results:
         for alarm in self.alarms or []:
             drift = "" if alarm.hours_after_drift is None else f", {alarm.hours_after_drift:.4g} h after a sudden drift"
             lines.append(f"drift alarm of {alarm.learner}: {alarm.moment}{drift}")
+        if self.policies:
+            lines += ["", *policy_lines(self.policies, self.cuts)]
         lines += [f"note: {note}" for note in self.notes]
         lines += ["", f"report: {self.run.path / 'report.html'}"]
         return "\n".join(lines)
@@ -151,11 +157,12 @@ def _as_dict(day: DayDifference) -> dict[str, Any]:
     return {"day": day.day, "phase": day.phase, **day.difference._asdict(), "so_far": so_far}
 
 
-def _clean(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """For JSON: numbers that are not finite are null."""
     if isinstance(value, dict):
-        return {key: _clean(one) for key, one in value.items()}
+        return {key: without_nan(one) for key, one in value.items()}
     if isinstance(value, list):
-        return [_clean(one) for one in value]
+        return [without_nan(one) for one in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -99,6 +99,17 @@ class RunView:
         blocks = self.results.run.blocks
         return pd.DataFrame() if blocks is None else _frame(blocks)
 
+    @cached_property
+    def off_policy(self) -> pd.DataFrame:
+        """Of a replay with `data.off_policy`: a row an arm and estimator: estimate, lo, hi, ess, n, cut. Empty otherwise."""
+        rows = self.results.policies
+        frame = _table(
+            {(arm, name): v._asdict() for arm, policy in rows.items() for name, v in policy.values.items()},
+            "estimator",
+            "arm",
+        )
+        return frame.drop(columns="ratio", errors="ignore")
+
     @property
     def plots(self) -> list[str]:
         """The names that `plot` takes."""
@@ -152,8 +163,8 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _table(rows: dict[tuple[str, str], dict[str, float]], second: str) -> pd.DataFrame:
-    index = pd.MultiIndex.from_tuples(list(rows), names=["treatment", second])
+def _table(rows: dict[tuple[str, str], dict[str, Any]], second: str, first: str = "treatment") -> pd.DataFrame:
+    index = pd.MultiIndex.from_tuples(list(rows), names=[first, second])
     return pd.DataFrame(list(rows.values()), index=index)
 
 

@@ -15,8 +15,10 @@ from simulator.datasets.prepared import Prepared
 from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
+from simulator.replay.policy_judge import PolicyJudge
 from simulator.replay.server import ReplayServer
 from simulator.replay.stream import ReplayStream, prepare_rows
+from simulator.run_folder.writer import RunFolder
 from simulator.scenario import Scenario
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
@@ -32,11 +34,13 @@ class ReplayedFeed:
     tick_ms = None
     expected_exposures = None
 
-    def __init__(self, scenario: Scenario, assignment: Assignment, rows: Path) -> None:
-        assert scenario.features is not None
+    def __init__(self, scenario: Scenario, assignment: Assignment, rows: Path, folder: RunFolder) -> None:
+        assert scenario.data is not None and scenario.features is not None
         self._scenario = scenario
         self._assignment = assignment
+        self._judges = scenario.data.off_policy is not None
         self._rows = rows
+        self._folder = folder
         self.fields: list[FieldConfig] = scenario.features
         self._taken: tuple[int, tuple[int, ReplayRows]] | None = None
 
@@ -83,4 +87,10 @@ class ReplayedFeed:
         names = [arm.name for arm in self._scenario.arms]
         assignment = None if self._scenario.is_paired else self._assignment
         base = BaseRate(self.base_rate)
-        return ReplayServer(self._tick, self.calendar, deployments, writer, assignment, names, serves, base)
+        judge, catalogue = None, self._prepared.catalogue
+        if self._judges:
+            assert catalogue is not None
+            judge = PolicyJudge(self._scenario.serving, self.fields, self.calendar, self._folder, catalogue)
+        return ReplayServer(
+            self._tick, self.calendar, deployments, writer, assignment, names, serves, base, catalogue, judge
+        )

@@ -10,9 +10,11 @@ from reloop_stream.events import ClickBatch
 from reloop_stream.learners.base import BaseRate, FrozenModel
 from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
+from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
+from simulator.replay.policy_judge import PolicyJudge
 from simulator.run_folder.manifest import TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
@@ -24,7 +26,8 @@ class ReplayServer:
     """Replays events to some arms. A click comes at its exposure's own time.
 
     rows: the number of a tick's first row, and its rows. assignment: of users to arms; None: every arm sees every event
-    (paired). names: of all arms; an arm's number is its partition. serves: numbers of the arms served here.
+    (paired). names: of all arms; an arm's number is its partition. serves: numbers of the arms served here. judge: where the
+    arms are judged as policies. catalogue: what could have been shown.
     """
 
     def __init__(
@@ -37,6 +40,8 @@ class ReplayServer:
         names: Sequence[str],
         serves: Sequence[int],
         base_rate: BaseRate,
+        catalogue: Catalogue | None = None,
+        judge: PolicyJudge | None = None,
     ) -> None:
         self.tick = -1
         self.deployments = deployments
@@ -48,6 +53,8 @@ class ReplayServer:
         self._names = list(names)
         self._serves = list(serves)
         self._base_rate = base_rate
+        self._catalogue = catalogue
+        self._judge = judge
 
     def serve(self, tick: int) -> None:
         """Stamp and append one tick's events and marks. Raises FeedStopped while it waits for a version."""
@@ -60,32 +67,42 @@ class ReplayServer:
                 scores = _stamp(model, rows)
                 for arm in self._serves:
                     # Unique over arms, in the order of the rows in each.
-                    self._append(tick, arm, ids, ids * len(self._names) + arm, rows, scores)
+                    self._append(tick, arm, ids, ids * len(self._names) + arm, rows, model, scores)
             else:
                 arms = self._assignment.arms(rows.user_id)
                 for arm in self._serves:
                     mine = np.flatnonzero(arms == arm)
                     if len(mine):
                         part = rows.take(mine)
-                        self._append(tick, arm, ids[mine], ids[mine], part, _stamp(model, part))
+                        self._append(tick, arm, ids[mine], ids[mine], part, model, _stamp(model, part))
         self._writer.end_tick(tick, int(self._calendar.bounds_ms[tick + 1]))
         self.tick = tick
 
     def _append(
-        self, tick: int, arm: int, request_id: np.ndarray, exposure_id: np.ndarray, rows: ReplayRows, scores: Scores
+        self,
+        tick: int,
+        arm: int,
+        request_id: np.ndarray,
+        exposure_id: np.ndarray,
+        rows: ReplayRows,
+        model: FrozenModel,
+        scores: Scores,
     ) -> None:
         """request_id: the number of the row, by which the arms' copies of one event are found."""
         batch = scores.exposures(
-            request_id=request_id,
+            request_id=request_id if rows.request_id is None else rows.request_id,
             exposure_id=exposure_id,
             event_time_ms=rows.time_ms,
             user_id=rows.user_id,
             item_id=rows.item_id,
             arm=self._names[arm],
-            position=0,
-            n_candidates=1,
+            position=0 if rows.position is None else rows.position,
+            n_candidates=_candidates(rows, self._catalogue),
+            propensity=np.nan if rows.propensity is None else rows.propensity,
             features=rows.features,
         )
+        if self._judge is not None:
+            self._judge.judge(tick, arm, self._names[arm], rows, model)
         self.exposures += len(rows)
         self._writer.exposures(arm, batch, tick)
         clicked = np.flatnonzero(rows.label)
@@ -98,6 +115,8 @@ class ReplayServer:
 
     def checkpoint(self) -> Sections:
         self._writer.flush()
+        if self._judge is not None:
+            self._judge.write()
         sections = Sections()
         sections.put("server", {"tick": self.tick, "ends": self._writer.ends()})
         self.deployments.put_into(sections)
@@ -116,3 +135,11 @@ class ReplayServer:
 
 def _stamp(model: FrozenModel, rows: ReplayRows) -> Scores:
     return Scores(model.predict(rows.features), model.name, model.version)
+
+
+def _candidates(rows: ReplayRows, catalogue: Catalogue | None) -> np.ndarray | int:
+    """Out of how many items each was shown: its slate's, as far as it was logged, or the catalogue's."""
+    if rows.request_id is not None:
+        _, request, shown = np.unique(rows.request_id, return_inverse=True, return_counts=True)
+        return np.asarray(shown[request])
+    return 1 if catalogue is None else len(catalogue)

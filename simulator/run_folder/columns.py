@@ -7,6 +7,7 @@ __all__ = [
     "DAILY_COLUMNS",
     "DAILY_NEEDED",
     "MONITOR_COLUMNS",
+    "OFF_POLICY_COLUMNS",
     "PHASE_LABELS",
     "TEXT_COLUMNS",
     "TRUTH_COLUMNS",
@@ -74,6 +75,20 @@ MONITOR_COLUMNS = (
     "estimate",
     "alarm",
     "rate",
+)
+
+# A row a logged row and arm that judged it. target: the probability with which the arm's policy would have shown what was
+# logged with `propensity`. q_logged: what its model expects of that; q_target: what it expects of its policy.
+OFF_POLICY_COLUMNS = (
+    "day",
+    "phase",
+    "arm",
+    "user_id",
+    "click",
+    "propensity",
+    "target",
+    "q_logged",
+    "q_target",
 )
 
 # Text in every table, whatever it looks like: an arm may be named 1.

@@ -11,7 +11,14 @@ import pyarrow as pa
 from reloop_stream.config import as_yaml, read_mapping
 from reloop_stream.errors import ConfigError
 from simulator.errors import RunFolderError
-from simulator.run_folder.columns import BLOCK_COLUMNS, DAILY_NEEDED, MONITOR_COLUMNS, TRUTH_COLUMNS, USERS_COLUMNS
+from simulator.run_folder.columns import (
+    BLOCK_COLUMNS,
+    DAILY_NEEDED,
+    MONITOR_COLUMNS,
+    OFF_POLICY_COLUMNS,
+    TRUTH_COLUMNS,
+    USERS_COLUMNS,
+)
 from simulator.run_folder.manifest import Manifest, read_manifest
 from simulator.run_folder.tables import read_csv, read_parquet
 
@@ -22,7 +29,8 @@ __all__ = ["Run", "read_run"]
 class Run:
     """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
     truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor. blocks: of a
-    replay, a row a day, arm and block; None where there is none yet."""
+    replay, a row a day, arm and block; None where there is none yet. off_policy: a row a logged row and arm; None where no
+    policy was judged."""
 
     path: Path
     config: dict[str, Any]
@@ -32,6 +40,7 @@ class Run:
     truth: pa.Table
     monitor: pa.Table | None = None
     blocks: pa.Table | None = None
+    off_policy: pa.Table | None = None
 
     @property
     def config_text(self) -> str:
@@ -68,6 +77,7 @@ def read_run(path: Path) -> Run:
         raise RunFolderError(f"{daily}: no such file; the run ended before its first day was complete")
     users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
     blocks = path / "blocks.csv"
+    off_policy = path / "off_policy.parquet"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
     return Run(
         path,
@@ -78,6 +88,7 @@ def read_run(path: Path) -> Run:
         read_csv(truth, TRUTH_COLUMNS) if truth.exists() else no_truth,
         read_csv(monitor, MONITOR_COLUMNS) if monitor.exists() else None,
         read_csv(blocks, BLOCK_COLUMNS) if blocks.exists() else None,
+        read_parquet(off_policy, OFF_POLICY_COLUMNS) if off_policy.exists() else None,
     )
 
 

@@ -27,6 +27,8 @@ MONITOR = "monitor"
 # Keys in the metadata of a day's file: its row of daily.csv, its rows of blocks.csv.
 ROW = b"row"
 BLOCKS = b"blocks"
+OFF_POLICY = "off_policy"
+ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
 
 
 def new_folder_name(scenario: Scenario) -> str:
@@ -110,17 +112,28 @@ class RunFolder:
 
     def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""
-        parts = self._day_files()
+        self._put_together(self._day_files(), "users.parquet")
+
+    def write_judged(self, arm: int, tick: int, rows: pa.Table) -> None:
+        """Keep what an arm's policies made of consecutive ticks until the run is done, as a file named by the first."""
+        write_parquet(self.path / OFF_POLICY / f"{arm:03d}-{tick:08d}.parquet", rows)
+
+    def write_off_policy(self) -> None:
+        """Put what was judged together into `off_policy.parquet`, arm by arm in the order of ticks."""
+        self._put_together(sorted((self.path / OFF_POLICY).glob("*.parquet")), "off_policy.parquet")
+
+    def _put_together(self, parts: Sequence[Path], name: str) -> None:
+        """Write the rows of the parts one after the other, a part at a time; nothing where there is no part."""
         if not parts:
             return
-        temporary = self.path / ".users.parquet.tmp"
-        # A day without users does not know of what type their ids are.
+        temporary = self.path / f".{name}.tmp"
+        # A part without rows does not know of what type their ids are.
         known = next((part for part in parts if pq.read_metadata(part).num_rows), parts[0])
         schema = pq.read_schema(known).remove_metadata()
         with pq.ParquetWriter(temporary, schema) as writer:
             for part in parts:
                 writer.write_table(pq.read_table(part).cast(schema))
-        temporary.replace(self.path / "users.parquet")
+        temporary.replace(self.path / name)
 
     def write_blocks(self, arms: Iterable[str]) -> None:
         """Put the days' blocks together into `blocks.csv`, in the order of days and arms; nothing where there is none."""
@@ -133,7 +146,7 @@ class RunFolder:
 
     def delete_day_files(self) -> None:
         """Once the manifest says that the run is finished: the tables made of them hold everything."""
-        for name in (DAYS, MONITOR):
+        for name in (DAYS, MONITOR, OFF_POLICY):
             shutil.rmtree(self.path / name, ignore_errors=True)
 
     def write_readings(self, rows: Sequence[Mapping[str, Any]]) -> None:

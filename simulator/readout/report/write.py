@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from simulator.readout.plots.draw import plots_of
+from simulator.readout.policies import POLICY_LABELS
 from simulator.readout.results import ESTIMATOR_LABELS, METRIC_LABELS, SRM_ALARM, Results
 from simulator.readout.statistics.estimate import Difference
 from simulator.run_folder.columns import PHASE_LABELS
@@ -23,7 +24,13 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed, "apart": _apart}
+    environment.filters |= {
+        "percent": _percent,
+        "number": _number,
+        "bound": _bound,
+        "signed": _signed,
+        "apart": _apart,
+    }
     environment.tests["same"] = _same
     run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
@@ -36,6 +43,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         config=run.config_text,
         estimators=ESTIMATOR_LABELS,
         metrics=METRIC_LABELS,
+        policy_labels=POLICY_LABELS,
         isnan=math.isnan,
     )
     (run.path / "report.html").write_text(page, encoding="utf-8")
@@ -51,6 +59,10 @@ def _percent(value: Any, digits: int = 2, sign: bool = False) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{value:{'+' if sign else ''}.{digits}%}"
+
+
+def _bound(value: float) -> str:
+    return "no bound" if math.isinf(value) else f"{value:g}"
 
 
 def _number(value: Any, digits: int = 4) -> str:

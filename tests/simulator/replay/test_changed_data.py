@@ -40,7 +40,7 @@ def test_a_stopped_replay_goes_on_with_the_rows_that_it_began_with(tmp_path: Pat
     Path(data["path"]).unlink()
     resume_run(out, workers=1, quiet=True)
     assert (out / "daily.csv").read_text() == (tmp_path / "whole" / "daily.csv").read_text()
-    assert pd.read_csv(out / "daily.csv")["exposures"].sum() == N
+    assert pd.read_csv(out / "daily.csv")["exposures"].sum() == 2 * N  # every arm sees every event
     assert not (out / "rows").exists() and not (tmp_path / ".run.rows").exists()  # nothing is left of them
 
 
