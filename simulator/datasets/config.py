@@ -66,9 +66,22 @@ class _Data(_Section):
         description="Share of rows that may be unreadable: they are left out, counted and named in bad_rows.csv. 0: the "
         "first such row ends the run.",
     )
+    top: list[Annotated[int, Field(ge=1)]] = Field(
+        [5, 10],
+        min_length=1,
+        max_length=8,
+        description="The k of CTR@k and nDCG@k, where the data set logs whole slates.",
+    )
     off_policy: OffPolicyConfig | None = Field(
         None, description="Judge the arms as policies. Needs a log with propensities."
     )
+
+    @field_validator("top")
+    @classmethod
+    def _rises(cls, top: list[int]) -> list[int]:
+        if top != sorted(set(top)):
+            raise ValueError(f"got {top}, must rise: say {sorted(set(top))}")
+        return top
 
 
 class LabelConfig(_Section):

@@ -27,7 +27,8 @@ class ReplayRows(Batch):
     item_id: np.ndarray  # int64 or text
     label: np.ndarray  # uint8
     features: Mapping[str, Column]
-    # int64, the same for the rows of one logged slate, and int32 from 0, the top; None where each row was logged by itself.
+    # int64, the same for the rows of one logged slate, which have one user and one time, and int32 from 0, the top; None where
+    # each row was logged by itself.
     request_id: np.ndarray | None = None
     position: np.ndarray | None = None
     propensity: np.ndarray | None = None  # float64 in (0, 1], of the policy that logged; None where it is not known

@@ -127,6 +127,8 @@ class Lab:
             feed.is_random,
             in_blocks=scenario.is_replay,
             paired=scenario.is_paired,
+            top=feed.top,
+            seed=scenario.seed.world,
         )
         updater = make_updater(config, learner, seed)
         if isinstance(updater, MonitoredUpdater):

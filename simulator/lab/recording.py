@@ -36,6 +36,7 @@ class Recorder:
             "phase": pa.array([row["phase"]] * n, pa.string()),
             "exposures": day.exposures,
             "clicks": day.clicks,
+            **day.ranking,
         }
         self._folder.write_day(row, columns, day.blocks)
         report(DayClosed(row))

@@ -13,25 +13,29 @@ from reloop_stream.metrics import StreamMetrics
 from reloop_stream.state.packing import part_of, prefixed
 from reloop_stream.updating.base import Trained
 from simulator.experiment.calendar import Calendar
+from simulator.lab.ranking_sums import RankingSums
 
 __all__ = ["DayOfArm", "Tally"]
 
 
 @dataclass(frozen=True, slots=True)
 class DayOfArm:
-    """A finished day of one arm: its row of `daily.csv`, its users' counts [n], and its rows of `blocks.csv`."""
+    """A finished day of one arm: its row of `daily.csv`, its users' counts [n], and its rows of `blocks.csv`. ranking: further
+    sums of the users, [n] each, where slates were ranked."""
 
     row: dict[str, Any]
     user_id: np.ndarray
     exposures: np.ndarray
     clicks: np.ndarray
     blocks: Sequence[Mapping[str, Any]] = ()
+    ranking: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
 class _OpenDay:
     """Sums of one day and arm, while labels still come. stamps: by block of the day; one where it is not cut."""
 
+    ranking: RankingSums
     stamps: dict[int, StreamMetrics] = field(default_factory=dict)
     progressive: StreamMetrics = field(default_factory=StreamMetrics)
     random: StreamMetrics = field(default_factory=StreamMetrics)
@@ -69,7 +73,8 @@ class Tally:
 
     is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
     on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
-    calendar's blocks. paired: whether each arm has a copy of every event, so that one learnt for all counts in each.
+    calendar's blocks. paired: whether each arm has a copy of every event, so that one learnt for all counts in each. top, seed:
+    how slates that were logged are ranked, see `RankingSums`; no top: there are none.
     """
 
     def __init__(
@@ -81,6 +86,8 @@ class Tally:
         is_random: Callable[[np.ndarray], np.ndarray | None] = lambda request_id: None,
         in_blocks: bool = False,
         paired: bool = False,
+        top: Sequence[int] = (),
+        seed: int = 0,
     ) -> None:
         self._calendar = calendar
         self._arms = list(arms)
@@ -89,6 +96,8 @@ class Tally:
         self._is_random = is_random
         self._in_blocks = in_blocks
         self._paired = paired
+        self._top = top
+        self._seed = seed
         self._open: dict[tuple[int, str], _OpenDay] = {}
         self._next_day = 0
 
@@ -106,6 +115,8 @@ class Tally:
             sums.requests += len(np.unique(exposures.request_id[rows]))
             sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
             sums.add_users(exposures.user_id[rows], label)
+            if self._top:
+                sums.ranking.add(exposures if mask is None else exposures.take(mask), label)
             drawn = self._is_random(exposures.request_id[rows])
             if drawn is not None and drawn.any():
                 sums.random.add(pctr[drawn], label[drawn])
@@ -145,7 +156,12 @@ class Tally:
         return [(block, blocks == block) for block in np.unique(blocks).tolist()]
 
     def _open_day(self, day: int, arm: str) -> _OpenDay:
-        return self._open.setdefault((day, arm), _OpenDay())
+        if (day, arm) not in self._open:
+            self._open[day, arm] = self._new_day()
+        return self._open[day, arm]
+
+    def _new_day(self) -> _OpenDay:
+        return _OpenDay(RankingSums(self._top, self._seed))
 
     def metrics(self) -> dict[str, Any]:
         """Nothing: the days' rows tell it."""
@@ -158,7 +174,7 @@ class Tally:
             self._next_day < self._calendar.days and ends[self._next_day + 1] + self._attribution_ms < watermark_ms + 1
         ):
             for arm in self._arms:
-                self._on_day(self._finish(self._next_day, arm, self._open.pop((self._next_day, arm), _OpenDay())))
+                self._on_day(self._finish(self._next_day, arm, self._open.pop((self._next_day, arm), self._new_day())))
             self._next_day += 1
 
     def _finish(self, day: int, arm: str, sums: _OpenDay) -> DayOfArm:
@@ -189,7 +205,10 @@ class Tally:
             "random_calibration": random.calibration,
         }
         blocks = _rows_of_blocks(row, stamps, sums.stamps) if self._in_blocks else ()
-        return DayOfArm(row, user_id, exposures, clicks, blocks)
+        ranking = {}
+        if self._top:  # the same users, in the same order
+            ranking = dict(zip(sums.ranking.columns, sums.ranking.in_one()[1].T, strict=True))
+        return DayOfArm(row, user_id, exposures, clicks, blocks, ranking)
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The open days. Text user ids travel in the mapping, numbers in the arrays."""
@@ -204,6 +223,8 @@ class Tally:
             else:
                 entry["user_id"] = user_id.tolist()
             arrays[f"{i}.exposures"], arrays[f"{i}.clicks"] = exposures, clicks
+            if self._top:
+                arrays[f"{i}.ranking"] = sums.ranking.in_one()[1]
             for block, stamps in sums.stamps.items():
                 arrays |= prefixed(f"{i}.stamps.{block}.", stamps.state())
             for name in ("progressive", "random"):
@@ -218,9 +239,12 @@ class Tally:
         for i, entry in enumerate(meta["open"]):
             if entry["arm"] not in self._arms:
                 continue
-            sums = _OpenDay(requests=entry["requests"], versions=set(entry["versions"]))
+            sums = self._new_day()
+            sums.requests, sums.versions = entry["requests"], set(entry["versions"])
             user_id = arrays[f"{i}.user_id"] if f"{i}.user_id" in arrays else np.array(entry["user_id"], dtype=object)
             sums.users = [(user_id, arrays[f"{i}.exposures"], arrays[f"{i}.clicks"])]
+            if self._top:
+                sums.ranking.restore(user_id, arrays[f"{i}.ranking"])
             # A state of before days were cut into blocks has each in one.
             places = {block: f"{i}.stamps.{block}." for block in entry.get("blocks", ())}
             for block, prefix in (places if "blocks" in entry else {0: f"{i}.stamps."}).items():

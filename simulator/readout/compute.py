@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from simulator.readout.differences import differences
 from simulator.readout.policies import cuts_of, doubts, judge_arms
+from simulator.readout.ranking import rank_arms
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.estimate import Estimate
@@ -48,6 +49,7 @@ def compute(run: Run) -> Results:
         ctr=_ctr_of_phases(run, rows),
         differences=differences(run) if run.is_replay else {},
         alarms=_alarms(run),
+        ranking=rank_arms(run),
         policies=policies,
         cuts=cuts,
         notes=_notes(run, rows, srm_p, uplift) + doubts(policies),

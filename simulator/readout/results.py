@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from simulator.readout.differences import DayDifference, Differences
 from simulator.readout.policies import Cuts, JudgedPolicy, policies_as_json, policy_lines
+from simulator.readout.ranking import Ranking
 from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
@@ -54,7 +55,8 @@ class Alarm(NamedTuple):
 @dataclass(frozen=True)
 class Results:
     """What a run says. uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift.
-    alarms: of drift, in order; None where no learner had a monitor. policies: arm → what the log says of it as a policy."""
+    alarms: of drift, in order; None where no learner had a monitor. ranking: None where the data have no slates
+    to rank. policies: arm → what the log says of it as a policy."""
 
     run: Run
     days: list[Day]
@@ -65,6 +67,7 @@ class Results:
     ctr: dict[str, dict[str, float]]
     differences: dict[str, dict[str, Differences]]  # of a replay: treatment → logloss, auc, calibration
     alarms: list[Alarm] | None = None
+    ranking: Ranking | None = None
     policies: dict[str, JudgedPolicy] = field(default_factory=dict)
     cuts: Cuts = field(default_factory=Cuts)
     notes: list[str] = field(default_factory=list)
@@ -94,6 +97,7 @@ class Results:
             "difference_of_quality": whole,
             "difference_of_quality_by_day": by_day,
             "alarms": None if self.alarms is None else [alarm._asdict() for alarm in self.alarms],
+            "ranking": None if self.ranking is None else self.ranking.as_json(),
             "off_policy": policies_as_json(self.policies, self.cuts),
             "confidence_level": CONFIDENCE,
             "notes": self.notes,
@@ -117,11 +121,23 @@ class Results:
         for alarm in self.alarms or []:
             drift = "" if alarm.hours_after_drift is None else f", {alarm.hours_after_drift:.4g} h after a sudden drift"
             lines.append(f"drift alarm of {alarm.learner}: {alarm.moment}{drift}")
+        if self.ranking is not None:
+            lines += ["", *self._ranking_table(self.ranking)]
         if self.policies:
             lines += ["", *policy_lines(self.policies, self.cuts)]
         lines += [f"note: {note}" for note in self.notes]
         lines += ["", f"report: {self.run.path / 'report.html'}"]
         return "\n".join(lines)
+
+    def _ranking_table(self, ranking: Ranking) -> list[str]:
+        width = max(7, *map(len, self.run.arms))
+        lines = [f"ranking of the logged slates (95% intervals across users; differences to {self.run.control})"]
+        for name, label in ranking.metrics.items():
+            for arm, metrics in ranking.measured.items():
+                found = metrics[name]
+                line = f"  {label:<8}  {arm:<{width}}  {found.value:.5f} [{found.lo:.5f}, {found.hi:.5f}]"
+                lines.append(line if found.difference is None else f"{line}  {found.difference}")
+        return lines
 
     def _daily_table(self) -> str:
         """CTR by day and arm; of a replay, the control's log loss and how far the others' are from it."""

@@ -100,6 +100,17 @@ class RunView:
         return pd.DataFrame() if blocks is None else _frame(blocks)
 
     @cached_property
+    def ranking(self) -> pd.DataFrame:
+        """Of a replay of slates: a row a day, arm and metric: value, lo, hi. Empty otherwise."""
+        found = self.results.ranking
+        rows = [
+            {"day": day.day, "arm": day.arm, "metric": name, "value": of.value, "lo": of.lo, "hi": of.hi}
+            for day in (found.days if found else [])
+            for name, of in day.metrics.items()
+        ]
+        return pd.DataFrame(rows)
+
+    @cached_property
     def off_policy(self) -> pd.DataFrame:
         """Of a replay with `data.off_policy`: a row an arm and estimator: estimate, lo, hi, ess, n, cut. Empty otherwise."""
         rows = self.results.policies

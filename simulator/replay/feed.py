@@ -38,7 +38,7 @@ class ReplayedFeed:
         assert scenario.data is not None and scenario.features is not None
         self._scenario = scenario
         self._assignment = assignment
-        self._judges = scenario.data.off_policy is not None
+        self._data = scenario.data
         self._rows = rows
         self._folder = folder
         self.fields: list[FieldConfig] = scenario.features
@@ -75,6 +75,10 @@ class ReplayedFeed:
     def base_rate(self) -> float:
         return self._stream.base_rate
 
+    @property
+    def top(self) -> Sequence[int]:
+        return self._data.top if self._stream.has_slates else ()
+
     def segments(self) -> None:
         """None: the data set says nothing of its users."""
 
@@ -88,7 +92,7 @@ class ReplayedFeed:
         assignment = None if self._scenario.is_paired else self._assignment
         base = BaseRate(self.base_rate)
         judge, catalogue = None, self._prepared.catalogue
-        if self._judges:
+        if self._data.off_policy is not None:
             assert catalogue is not None
             judge = PolicyJudge(self._scenario.serving, self.fields, self.calendar, self._folder, catalogue)
         return ReplayServer(

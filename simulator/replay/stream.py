@@ -40,8 +40,8 @@ class ReplayStream:
     day of the data's own clock, days without events left out, or `period_events` rows.
 
     days: how many each phase has, in their order. fields: what the models see; the data set must offer them.
-    base_rate: the share of clicks in the warm-up (in the first tick where there is none): what version 0 predicts.
-    notes: order, and which rows are left out. warnings: what is likely to mislead.
+    has_slates: whether rows share requests. base_rate: the share of clicks in the warm-up (in the first tick where there is
+    none): what version 0 predicts. notes: order, and which rows are left out. warnings: what is likely to mislead.
     """
 
     @classmethod
@@ -58,7 +58,9 @@ class ReplayStream:
         fields: Sequence[FieldConfig],
         attribution_ms: int,
     ) -> None:
-        _check_fields(fields, prepared.rows(0, 1).features)
+        first_row = prepared.rows(0, 1)
+        _check_fields(fields, first_row.features)
+        self.has_slates = first_row.request_id is not None
         self._prepared = prepared
         facts, rows = prepared.facts, len(prepared)
         ticks, day_starts = _Places(config.tick_events), _Places(config.period_events)

@@ -39,7 +39,7 @@ DAILY_COLUMNS = (
 )
 DAILY_NEEDED = DAILY_COLUMNS[:12]  # what no readout does without
 
-# A row a user and day.
+# A row a user and day. Where a replay's slates were ranked, also the sums of `simulator.replay.ranking.ranking_columns`.
 USERS_COLUMNS = ("user_id", "arm", "day", "phase", "exposures", "clicks")
 
 # Of a replay, a row a day, arm and block: a stretch of the day, from 0, the same for all arms. Sums over the stamps in it:

@@ -58,6 +58,10 @@ class Feed(Protocol):
     def segments(self) -> Mapping[str, Any] | None:
         """Users' observed attributes, [users] each; None where none are known."""
 
+    @property
+    def top(self) -> Sequence[int]:
+        """The k of what is counted among the first k of ranked slates; empty where none are logged."""
+
     def is_random(self, request_id: np.ndarray) -> np.ndarray | None:
         """Which requests get a random slate in every arm, bool [n]; None where nothing is drawn."""
 

@@ -32,6 +32,7 @@ class SimulatedFeed:
 
     kind: Literal["simulation"] = "simulation"
     has_truth = True
+    top = ()
 
     def __init__(self, scenario: Scenario, assignment: Assignment) -> None:
         assert scenario.world is not None

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from simulator.readout.plots.differences import difference_of_quality
 from simulator.readout.plots.monitor import monitor
 from simulator.readout.plots.quality import ctr, quality
+from simulator.readout.plots.ranking import ranking
 from simulator.readout.plots.style import DPI, STYLE
 from simulator.readout.plots.uplift import estimators, uplift
 from simulator.readout.results import Results
@@ -38,6 +39,10 @@ UPLIFT = Plot(
 )
 ESTIMATORS = Plot(estimators, "The same uplift by three estimators, beside the truth where the simulator knows it.")
 QUALITY = Plot(quality, "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.")
+RANKING = Plot(
+    ranking,
+    "Each arm ranks the candidates of the logged slates by its stamps, ties drawn. MRR and nDCG are means over slates with a click.",
+)
 MONITOR = Plot(
     monitor,
     "Over the newest examples of each learner, tick by tick. Triangles are alarms, dotted lines sudden drifts.",
@@ -56,6 +61,8 @@ def plots_of(results: Results) -> dict[str, Plot]:
         if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
             plots["estimators"] = ESTIMATORS
     plots["quality"] = QUALITY
+    if results.ranking is not None:
+        plots["ranking"] = RANKING
     if results.run.monitor is not None:
         plots["monitor"] = MONITOR
     return plots
