@@ -27,7 +27,7 @@ __all__ = [
 ]
 
 POLICY_LABELS = {"ips": "IPS", "snips": "self-normalised IPS", "dr": "doubly robust", "switch_dr": "switch-DR"}
-# Below it 95% intervals were seen to cover the truth in 80 to 90% of logs; docs/off-policy.md.
+# Below it 95% intervals cover the truth less often than they say: docs/off-policy.md.
 FEW_CLICKS = 30
 
 

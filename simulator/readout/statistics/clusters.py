@@ -28,7 +28,7 @@ class Ratio(NamedTuple):
 
     @property
     def interval(self) -> tuple[float, float]:
-        """NaN where fewer than two clusters, or clusters that do not differ, say nothing of others."""
+        """(lo, hi); NaN where there are fewer than two clusters, and where they do not differ."""
         found = _difference(self.value, self.error, self.scale)
         return found.lo, found.hi
 
@@ -73,13 +73,13 @@ def ratio_difference(treatment: Ratio, control: Ratio) -> Difference:
 
 
 def _difference(mean: float, error: np.ndarray, scale: float) -> Difference:
-    """A t interval around a mean whose errors by cluster add up to 0."""
+    """A t interval around a mean whose errors by cluster add up to 0; undefined as a whole where they say nothing of others."""
     n = len(error)
     if n < 2 or math.isnan(mean):
-        return NO_DIFFERENCE._replace(mean=mean)
+        return NO_DIFFERENCE
     variance = float((error**2).sum()) * n / (n - 1)
     if is_rounding(variance, scale):
-        return NO_DIFFERENCE._replace(mean=mean)
+        return NO_DIFFERENCE
     spread = math.sqrt(variance)
     t = float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
     return Difference(

@@ -17,6 +17,7 @@ from simulator.datasets.read import open_source
 from simulator.errors import DataError, RunFailed
 from simulator.lab.run import resume_run, start_run
 from simulator.readout import read_out
+from simulator.readout.view import open_run
 from simulator.replay.policy_judge import score_catalogue
 from simulator.run_folder.tables import read_parquet
 from tests.simulator.datasets.bandit import ITEMS, ROWS, bandit_log, write_bandit
@@ -80,6 +81,7 @@ def test_each_arm_is_judged_by_the_log_s_propensities_and_the_same_after_a_stop(
     assert reloop["difference"]["ips"]["p"] is not None and not found["policies"]["control"]["difference"]
     assert "switch-DR switches above 3" in results.render()
     assert "The arms as policies" in (out / "report.html").read_text()
+    assert open_run(out).off_policy.loc[("reloop", "ips"), "estimate"] == reloop["values"]["ips"]["estimate"]
     again = lab("off-policy", out, "--switch", 2, "--json")
     assert again.code == 0 and json.loads(again.out)["switch"] == 2
 

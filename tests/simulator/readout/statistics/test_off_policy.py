@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from simulator.readout.statistics.clusters import ratio, ratio_difference
 from simulator.readout.statistics.off_policy import (
     LoggedPolicy,
     PolicyValue,
@@ -89,19 +88,6 @@ def test_what_is_not_defined_is_nan_and_no_error() -> None:
     assert ips(alone).estimate == 1 and math.isnan(ips(alone).hi) and mean_weight(alone).fits
     nothing = LoggedPolicy(*(np.zeros(0) for _ in range(3)))
     assert math.isnan(ips(nothing).estimate) and math.isnan(snips(nothing).cut)
-
-
-def test_differences_are_paired_where_clusters_are_shared_and_independent_where_not() -> None:
-    rng = np.random.default_rng(2)
-    base = rng.normal(size=400)
-    one, other = ratio(base + 0.1, np.ones(400)), ratio(base + rng.normal(scale=0.01, size=400), np.ones(400))
-    paired = ratio_difference(one, other)
-    elsewhere = ratio_difference(one, other._replace(cluster=other.cluster + 400))
-    width = paired.hi - paired.lo
-    assert paired.mean == elsewhere.mean and width < 0.01 * (elsewhere.hi - elsewhere.lo) * 2
-    spread = math.hypot(*((r.interval[1] - r.interval[0]) for r in (one, other)))
-    assert elsewhere.hi - elsewhere.lo == pytest.approx(spread, rel=0.01)
-    assert ratio_difference(one, one)[:] == (0.0, 0.0, 0.0, 1.0)
 
 
 class Judged(NamedTuple):
