@@ -196,6 +196,8 @@ class TableConfig(_Data):
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"columns: {name!r} is there {names.count(name)} times; give each its own name")
+        if self.item_columns and self.propensity is None:
+            raise ValueError("item_columns: are for a log with propensities; name their column in propensity")
         if odd := [name for name in self.item_columns if name not in names]:
             raise ValueError(f"item_columns: got {odd[0]!r}, which is none of columns ({', '.join(names)})")
         return self
@@ -321,7 +323,7 @@ class OpenBanditConfig(_Data):
     items: str = Field(
         "item_context.csv",
         min_length=1,
-        pattern=r"^[^/\\\\]+$",
+        pattern=r"^[^/\\]+$",
         description="The items' file, in the folder of the log.",
     )
 

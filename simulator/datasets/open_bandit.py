@@ -10,7 +10,7 @@ import numpy as np
 from reloop_stream.events import Column, take_column
 from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.cells import Table, converted, features, integers, labels, numbers, probabilities, texts
-from simulator.datasets.column_types import settled
+from simulator.datasets.column_types import ColumnTypes, settled
 from simulator.datasets.config import ColumnConfig, LabelConfig, OpenBanditConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
@@ -42,7 +42,7 @@ class OpenBanditSource(Source):
         super().__init__([path, items], "click: 1", "the column 'timestamp'")
         self._log = CsvFile(text_file(path))
         self._items_name = str(items)
-        self._catalogue = self._read_catalogue(CsvFile(text_file(items)))
+        self._catalogue = _catalogue(CsvFile(text_file(items)), kinds)
         self._users = [name for name in self._log.header if name.startswith("user_feature_")] or ["user_feature_0"]
         with_affinity = not kinds or "affinity" in kinds
         self._affinities = [f"{AFFINITY}{item}" for item in self._catalogue.item_id.tolist()] if with_affinity else []
@@ -81,19 +81,6 @@ class OpenBanditSource(Source):
             pairs=pairs,
         )
 
-    def _read_catalogue(self, file: CsvFile) -> Catalogue:
-        names = [name for name in file.header if name.startswith("item_feature_")]
-        table = file.read(["item_id", *names])
-        item = integers(table, "item_id")
-        order = np.argsort(item, kind="stable")
-        again = np.zeros(len(item), dtype=bool)
-        again[order[1:]] = np.diff(item[order]) == 0
-        _refuse(table, "item_id", item, again, "which is there twice; leave one")
-        described = settled(
-            lambda types: {name: features(table, ColumnConfig(column=name), types, None) for name in names}
-        )
-        return Catalogue({"item_id": item[order], **{name: take_column(one, order) for name, one in described.items()}})
-
     @property
     def catalogue(self) -> Catalogue:
         return self._catalogue
@@ -101,6 +88,22 @@ class OpenBanditSource(Source):
     @property
     def doubt(self) -> str:
         return self._clock.doubt
+
+
+def _catalogue(file: CsvFile, kinds: Mapping[str, str]) -> Catalogue:
+    names = [name for name in file.header if name.startswith("item_feature_")]
+    table = file.read(["item_id", *names])
+    item = integers(table, "item_id")
+    order = np.argsort(item, kind="stable")
+    again = np.zeros(len(item), dtype=bool)
+    again[order[1:]] = np.diff(item[order]) == 0
+    _refuse(table, "item_id", item, again, "which is there twice; leave one")
+
+    def described(types: ColumnTypes) -> dict[str, Column]:
+        return {name: features(table, ColumnConfig(column=name), types, kinds.get(name)) for name in names}
+
+    columns = settled(described)
+    return Catalogue({"item_id": item[order], **{name: take_column(column, order) for name, column in columns.items()}})
 
 
 def _refuse(table: Table, name: str, values: np.ndarray, bad: np.ndarray, rule: str) -> None:

@@ -52,6 +52,12 @@ def test_affinities_are_read_where_a_model_sees_them(tmp_path: Path) -> None:
     assert not without.pairs and "affinity" not in without.features
 
 
+def test_a_number_that_a_model_takes_for_a_category_is_refused(tmp_path: Path) -> None:
+    config = OpenBanditConfig.model_validate(write_bandit(tmp_path))
+    with pytest.raises(DataError, match=r"'item_feature_0' holds numbers .*say kind: number"):
+        open_source(config, {"item_feature_0": "category"})
+
+
 def test_both_files_are_the_data_set(tmp_path: Path) -> None:
     config = OpenBanditConfig.model_validate(write_bandit(tmp_path))
     assert [file.name for file in open_source(config).files] == ["men.csv", "item_context.csv"]

@@ -14,7 +14,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import take_column
 from reloop_stream.learners import make_learner
 from simulator.datasets.read import open_source
-from simulator.errors import DataError, RunFailed
+from simulator.errors import DataError, RunFailed, ScenarioError
 from simulator.lab.run import resume_run, start_run
 from simulator.readout import read_out
 from simulator.readout.view import open_run
@@ -120,3 +120,17 @@ def test_a_column_of_the_item_that_differs_between_its_rows_is_refused(tmp_path:
 def test_a_log_without_propensities_judges_nobody(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data.off_policy: .*name their column in data.propensity"):
         read({**write(tmp_path, "csv"), "off_policy": {}})
+
+
+@pytest.mark.parametrize(
+    "data, message",
+    [
+        ({"item_columns": ["kind"]}, "item_columns: got 'kind', which is none of columns"),
+        ({"item_columns": ["price"], "propensity": None}, "item_columns: are for a log with propensities"),
+        ({"top": [10, 5]}, r"data.*top: got \[10, 5\], must rise: say \[5, 10\]"),
+        ({"off_policy": {"clip": 0}}, "data.*off_policy.clip: got 0"),
+    ],
+)
+def test_settings_that_say_nothing_are_refused(data: dict[str, Any], message: str) -> None:
+    with pytest.raises(ScenarioError, match=message):
+        scenario({"format": "csv", "path": "log.csv", **TABLE, "propensity": "p", **data})

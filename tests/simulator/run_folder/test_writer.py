@@ -157,3 +157,18 @@ def test_readings_are_in_the_monitor_s_table_once_whatever_was_worked_through_ag
 def test_without_readings_there_is_no_monitor_s_table(tmp_path: Path) -> None:
     folder_with(tmp_path / "new", [], []).write_monitor(ARMS)
     assert not (tmp_path / "new" / "monitor.csv").exists()
+
+
+def test_ticks_that_are_judged_again_after_a_kill_are_there_once_in_the_order_of_arms(tmp_path: Path) -> None:
+    def judged(arm: str, *rows: int) -> pa.Table:
+        return pa.table({"arm": [arm] * len(rows), "click": rows})
+
+    folder = RunFolder(tmp_path)
+    folder.write_judged(1, 5, judged("reloop", 7, 8))
+    folder.write_judged(0, 5, judged("control", 1, 2))
+    folder.write_judged(0, 9, judged("control", 3, 4, 5))  # and dies before its checkpoint
+    folder.write_judged(0, 9, judged("control", 3))  # goes on from tick 5, and is stopped earlier
+    folder.write_judged(0, 10, judged("control", 4, 5))
+    folder.write_off_policy()
+    found = pq.read_table(tmp_path / "off_policy.parquet")
+    assert found.equals(pa.concat_tables([judged("control", 1, 2, 3, 4, 5), judged("reloop", 7, 8)]))
