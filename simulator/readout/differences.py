@@ -39,16 +39,16 @@ def differences(run: Run) -> dict[str, dict[str, Differences]]:
     of_arm: dict[str, dict[tuple[int, int], dict[str, Any]]] = {arm: {} for arm in run.arms}
     for row in rows:
         of_arm[row["arm"]][row["day"], row["block"]] = row
-    auc = {(row["arm"], row["day"]): row["auc"] for row in run.daily.to_pylist()}
-    phases = {row["day"]: row["phase"] for row in rows}
-    measured = "ab" if "ab" in phases.values() else "aa"
+    daily = run.daily.to_pylist()
+    auc = {(row["arm"], row["day"]): row["auc"] for row in daily}
     found: dict[str, dict[str, Differences]] = {}
     for arm in run.treatments:
-        places = sorted(of_arm[run.control].keys() | of_arm[arm].keys())
-        pair = [
-            _blocks(places, of_arm[name], {day: auc.get((name, day)) for day in phases}) for name in (run.control, arm)
-        ]
-        found[arm] = {metric: _by_day(metric, pair[0], pair[1], phases, measured) for metric in METRICS}
+        both = (run.control, arm)
+        # Of a run that stopped, an arm may have a day more than another.
+        phases = {row["day"]: row["phase"] for row in daily if all((name, row["day"]) in auc for name in both)}
+        places = sorted(place for place in of_arm[run.control].keys() | of_arm[arm].keys() if place[0] in phases)
+        pair = [_blocks(places, of_arm[name], {day: auc[name, day] for day in phases}) for name in both]
+        found[arm] = {metric: _by_day(metric, pair[0], pair[1], phases) for metric in METRICS}
     return found
 
 
@@ -69,7 +69,8 @@ def _column(values: Iterable[float | None]) -> np.ndarray:
     return np.array([math.nan if value is None else value for value in values], dtype=float)
 
 
-def _by_day(metric: str, control: Blocks, treatment: Blocks, phases: Mapping[int, str], measured: str) -> Differences:
+def _by_day(metric: str, control: Blocks, treatment: Blocks, phases: Mapping[int, str]) -> Differences:
+    measured = "ab" if "ab" in phases.values() else "aa"
     known = np.ones(len(control.day), dtype=bool)
     if metric == "auc":  # a day on which an arm's is not defined is left out of both
         known = ~np.isnan(control.auc) & ~np.isnan(treatment.auc)

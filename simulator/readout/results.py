@@ -153,14 +153,14 @@ class Results:
         for arm, found in self.differences.items():
             for of_day in found[shown].days:
                 apart = of_day.difference
-                half = f" ±{(apart.hi - apart.lo) / 2:.4f}"
-                cells[of_day.day][arm] = "-" if math.isnan(apart.mean) else f"{apart.mean:+.4f}{half}"
+                text = f"{apart.mean:+.4f} +/-{(apart.hi - apart.lo) / 2:.4f}"
+                cells[of_day.day][arm] = "-" if math.isnan(apart.mean) else text
         title = "CTR by day and arm"
         if self.differences:
             title = f"log loss of the stamps by day: {self.run.control}'s, and the others' less it (95% intervals)"
         elif self.run.is_replay:
             title = "log loss of the stamps by day"
-        width = max(15 if self.differences else 9, *(len(arm) for arm in arms))
+        width = max(17 if self.differences else 9, *(len(arm) for arm in arms))
         lines = [title, f"{'day':>4}  {'phase':<8}" + "".join(f"  {arm:>{width}}" for arm in arms)]
         for number, of_arm in sorted(cells.items()):
             row = "".join(f"  {of_arm.get(arm, '-'):>{width}}" for arm in arms)

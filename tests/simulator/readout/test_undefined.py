@@ -100,5 +100,5 @@ def test_a_replay_without_blocks_yet_has_no_differences_and_a_dash_for_them(tmp_
     assert (
         all(value == {"mean": None, "lo": None, "hi": None, "p": None} for value in found.values()) and len(found) == 3
     )
-    assert view.differences["mean"].isna().all() and view.daily_differences.empty and view.blocks.empty
+    assert view.differences["mean"].isna().all() and view.daily_differences["mean"].isna().all() and view.blocks.empty
     assert "nan" not in str(view) + repr(view) + view._repr_html_()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from reloop_stream.codec.records import decode
@@ -15,8 +17,10 @@ from reloop_stream.events import ExposureBatch
 from reloop_stream.log import open_log
 from simulator.lab.run import start_run
 from simulator.readout import read_out
+from simulator.readout.differences import differences
 from simulator.readout.view import RunView
 from simulator.run_folder.manifest import read_manifest
+from simulator.run_folder.reader import read_run
 from tests.simulator.datasets.logged import N, log_of, write
 from tests.simulator.replay.described import scenario
 
@@ -127,6 +131,15 @@ def test_the_readout_says_how_the_arms_differ_by_day_and_in_all(paired: Path) ->
     assert len(frame) == 2 * 3 * 4 and frame.loc[("lr", "auc", 3), "phase"] == "ab"
     assert view.differences.loc[("lr", "logloss"), "lo"] == found["difference_of_quality"]["lr"]["logloss"]["lo"]
     assert len(view.blocks) == 3 * 4 * 3 and view.plots == ["difference", "quality"] and view.uplift.empty
+
+
+def test_a_day_that_one_arm_alone_has_finished_is_compared_with_nothing(paired: Path) -> None:
+    run = read_run(paired)
+    whole = differences(run)["lr"]["logloss"]
+    is_last = pa.compute.and_(pa.compute.equal(run.daily["arm"], "lr"), pa.compute.equal(run.daily["day"], 3))
+    stopped = differences(replace(run, daily=run.daily.filter(pa.compute.invert(is_last))))
+    assert stopped["lr"]["logloss"].whole == whole.days[2].so_far and len(stopped["lr"]["logloss"].days) == 3
+    assert len(stopped["reloop"]["logloss"].days) == 4
 
 
 def test_the_report_of_a_paired_replay_says_the_ctr_once_and_has_a_row_a_day_and_treatment_that_differ(
