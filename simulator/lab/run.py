@@ -170,8 +170,8 @@ class _Run:
             self._folder.write_manifest(self._manifest)
         if (segments := lab.feed.segments()) is not None:
             self._folder.write_segments(segments)
-        shown = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
-        with shown as progress:
+        bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
+        with bar as progress:
             crew = Crew(self._workers, scenario.model_dump(mode="json", exclude_none=True), place)
             try:
                 before: Stage | None = None

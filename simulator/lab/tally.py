@@ -109,7 +109,7 @@ class Tally:
             sums = self._open_day(day, arm)
             label = outcomes.label[rows]
             pctr = exposures.pctr[rows]
-            for block, part in self._blocks(exposures.event_time_ms[rows]):
+            for block, part in self._blocks(exposures.event_time_ms, rows):
                 sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part])
             # All of a request is in one call: its exposures have one time, and so one at which their windows close.
             sums.requests += len(np.unique(exposures.request_id[rows]))
@@ -148,11 +148,11 @@ class Tally:
                     parts.append((day, arm, mask))
         return parts
 
-    def _blocks(self, time_ms: np.ndarray) -> list[tuple[int, slice | np.ndarray]]:
-        """Cut the rows of a day by block: (block, rows)."""
+    def _blocks(self, time_ms: np.ndarray, rows: slice | np.ndarray) -> list[tuple[int, slice | np.ndarray]]:
+        """Cut rows of one day by block: (block, which of these rows)."""
         if not self._in_blocks:
             return [(0, slice(None))]
-        blocks = self._calendar.block_of(time_ms)
+        blocks = self._calendar.block_of(time_ms[rows])
         return [(block, blocks == block) for block in np.unique(blocks).tolist()]
 
     def _open_day(self, day: int, arm: str) -> _OpenDay:

@@ -71,8 +71,9 @@ class RunFolder:
         folder._load_days()
         config = path / "config.yaml"
         # A run of before there was a choice has its users split.
-        experiment = read_mapping(config).get("experiment", {})
-        design = {} if "design" in experiment else {"experiment.design": "split"}
+        experiment = read_mapping(config).get("experiment")
+        says = isinstance(experiment, Mapping) and "design" in experiment
+        design = {} if says else {"experiment.design": "split"}
         return folder, load_scenario(config, design), manifest
 
     def _load_days(self) -> None:
