@@ -36,13 +36,18 @@ __all__ = [
     "take_column",
 ]
 
-# Raised by one when a stored column changes its name, type or meaning. Readers refuse versions from the future.
+# Raised by one when a stored column changes its name, type or meaning. Readers refuse versions from the future. A column
+# that may be left out, as `weight`, changes none: records of before are read as they were.
 SCHEMA_VERSION = 1
 
 # Times in milliseconds further from 1970 than this (285,000 years) are none, and sums of them must not overflow.
 LATEST_MS = 1 << 53
 # Models compute in float32, where a larger number is infinite.
 LARGEST_NUMBER = float(np.finfo(np.float32).max)
+WEIGHT_RULE = "above 0 and finite as a float32"
+
+# What a column means that was left out, where others beside it have it.
+LEFT_OUT = {"weight": 1.0}
 
 # Join status of an example: how its label came about.
 EXPIRED = 0  # the attribution window closed without a click (or, with `emit: at_once`, nothing has come yet)
@@ -142,7 +147,8 @@ class Batch:
             raise ValueError("concat: got no batch, need at least one (an empty one will do)")
         if len(batches) == 1:
             return batches[0]
-        return cls(*(_concat_any(f.name, [getattr(b, f.name) for b in batches]) for f in fields(cls)))  # type: ignore[arg-type]
+        lengths = [len(b) for b in batches]
+        return cls(*(_concat_any(f.name, [getattr(b, f.name) for b in batches], lengths) for f in fields(cls)))  # type: ignore[arg-type]
 
 
 def _take_any(value: Any, rows: np.ndarray) -> Any:
@@ -163,10 +169,12 @@ def _part_any(value: Any, rows: slice) -> Any:
     return None if value is None else part_column(value, rows)
 
 
-def _concat_any(name: str, values: list[Any]) -> Any:
+def _concat_any(name: str, values: list[Any], lengths: Sequence[int]) -> Any:
+    if any((v is None) != (values[0] is None) for v in values):
+        if name not in LEFT_OUT:
+            raise ValueError(f"concat: {name} is present in some batches and absent in others")
+        values = [constant(LEFT_OUT[name], n) if v is None else v for v, n in zip(values, lengths, strict=True)]
     first = values[0]
-    if any((v is None) != (first is None) for v in values):
-        raise ValueError(f"concat: {name} is present in some batches and absent in others")
     if first is None:
         return None
     if isinstance(first, Mapping):
@@ -195,6 +203,7 @@ class ExposureBatch(Batch):
     pctr: np.ndarray  # float64 in [0, 1]
     propensity: np.ndarray  # float64 in (0, 1], NaN where unknown
     features: Mapping[str, Column]
+    weight: np.ndarray | None = None  # float64 above 0: how often the row counts in losses and metrics; None: once
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +255,8 @@ def check(batch: AnyBatch | Mark) -> None:
         _require("position", batch.position, batch.position >= 0, ">= 0")
         _require("n_candidates", batch.n_candidates, batch.n_candidates >= 1, ">= 1")
         _require("model_version", batch.model_version, batch.model_version >= 0, ">= 0")
+        if (weight := batch.weight) is not None:
+            _require("weight", weight, (weight > 0) & (weight <= LARGEST_NUMBER), WEIGHT_RULE)
         _require_time("event_time_ms", batch.event_time_ms)
         for name, column in batch.features.items():
             if isinstance(column, np.ndarray) and column.dtype.kind == "f":

@@ -165,7 +165,14 @@ def fnw_weight(p: Values, y: Values) -> Values:
     return (1 + p) * np.where(np.asarray(y) > 0.5, 1.0, 1 - p)
 
 
-def errs_more_by_group(p: Values, p_last: Values, y: Values, has_last: np.ndarray, group: np.ndarray) -> np.ndarray:
+def errs_more_by_group(
+    p: Values,
+    p_last: Values,
+    y: Values,
+    has_last: np.ndarray,
+    group: np.ndarray,
+    row_weight: np.ndarray | None = None,
+) -> np.ndarray:
     """Whether the new model errs more than the last one on the mean of each row's group, beyond a tie: bool [n].
 
     The paper's outlook names list-wise and session-based errors. Here the self-correction of a group g, the rows of a
@@ -174,16 +181,17 @@ def errs_more_by_group(p: Values, p_last: Values, y: Values, has_last: np.ndarra
     to the logit of a row is that of the row's own hinge, given to all rows of a group that errs more and to no other.
 
     group: int [n] from 0. Rows without a last prediction do not count. With a group a row this is the item's own error.
-    A group that the end of a batch cuts counts by its parts.
+    A group that the end of a batch cuts counts by its parts. row_weight: [n], how often each row counts; None: once.
 
     >>> p, p_last, y = np.array([0.3, 0.3]), np.array([0.4, 0.1]), np.array([1, 0])  # err .7 .3, err_last .6 .1
     >>> errs_more_by_group(p, p_last, y, np.array([True, True]), group=np.array([0, 0]))
     array([ True,  True])
     """
     gap = np.where(has_last, np.abs(p - y) - np.abs(p_last - y), 0.0)
-    sums = np.bincount(group, weights=gap)
-    counts = np.maximum(np.bincount(group, weights=has_last), 1)
-    return np.asarray((sums / counts > TIE)[group])
+    counted = has_last if row_weight is None else has_last * row_weight
+    sums = np.bincount(group, weights=gap if row_weight is None else gap * row_weight)
+    counts = np.bincount(group, weights=counted)
+    return np.asarray((sums / np.where(counts > 0, counts, 1) > TIE)[group])
 
 
 def target_and_weight(
@@ -193,14 +201,29 @@ def target_and_weight(
     y: np.ndarray,
     has_last: np.ndarray,
     group: np.ndarray | None = None,
+    row_weight: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """What any learner needs: the (soft) label and the weight of each row, float64 [n].
 
     The gradient with respect to the logit is weight · (p - target). Rows without a last prediction (`has_last` False:
     stamped by the untrained version 0) get cross-entropy. group: int [n], the request or session of each row, where the
-    loss compares errors by these (`reloop_stream.learners.last_predictions.groups_of`).
+    loss compares errors by these (`reloop_stream.learners.last_predictions.groups_of`). row_weight: float64 [n], the
+    events' own weights, which multiply the loss, whichever it is; None: each row counts once.
     """
-    y = y.astype(np.float64)
+    target, weight = _of_loss(config, p, p_last, y.astype(np.float64), has_last, group, row_weight)
+    return target, weight if row_weight is None else weight * row_weight
+
+
+def _of_loss(
+    config: LossConfig,
+    p: np.ndarray,
+    p_last: np.ndarray,
+    y: np.ndarray,
+    has_last: np.ndarray,
+    group: np.ndarray | None,
+    row_weight: np.ndarray | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The target and the loss's own weight of each row."""
     if config.name not in LOSSES:
         own: Loss = plugins.get("loss", config.name)
         return own(config, p, p_last, y, has_last)
@@ -211,7 +234,7 @@ def target_and_weight(
         if group is None:
             weight = reloop_weight(p, p_last, y, config.alpha)
         else:
-            more = errs_more_by_group(p, p_last, y, has_last, group)
+            more = errs_more_by_group(p, p_last, y, has_last, group, row_weight)
             weight = (1 - config.alpha) + config.alpha * (1 - np.abs(p - y)) * more
         return y, config.scale * np.where(has_last, weight, 1.0)
     if config.name == "fnw":

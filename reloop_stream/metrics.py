@@ -10,7 +10,7 @@ import numpy as np
 
 from reloop_stream.errors import EventError
 
-__all__ = ["StreamMetrics", "Sums"]
+__all__ = ["StreamMetrics", "Sums", "area_under_roc"]
 
 # Equal steps of the logit from -16 to 16: pCTR from 1e-7 to 1 - 1e-7 in steps of 0.4% of its odds. Two predictions in
 # one bin count as tied, which moves the AUC by less than 1e-4 for scores spread over one unit of the logit.
@@ -20,7 +20,7 @@ TINY = 1e-12
 
 
 class Sums(NamedTuple):
-    """Of what was added: how many, labels, predictions, cross-entropies in nats."""
+    """Of what was added, weighted: how many, labels, predictions, cross-entropies in nats."""
 
     weight: float
     labels: float
@@ -35,6 +35,7 @@ class StreamMetrics:
     logloss: mean cross-entropy in nats. calibration: sum of predictions over sum of labels; 1 is perfect.
     ne: normalised entropy, log loss over the entropy of the mean label (He et al. 2014, "Practical lessons from
     predicting clicks on ads at Facebook"); 1 is as good as knowing the mean.
+    With weights all of these are weighted, as by scikit-learn's sample_weight; n and positives count rows.
     All are NaN where they are not defined. not_numbers: predictions that were NaN or outside [0, 1], a diverged model's say:
     they are counted here, and enter nothing else.
 
@@ -47,16 +48,23 @@ class StreamMetrics:
     __slots__ = ("_histogram", "_sums")
 
     def __init__(self) -> None:
-        self._histogram = np.zeros(2 * BINS, dtype=np.int64)  # negatives, then positives
-        self._sums = np.zeros(5)  # n, labels, predictions, cross-entropy, not_numbers
+        self._histogram = np.zeros(2 * BINS)  # negatives, then positives
+        # Rows, positives, predictions, cross-entropy, not_numbers, weights, weights of positives; the third and fourth
+        # weighted.
+        self._sums = np.zeros(7)
 
-    def add(self, pctr: np.ndarray, label: np.ndarray) -> None:
-        """Add predictions [n] in [0, 1] and labels [n], 0 or 1. Raises EventError for other labels, types and lengths."""
-        _check(pctr, label)
+    def add(self, pctr: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> None:
+        """Add predictions [n] in [0, 1] and labels [n], 0 or 1.
+
+        weight: floats [n] above 0, how often each row counts; None: once. Raises EventError for other labels, weights,
+        types and lengths.
+        """
+        _check(pctr, label, weight)
         usable = (pctr >= 0) & (pctr <= 1)
         if not usable.all():
             self._sums[4] += np.count_nonzero(~usable)
             pctr, label = pctr[usable], label[usable]
+            weight = None if weight is None else weight[usable]
         if not len(pctr):
             return
         # In double precision: in single, 1 - TINY is 1, and the entropy of a prediction of 1 infinite.
@@ -66,9 +74,15 @@ class StreamMetrics:
         bins = ((logit + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))).astype(np.int64)
         np.clip(bins, 0, BINS - 1, out=bins)
         bins[y] += BINS
-        self._histogram += np.bincount(bins, minlength=2 * BINS)
-        entropy = -np.log(np.where(y, bounded, 1 - bounded)).sum()
-        self._sums[:4] += np.array((len(pctr), np.count_nonzero(y), pctr.sum(), entropy))
+        self._histogram += np.bincount(bins, weight, minlength=2 * BINS)
+        rows, positives, entropy = len(pctr), np.count_nonzero(y), np.log(np.where(y, bounded, 1 - bounded))
+        if weight is None:
+            sums = rows, positives, pctr.sum(), -entropy.sum(), 0, rows, positives
+        else:
+            weight = weight.astype(np.float64, copy=False)
+            weighted = (weight * pctr).sum(), -(weight * entropy).sum()
+            sums = rows, positives, *weighted, 0, weight.sum(), weight[y].sum()
+        self._sums += np.array(sums)
 
     def merge(self, other: StreamMetrics) -> None:
         """Add everything that was added to the other."""
@@ -84,7 +98,8 @@ class StreamMetrics:
 
     @property
     def sums(self) -> Sums:
-        return Sums(*self._sums[:4].tolist())
+        _, _, predictions, cross_entropy, _, weight, labels = self._sums.tolist()
+        return Sums(weight, labels, predictions, cross_entropy)
 
     @property
     def n(self) -> int:
@@ -100,44 +115,56 @@ class StreamMetrics:
 
     @property
     def auc(self) -> float:
-        negatives, positives = self._histogram[:BINS], self._histogram[BINS:]
-        pairs = float(negatives.sum()) * float(positives.sum())
-        if not pairs:
-            return math.nan
-        below = np.cumsum(negatives) - negatives
-        return float((positives * (below + 0.5 * negatives)).sum() / pairs)
+        return area_under_roc(self._histogram[:BINS], self._histogram[BINS:])
 
     @property
     def logloss(self) -> float:
-        return float(self._sums[3] / self._sums[0]) if self.n else math.nan
+        return float(self._sums[3] / self._sums[5]) if self.n else math.nan
 
     @property
     def ne(self) -> float:
         if not self.n or self.positives in (0, self.n):
             return math.nan
-        rate = self._sums[1] / self._sums[0]
+        rate = self._sums[6] / self._sums[5]
         return float(self.logloss / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate)))
 
     @property
     def calibration(self) -> float:
-        return float(self._sums[2] / self._sums[1]) if self.positives else math.nan
+        return float(self._sums[2] / self._sums[6]) if self.positives else math.nan
 
     def state(self) -> dict[str, np.ndarray]:
         return {"histogram": self._histogram.copy(), "sums": self._sums.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        self._histogram = state["histogram"].copy()
-        self._sums[:] = 0.0  # a state of before `not_numbers` was counted lacks the last
-        self._sums[: len(state["sums"])] = state["sums"]
+        self._histogram = state["histogram"].astype(np.float64)
+        sums = state["sums"]
+        # A state of before `not_numbers` was counted lacks it, and one of before there were weights lacks these.
+        self._sums[:] = (*sums, *[0.0] * (5 - len(sums)), *sums[:2])[:7]
 
 
-def _check(pctr: np.ndarray, label: np.ndarray) -> None:
-    for name, values, kinds in (("pctr", pctr, "f"), ("label", label, "biuf")):
+def area_under_roc(negatives: np.ndarray, positives: np.ndarray) -> float:
+    """From how many of both (or their weights) have each score, [scores], in the order of the scores; ties count half.
+
+    NaN without both.
+    """
+    pairs = float(negatives.sum()) * float(positives.sum())
+    if not pairs:
+        return math.nan
+    below = np.cumsum(negatives) - negatives
+    return float((positives * (below + 0.5 * negatives)).sum() / pairs)
+
+
+def _check(pctr: np.ndarray, label: np.ndarray, weight: np.ndarray | None) -> None:
+    columns = [("pctr", pctr, "f"), ("label", label, "biuf")]
+    columns += [] if weight is None else [("weight", weight, "f")]
+    for name, values, kinds in columns:
         plain = isinstance(values, np.ndarray) and not isinstance(values, np.ma.MaskedArray)
         if not plain or values.ndim != 1 or values.dtype.kind not in kinds:
             found = f"{values.dtype} {values.shape}" if plain else type(values).__name__
             raise EventError(f"{name}: got {found}, must be an array of numbers, [n]")
-    if len(pctr) != len(label):
-        raise EventError(f"label: has {len(label)} rows, pctr has {len(pctr)}")
+        if len(values) != len(pctr):
+            raise EventError(f"{name}: has {len(values)} rows, pctr has {len(pctr)}")
     if not ((label == 0) | (label == 1)).all():
         raise EventError(f"label: got {np.unique(label)[:4]}, must be 0 or 1")
+    if weight is not None and not (weight.min(initial=1) > 0 and weight.max(initial=1) < math.inf):  # NaN fails too
+        raise EventError(f"weight: got {weight.min()} to {weight.max()}, must be above 0 and finite")

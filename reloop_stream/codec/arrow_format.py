@@ -6,7 +6,7 @@ Columns that `events.constant` made are not written row by row: they travel once
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import NoneType
 from typing import Any
@@ -45,10 +45,11 @@ EXPOSURE_COLUMNS: dict[str, str] = {
     "model_version": "int64",
     "pctr": "float64",
     "propensity": "float64",
+    "weight": "float64",
 }
 CLICK_COLUMNS: dict[str, str] = {"exposure_id": "id", "event_time_ms": "int64", "click_time_ms": "int64", "arm": "text"}
 EXAMPLE_COLUMNS: dict[str, str] = {"label": "uint8", "label_time_ms": "int64", "status": "uint8"}
-OPTIONAL = {("click", "arm")}
+OPTIONAL = {("click", "arm"), ("exposure", "weight"), ("example", "weight")}
 NULLABLE = "propensity"
 # A record of constants alone says how many rows it has; what it may say is bounded, for each row costs those who read it.
 MAX_CONSTANT_ROWS = 1 << 16
@@ -78,10 +79,13 @@ def _columns(batch: ExposureBatch | ClickBatch | ExampleBatch) -> list[tuple[str
     if isinstance(batch, ExampleBatch):
         return [*_columns(batch.exposures), *((name, getattr(batch, name)) for name in EXAMPLE_COLUMNS)]
     if isinstance(batch, ClickBatch):
-        columns = [(name, getattr(batch, name)) for name in CLICK_COLUMNS]
-        return [(name, column) for name, column in columns if column is not None]
-    columns = [(name, getattr(batch, name)) for name in EXPOSURE_COLUMNS]
-    return [*columns, *((FEATURE + name, column) for name, column in batch.features.items())]
+        return _present(batch, CLICK_COLUMNS)
+    return [*_present(batch, EXPOSURE_COLUMNS), *((FEATURE + name, column) for name, column in batch.features.items())]
+
+
+def _present(batch: ExposureBatch | ClickBatch, names: Iterable[str]) -> list[tuple[str, Column]]:
+    columns = [(name, getattr(batch, name)) for name in names]
+    return [(name, column) for name, column in columns if column is not None]
 
 
 def _plain(value: Any) -> Any:
@@ -177,7 +181,7 @@ def _assemble(columns: Mapping[str, Column], kind: str) -> ExposureBatch | Click
     if kind == "click":
         return ClickBatch(*typed(CLICK_COLUMNS))
     features = {name.removeprefix(FEATURE): column for name, column in columns.items() if name.startswith(FEATURE)}
-    exposures = ExposureBatch(*typed(EXPOSURE_COLUMNS), features)  # type: ignore[call-arg]
+    exposures = ExposureBatch(**dict(zip(EXPOSURE_COLUMNS, typed(EXPOSURE_COLUMNS), strict=True)), features=features)
     return exposures if kind == "exposure" else ExampleBatch(exposures, *typed(EXAMPLE_COLUMNS))
 
 

@@ -11,7 +11,16 @@ import msgspec
 import numpy as np
 
 from reloop_stream.errors import EventError
-from reloop_stream.events import SCHEMA_VERSION, ClickBatch, Column, EventKind, ExampleBatch, ExposureBatch, ListColumn
+from reloop_stream.events import (
+    LEFT_OUT,
+    SCHEMA_VERSION,
+    ClickBatch,
+    Column,
+    EventKind,
+    ExampleBatch,
+    ExposureBatch,
+    ListColumn,
+)
 from reloop_stream.log.base import Record
 
 __all__ = ["decode", "encode", "to_batch"]
@@ -36,6 +45,7 @@ class ExposureEvent(msgspec.Struct):
     pctr: float
     propensity: float | None = None
     features: dict[str, Feature] = {}
+    weight: float | msgspec.UnsetType = msgspec.UNSET
 
 
 class ClickEvent(msgspec.Struct, omit_defaults=True):
@@ -55,6 +65,7 @@ class ExampleEvent(ExposureEvent, kw_only=True):
 STRUCTS: dict[str, type[Any]] = {"exposure": ExposureEvent, "click": ClickEvent, "example": ExampleEvent}
 _DECODERS = {kind: msgspec.json.Decoder(struct).decode for kind, struct in STRUCTS.items()}
 _encode = msgspec.json.Encoder().encode
+_NOT_COLUMNS = ("schema_version", "features", "weight")  # of an exposure's fields, those that are no plain column
 _IDS = ("request_id", "exposure_id", "user_id", "item_id")
 _NUMBERS: dict[str, Any] = {
     "event_time_ms": np.int64,
@@ -82,20 +93,20 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> Iterator[tuple[b
             yield str(row[0]).encode(), _encode(ClickEvent(SCHEMA_VERSION, *row))
         return
     exposures = batch.exposures if isinstance(batch, ExampleBatch) else batch
-    names = [
-        name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features", "propensity")
-    ]
+    names = [name for name in ExposureEvent.__struct_fields__ if name not in (*_NOT_COLUMNS, "propensity")]
     stamped = zip(*(getattr(exposures, name).tolist() for name in names), strict=True)
     propensity = (None if math.isnan(p) else p for p in exposures.propensity.tolist())
+    weights: Any = [msgspec.UNSET] * len(batch) if exposures.weight is None else exposures.weight.tolist()
     extra: Any = [()] * len(batch)
     if isinstance(batch, ExampleBatch):
         extra = zip(batch.label.tolist(), batch.label_time_ms.tolist(), batch.status.tolist(), strict=True)
-    for row, odds, features, label in zip(stamped, propensity, _feature_rows(exposures), extra, strict=True):
+    events = zip(stamped, propensity, _feature_rows(exposures), weights, extra, strict=True)
+    for row, odds, features, weight, label in events:
         if label:
             named = dict(zip(("label", "label_time_ms", "status"), label, strict=True))
-            value: Any = ExampleEvent(SCHEMA_VERSION, *row, odds, features, **named)  # type: ignore[call-arg, arg-type]
+            value: Any = ExampleEvent(SCHEMA_VERSION, *row, odds, features, weight, **named)  # type: ignore[call-arg, arg-type]
         else:
-            value = ExposureEvent(SCHEMA_VERSION, *row, odds, features)  # type: ignore[call-arg]
+            value = ExposureEvent(SCHEMA_VERSION, *row, odds, features, weight)  # type: ignore[call-arg]
         yield str(row[1]).encode(), _encode(value)
 
 
@@ -205,12 +216,19 @@ def to_batch(events: Sequence[Any], kind: EventKind) -> ExposureBatch | ClickBat
     if kind == "click":
         arm = None if events[0].arm is None else column("arm")
         return ClickBatch(column("exposure_id"), column("event_time_ms"), column("click_time_ms"), arm)
-    names = [name for name in ExposureEvent.__struct_fields__ if name not in ("schema_version", "features")]
+    names = [name for name in ExposureEvent.__struct_fields__ if name not in _NOT_COLUMNS]
     features = {name: _feature_column([event.features[name] for event in events]) for name in events[0].features}
-    exposures = ExposureBatch(*(column(name) for name in names), features)  # type: ignore[call-arg]
+    weight = _weights([event.weight for event in events])
+    exposures = ExposureBatch(*(column(name) for name in names), features, weight)  # type: ignore[call-arg]
     if kind == "exposure":
         return exposures
     return ExampleBatch(exposures, column("label"), column("label_time_ms"), column("status"))
+
+
+def _weights(values: list[Any]) -> np.ndarray | None:
+    if all(value is msgspec.UNSET for value in values):
+        return None
+    return np.array([LEFT_OUT["weight"] if value is msgspec.UNSET else value for value in values], dtype=np.float64)
 
 
 def _array(values: list[Any], dtype: Any = None) -> np.ndarray:

@@ -17,7 +17,15 @@ import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.errors import EventError
-from reloop_stream.events import LARGEST_NUMBER, Column, ExampleBatch, ExposureBatch, ListColumn, is_constant
+from reloop_stream.events import (
+    LARGEST_NUMBER,
+    WEIGHT_RULE,
+    Column,
+    ExampleBatch,
+    ExposureBatch,
+    ListColumn,
+    is_constant,
+)
 
 __all__ = [
     "check_candidates",
@@ -38,7 +46,7 @@ INT64 = np.iinfo(np.int64)
 KINDS = {
     **dict.fromkeys(("event_time_ms", "position", "n_candidates", "model_version"), "iu"),
     **dict.fromkeys(("label", "label_time_ms", "status"), "iu"),
-    **dict.fromkeys(("pctr", "propensity"), "f"),
+    **dict.fromkeys(("pctr", "propensity", "weight"), "f"),
 }
 NUMBER_RULE = "a finite number that fits 32 bits"
 
@@ -197,8 +205,9 @@ def check_examples(examples: ExampleBatch, foreign: np.ndarray | None) -> None:
     n = _rows("exposure_id", exposures.exposure_id)
     for batch in (examples, exposures):
         for field in fields(batch):
-            if field.name not in ("exposures", "features"):
-                _check_plain(field.name, getattr(batch, field.name), n, KINDS.get(field.name, "iuUO"))
+            column = getattr(batch, field.name)
+            if field.name not in ("exposures", "features") and not (field.name == "weight" and column is None):
+                _check_plain(field.name, column, n, KINDS.get(field.name, "iuUO"))
     if (found := rows_of(exposures.features)) != n:
         raise EventError(f"features: have {found} rows, must have {n} as exposure_id has")
     label, pctr = examples.label, exposures.pctr
@@ -206,6 +215,9 @@ def check_examples(examples: ExampleBatch, foreign: np.ndarray | None) -> None:
         raise EventError(f"label: got {label.min()} to {label.max()}, must be 0 or 1")
     if not (pctr.min(initial=0) >= 0 and pctr.max(initial=0) <= 1):  # NaN fails too
         raise EventError(f"pctr: got {pctr.min()} to {pctr.max()}, must be in [0, 1]")
+    weight = exposures.weight
+    if weight is not None and not (weight.min(initial=1) > 0 and weight.max(initial=1) <= LARGEST_NUMBER):
+        raise EventError(f"weight: got {weight.min()} to {weight.max()}, must be {WEIGHT_RULE}")
     if foreign is not None:
         _check_plain("foreign", foreign, n, "b")
 

@@ -6,7 +6,8 @@ with each prediction, both in time that does not depend on how much it holds.
 
 `arrays` hash arrays of 2^bits buckets; a row's bucket in each is given by the signs of `bits` random projections of the
 base model's representation of it, so that rows alike share buckets (signed random projections, Charikar 2002). A bucket
-sums up the examples that fell into it: their number, their labels y, the base model's predictions p_base. With the
+sums up the examples that fell into it: their number, their labels y, the base model's predictions p_base, each example as
+often as its event's weight says. With the
 means ȳ and p̄ of a row's bucket, mean over those of its buckets that hold anything,
 
     p = clamp(p_base + weight · mean(ȳ - γ·p_base - (1 - γ)·p̄), 0, 1)
@@ -65,7 +66,7 @@ def _bucket(signs, array, bits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[no-untyped-def]
+def _write(sums, means, projections, label, base, weight, bits, gamma):  # type: ignore[no-untyped-def]
     nothing, signs = np.zeros(projections.shape[1]), np.empty(projections.shape[1], dtype=np.int64)
     for i in range(len(projections)):
         if base[i] != base[i]:
@@ -74,7 +75,7 @@ def _write(sums, means, projections, label, base, bits, gamma):  # type: ignore[
         for array in range(sums.shape[0]):
             bucket = _bucket(signs, array, bits)
             count, labels, bases = sums[array, bucket]
-            count, labels, bases = count + 1.0, labels + label[i], bases + base[i]
+            count, labels, bases = count + weight[i], labels + weight[i] * label[i], bases + weight[i] * base[i]
             sums[array, bucket, 0], sums[array, bucket, 1], sums[array, bucket, 2] = count, labels, bases
             means[array, bucket] = (labels - (1.0 - gamma) * bases) / count
 
@@ -142,11 +143,17 @@ class ErrorMemory:
         _project(representation, self._planes, out)
         return out
 
-    def write(self, representation: np.ndarray, label: np.ndarray, base: np.ndarray) -> None:
-        """Take in examples: representation float32 [n, r], label 0 or 1 [n], the base model's predictions [n]."""
+    def write(
+        self, representation: np.ndarray, label: np.ndarray, base: np.ndarray, weight: np.ndarray | None = None
+    ) -> None:
+        """Take in examples: representation float32 [n, r], label 0 or 1 [n], the base model's predictions [n].
+
+        weight: float [n], how often each counts; None: once.
+        """
         projections = self._project(representation)
         y = label.astype(np.float64)
-        _write(self.sums, self._means, projections, y, base, self.config.bits, self.config.gamma)
+        counts = np.ones(len(y)) if weight is None else np.ascontiguousarray(weight, dtype=np.float64)
+        _write(self.sums, self._means, projections, y, base, counts, self.config.bits, self.config.gamma)
 
     def correct(self, representation: np.ndarray, base: np.ndarray) -> np.ndarray:
         """The base model's predictions of rows, corrected: float64 [n]."""
@@ -272,8 +279,8 @@ class RememberingLearner(LearnerWrapper):
         check_examples(examples, None)
         self._seen_ms = int(examples.label_time_ms.max(initial=self._seen_ms))
         if self._base is not None:
-            features = examples.exposures.features
-            self._memory.write(self._base.represent(features), examples.label, self._base.predict(features))
+            features, weight = examples.exposures.features, examples.exposures.weight
+            self._memory.write(self._base.represent(features), examples.label, self._base.predict(features), weight)
 
     def retrained(self) -> None:
         self._retrained = True

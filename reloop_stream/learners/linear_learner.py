@@ -260,15 +260,15 @@ class LinearLearner(WithoutMemory):
         return p
 
     def _goal(self, examples: ExampleBatch, foreign: np.ndarray | None, batch: Sparse) -> Goal:
-        loss, label = self._config.loss, examples.label
+        loss, label, row_weight = self._config.loss, examples.label, examples.exposures.weight
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         group = groups_of(loss, examples)
         nobody = np.zeros(len(examples), dtype=bool)
         if loss.name == "reloop" and group is None:
-            target, weight = target_and_weight(loss, p_last, p_last, label, nobody)
+            target, weight = target_and_weight(loss, p_last, p_last, label, nobody, None, row_weight)
             return Goal(target, weight, p_last, known, loss.alpha, TIE)
         p = p_last if loss.name in CONSTANT_WEIGHTS else self._probabilities(batch)
-        target, weight = target_and_weight(loss, p, p_last, label, known, group)
+        target, weight = target_and_weight(loss, p, p_last, label, known, group, row_weight)
         return Goal(target, weight, p_last, nobody, loss.alpha, TIE)
 
     def publish(self) -> LinearModel:

@@ -15,7 +15,7 @@ from reloop_stream.features.check import check_number, check_row
 from reloop_stream.learners.river_stamp import LastPrediction, is_probability, last_prediction, stamp
 from reloop_stream.losses import reloop_weight
 
-__all__ = ["ReLoopFMClassifier", "ReLoopLogisticRegression", "SoftLog", "sigmoid"]
+__all__ = ["ReLoopFMClassifier", "ReLoopLogisticRegression", "SoftLog", "check_weight", "sigmoid"]
 
 Features = dict[Any, Any]
 

@@ -260,11 +260,11 @@ class RiverLearner(WithoutMemory):
         loss, features = self._config.loss, examples.exposures.features
         self.encoder.learn_values(features)
         p_last, known = last_predictions(loss, examples, foreign, self._last)
-        group = groups_of(loss, examples)
+        group, label, row_weight = groups_of(loss, examples), examples.label, examples.exposures.weight
         rows = _rows(self.encoder, self.encoder.encode(features))
         if group is not None:  # errors are compared by group, so all rows are predicted before the first is learnt
             before = self.predict(features)
-            target, weight = target_and_weight(loss, before, p_last, examples.label, known, group)
+            target, weight = target_and_weight(loss, before, p_last, label, known, group, row_weight)
             for row, y, w in zip(rows, target.tolist(), weight.tolist(), strict=True):
                 self._model.step(row, y, w)
             return before
@@ -272,7 +272,8 @@ class RiverLearner(WithoutMemory):
         for i, row in enumerate(rows):
             one = slice(i, i + 1)
             before[i] = self._model.pctr(row)
-            target, weight = target_and_weight(loss, before[one], p_last[one], examples.label[one], known[one])
+            own = None if row_weight is None else row_weight[one]
+            target, weight = target_and_weight(loss, before[one], p_last[one], label[one], known[one], None, own)
             self._model.step(row, float(target[0]), float(weight[0]))
         return before
 

@@ -78,7 +78,8 @@ class TorchLearner(WithoutMemory):
 
     One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters and
     the touched rows of the table by `TableUpdates`. The loss enters through its gradient with respect to the logit,
-    weight · (p - target) / n, so all losses share one path and cost the same. Values new to a growing field get their rows
+    weight · (p - target) / n, so all losses share one path and cost the same; n counts rows whatever their events' weights,
+    so that a row of weight 2 pulls as two of weight 1 do. Values new to a growing field get their rows
     before the step, so what `learn` returns sees them as new ones, where `predict` sees unknown ones.
     """
 
@@ -141,7 +142,8 @@ class TorchLearner(WithoutMemory):
         else:
             logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
         p = sigmoid(logit.detach())
-        target, weight = target_and_weight(loss, p, p_last, examples.label, known, groups_of(loss, examples))
+        group, row_weight = groups_of(loss, examples), examples.exposures.weight
+        target, weight = target_and_weight(loss, p, p_last, examples.label, known, group, row_weight)
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
         net.gradient.zero_()
         logit.backward(torch.from_numpy(gradient).to(net.device))

@@ -14,6 +14,7 @@ from reloop_stream.errors import DivergedError, EventError
 from reloop_stream.events import CLICKED, EXPIRED, Column, ExampleBatch, ExposureBatch, ListColumn, constant
 from reloop_stream.features.check import check_number, check_row, encodes
 from reloop_stream.learners import Learner, make_learner
+from reloop_stream.learners.river_estimators import check_weight
 from reloop_stream.learners.river_stamp import LastPrediction, is_probability, last_prediction, stamp
 
 __all__ = ["MiniBatchClassifier"]
@@ -29,6 +30,7 @@ class _Row(NamedTuple):
     values: Values
     label: bool
     p_last: float | None
+    w: float = 1.0
 
 
 class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
@@ -42,8 +44,7 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
     buckets: rows of the embedding table for each category and list field, to which values are hashed.
     base_rate: what is predicted before the first example, and about at first.
 
-    Last predictions come as they do to `ReLoopLogisticRegression`; rows without one are learnt by cross-entropy. There are
-    no sample weights: the learners know none.
+    Last predictions come as they do to `ReLoopLogisticRegression`; rows without one are learnt by cross-entropy.
 
     >>> from river import datasets, evaluate, metrics, preprocessing
     >>> from reloop_stream.river import Stamp
@@ -132,13 +133,17 @@ class MiniBatchClassifier(base.Classifier):  # type: ignore[misc]
         stamp(p_last, p)
         return {False: 1.0 - p, True: p}
 
-    def learn_one(self, x: Features, y: bool, p_last: LastPrediction = None) -> None:
+    def learn_one(self, x: Features, y: bool, p_last: LastPrediction = None, w: float = 1.0) -> None:
         """Keep an example, and learn a batch once there is one. p_last: what the last version predicted for the example.
 
-        y: True or False (1 or 0). Raises EventError for any other label (-1 is none), and naming an unfit value.
+        y: True or False (1 or 0). w: multiplies the loss; an example of weight 0 is not kept. Raises EventError for any
+        other label (-1 is none), and naming an unfit value.
         """
         kinds = self._kinds or _kinds(x)
-        row = _Row(_values(x, kinds), _label(y), last_prediction(p_last))
+        check_weight(w)
+        row = _Row(_values(x, kinds), _label(y), last_prediction(p_last), float(w))
+        if not row.w:
+            return
         if self._learner is None:
             if not kinds:
                 raise EventError("x: has no features, and which there are is not known yet: name them in `fields`")
@@ -243,5 +248,6 @@ def _examples(rows: Sequence[_Row], features: dict[str, Column]) -> ExampleBatch
         request_id=numbers, exposure_id=numbers, event_time_ms=numbers, user_id=numbers, item_id=numbers, arm=text,
         position=constant(0, n, np.int32), n_candidates=constant(1, n, np.int32), model_name=text,
         model_version=np.where(stamped, SERVED, 0), pctr=pctr, propensity=constant(np.nan, n), features=features,
+        weight=np.array([row.w for row in rows]),
     )  # fmt: skip
     return ExampleBatch(exposures, label, numbers, np.where(label == 1, CLICKED, EXPIRED).astype(np.uint8))

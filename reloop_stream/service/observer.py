@@ -37,15 +37,15 @@ class StreamObserver:
         self.extra: dict[str, float] = {}
 
     def observe(self, outcomes: ExampleBatch) -> None:
-        self._add("served", outcomes.exposures.pctr, outcomes.label)
+        self._add("served", outcomes.exposures.pctr, outcomes)
 
     def trained(self, trained: Trained) -> None:
         assert trained.examples is not None
-        self._add("learner", trained.pctr, trained.examples.label)
+        self._add("learner", trained.pctr, trained.examples)
 
-    def _add(self, whose: str, pctr: np.ndarray, label: np.ndarray) -> None:
-        self._since_start[whose].add(pctr, label)
-        self._interval[whose].add(pctr, label)
+    def _add(self, whose: str, pctr: np.ndarray, examples: ExampleBatch) -> None:
+        for metrics in (self._since_start[whose], self._interval[whose]):
+            metrics.add(pctr, examples.label, examples.exposures.weight)
 
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         if self._watermark_ms is not None and crosses(self._watermark_ms, watermark_ms, self._every_ms):

@@ -49,11 +49,13 @@ class Scores:
         features: Mapping[str, Column],
         arm: Any = "",
         propensity: Any = np.nan,
+        weight: Any = None,
     ) -> ExposureBatch:
         """Stamped exposures, ready for `reloop_stream.codec.records.encode`; `pctr` must be [n].
 
-        Each column is [n], or one value for all rows; ids are integers or texts. features: as they were scored. Raises
-        EventError where a column is of another length or type, or breaks the event contract.
+        Each column is [n], or one value for all rows; ids are integers or texts. features: as they were scored. weight:
+        how often a row is to count in losses and metrics; left out, once. Raises EventError where a column is of another
+        length or type, or breaks the event contract.
         """
         if not is_plain(self.pctr) or self.pctr.dtype.kind != "f":
             raise EventError(f"pctr: got {str(self.pctr)[:50]}, must be an array of floats")
@@ -74,10 +76,9 @@ class Scores:
             model_name=constant(self.model_name, n),
             model_version=constant(self.model_version, n, np.int64),
             pctr=self.pctr,
-            propensity=_column("propensity", propensity, n, "iuf", "numbers, NaN where unknown").astype(
-                np.float64, copy=False
-            ),
+            propensity=_numbers("propensity", propensity, n, "numbers, NaN where unknown"),
             features=_features(features, n),
+            weight=None if weight is None else _numbers("weight", weight, n, "numbers above 0"),
         )
         check(exposures)  # some ten passes over numbers, a small part of what writing them costs
         return exposures
@@ -113,6 +114,10 @@ def _integers(name: str, values: Any, n: int, dtype: type[np.integer[Any]]) -> n
     if column.min(initial=0) < bounds.min or column.max(initial=0) > bounds.max:
         raise EventError(f"{name}: got {column.min()} to {column.max()}, must lie in [{bounds.min}, {bounds.max}]")
     return constant(column[0], n, dtype) if is_constant(column) else column.astype(dtype, copy=False)
+
+
+def _numbers(name: str, values: Any, n: int, rule: str) -> np.ndarray:
+    return _column(name, values, n, "iuf", rule).astype(np.float64, copy=False)
 
 
 def _features(features: Mapping[str, Column], n: int) -> Mapping[str, Column]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from reloop_stream.config import MonitorConfig
 from reloop_stream.losses import bce
+from reloop_stream.metrics import area_under_roc
 
 __all__ = ["Monitor", "MonitorReading"]
 
@@ -49,7 +50,10 @@ class Monitor:
     1954, "Continuous inspection schemes"). After a detection a detector begins anew, as river's do. A detected fall of
     the log loss, as while a model learns its first examples, is no alarm: river's adaptive trees pass it over too.
 
-    auc: by river's RollingROCAUC, exact but for tied predictions. logloss and calibration (sum of predictions over sum
+    Where events carry weights, all of these are weighted; examples are counted, whatever they weigh.
+
+    auc: by river's RollingROCAUC, exact but for tied predictions. It knows no weights; with these it is computed from the
+    window. logloss and calibration (sum of predictions over sum
     of labels) are computed from the window itself: a running sum, as in river's `utils.Rolling`, keeps rounding errors
     of examples that have left it, and a restored monitor would not know them.
     Memory: the newest `rolling` examples, less than a block, and at most 4096 block means.
@@ -62,15 +66,24 @@ class Monitor:
 
     def __init__(self, config: MonitorConfig) -> None:
         self._config = config
-        self._begin(np.zeros(0), np.zeros(0, dtype=np.uint8), np.zeros(0), [])
+        nothing = np.zeros(0)
+        self._begin(nothing, np.zeros(0, dtype=np.uint8), nothing, nothing, nothing, [])
 
-    def _begin(self, pctr: np.ndarray, label: np.ndarray, waiting: np.ndarray, means: list[float]) -> None:
+    def _begin(
+        self,
+        pctr: np.ndarray,
+        label: np.ndarray,
+        weight: np.ndarray,
+        waiting: np.ndarray,
+        waiting_weight: np.ndarray,
+        means: list[float],
+    ) -> None:
         from river import metrics
 
-        self._pctr, self._label = pctr, label
+        self._pctr, self._label, self._weight = pctr, label, weight
         self._auc = metrics.RollingROCAUC(window_size=self._config.rolling)
         self._feed_auc(pctr, label)
-        self._waiting = waiting  # losses of a block that is not whole yet
+        self._waiting, self._waiting_weight = waiting, waiting_weight  # losses of a block that is not whole yet
         self._restart_detector(means)
 
     def _restart_detector(self, means: list[float]) -> None:
@@ -94,16 +107,23 @@ class Monitor:
         for y, p in zip(label.tolist(), pctr.tolist(), strict=True):
             self._auc.update(y, p)
 
-    def add(self, pctr: np.ndarray, label: np.ndarray) -> bool:
-        """Add predictions [n] and labels [n], 0 or 1, in the order of the stream. Whether the log loss was found to rise."""
+    def add(self, pctr: np.ndarray, label: np.ndarray, weight: np.ndarray | None = None) -> bool:
+        """Add predictions [n] and labels [n], 0 or 1, in the order of the stream. Whether the log loss was found to rise.
+
+        weight: float64 [n], how often each counts; None: once.
+        """
+        weight = np.ones(len(pctr)) if weight is None else weight
         newest = slice(max(0, len(pctr) - self._config.rolling), len(pctr))
         self._feed_auc(pctr[newest], label[newest])
         self._pctr = np.concatenate((self._pctr, pctr[newest]))[-self._config.rolling :]
         self._label = np.concatenate((self._label, label[newest]))[-self._config.rolling :]
+        self._weight = np.concatenate((self._weight, weight[newest]))[-self._config.rolling :]
         losses = np.concatenate((self._waiting, bce(pctr, label)))
+        weights = np.concatenate((self._waiting_weight, weight))
         whole = len(losses) // self._config.block * self._config.block
-        self._waiting = losses[whole:]
-        means = losses[:whole].reshape(-1, self._config.block).mean(axis=1)
+        self._waiting, self._waiting_weight = losses[whole:], weights[whole:]
+        by_block = weights[:whole].reshape(-1, self._config.block)
+        means = (losses[:whole].reshape(by_block.shape) * by_block).sum(axis=1) / by_block.sum(axis=1)
         rises = [self._rises(mean) for mean in means.tolist()]  # all of them: `any` alone would stop at the first
         return any(rises)
 
@@ -122,16 +142,22 @@ class Monitor:
 
     @property
     def auc(self) -> float:
+        if (self._weight != 1).any():
+            scores, of_row = np.unique(self._pctr, return_inverse=True)
+            both = (np.bincount(of_row, self._weight * (self._label == y), len(scores)) for y in (0, 1))
+            return area_under_roc(*both)
         positives = int(self._label.sum())
         return float(self._auc.get()) if 0 < positives < len(self._label) else math.nan
 
     @property
     def logloss(self) -> float:
-        return float(bce(self._pctr, self._label).mean()) if len(self._pctr) else math.nan
+        losses = bce(self._pctr, self._label) * self._weight
+        return float(losses.sum() / self._weight.sum()) if len(losses) else math.nan
 
     @property
     def calibration(self) -> float:
-        return float(self._pctr.sum() / self._label.sum()) if self._label.any() else math.nan
+        clicks = (self._weight * self._label).sum()
+        return float((self._weight * self._pctr).sum() / clicks) if clicks else math.nan
 
     @property
     def estimate(self) -> float:
@@ -140,10 +166,16 @@ class Monitor:
     def state(self) -> State:
         settings = self._config.model_dump(include={"rolling", "detector", "block", "delta", "threshold"})
         arrays = {"pctr": self._pctr, "label": self._label, "waiting": self._waiting, "means": np.array(self._means)}
+        arrays |= {"weight": self._weight, "waiting_weight": self._waiting_weight}
         return {"settings": settings}, arrays
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave. The state of a monitor with other settings (a fork's) is passed over."""
         mine, _ = self.state()
         if meta["settings"] == mine["settings"]:
-            self._begin(arrays["pctr"], arrays["label"], arrays["waiting"], arrays["means"].tolist())
+            pctr, waiting = arrays["pctr"], arrays["waiting"]
+            # A state of before there were weights has none.
+            weight, waiting_weight = (
+                arrays.get(name, np.ones(len(of))) for name, of in (("weight", pctr), ("waiting_weight", waiting))
+            )
+            self._begin(pctr, arrays["label"], weight, waiting, waiting_weight, arrays["means"].tolist())

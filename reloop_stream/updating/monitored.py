@@ -52,7 +52,8 @@ class MonitoredUpdater:
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         trained = self._updater.learn(examples, foreign)
         if trained.examples is not None:
-            self._alarm |= self._monitor.add(trained.pctr, trained.examples.label)
+            examples = trained.examples
+            self._alarm |= self._monitor.add(trained.pctr, examples.label, examples.exposures.weight)
         return trained
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:

@@ -66,10 +66,15 @@ def _sum_by_user(
     return unique, exposure_sums, np.bincount(inverse, weights=clicks, minlength=n).astype(np.int64)
 
 
+def _some(weight: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
+    return None if weight is None else weight[rows]
+
+
 class Tally:
     """Sums the examples that a worker releases by day of exposure and arm, and hands on each day once it is complete.
 
-    A click counts on its exposure's day. Memory holds the open days alone: those whose attribution windows are.
+    A click counts on its exposure's day. Metrics are weighted where events carry weights; exposures and clicks are
+    counts. Memory holds the open days alone: those whose attribution windows are.
 
     is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
     on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
@@ -109,8 +114,9 @@ class Tally:
             sums = self._open_day(day, arm)
             label = outcomes.label[rows]
             pctr = exposures.pctr[rows]
+            weight = _some(exposures.weight, rows)
             for block, part in self._blocks(exposures.event_time_ms, rows):
-                sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part])
+                sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part], _some(weight, part))
             # All of a request is in one call: its exposures have one time, and so one at which their windows close.
             sums.requests += len(np.unique(exposures.request_id[rows]))
             sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
@@ -119,14 +125,15 @@ class Tally:
                 sums.ranking.add(exposures if mask is None else exposures.take(mask), label)
             drawn = self._is_random(exposures.request_id[rows])
             if drawn is not None and drawn.any():
-                sums.random.add(pctr[drawn], label[drawn])
+                sums.random.add(pctr[drawn], label[drawn], _some(weight, drawn))
 
     def trained(self, trained: Trained) -> None:
         """Count the progressive predictions of rows that the learner trains on."""
         assert trained.examples is not None
+        label, weight = trained.examples.label, trained.examples.exposures.weight
         for day, arm, mask in self._parts(trained.examples, for_each=self._paired):
             rows = slice(None) if mask is None else mask
-            self._open_day(day, arm).progressive.add(trained.pctr[rows], trained.examples.label[rows])
+            self._open_day(day, arm).progressive.add(trained.pctr[rows], label[rows], _some(weight, rows))
 
     def _parts(self, examples: ExampleBatch, *, for_each: bool = False) -> list[tuple[int, str, np.ndarray | None]]:
         """Cut the rows by day and arm: (day, arm, mask of rows; None for all). for_each: all rows of a day for each arm."""

@@ -100,6 +100,7 @@ class ReplayServer:
             n_candidates=_candidates(rows, self._catalogue),
             propensity=np.nan if rows.propensity is None else rows.propensity,
             features=rows.features,
+            weight=rows.weight,
         )
         if self._judge is not None:
             self._judge.judge(tick, arm, self._names[arm], rows, model)

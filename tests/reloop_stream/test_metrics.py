@@ -35,6 +35,51 @@ def test_auc_and_log_loss_equal_those_of_scikit_learn(seed: int) -> None:
     assert found.ne == pytest.approx(log_loss(y, p) / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate)))
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_weighted_metrics_equal_those_of_scikit_learn(seed: int) -> None:
+    logit, y = np.random.default_rng(seed).normal(-2.5, 1, 20_000), drawn(20_000, seed)[1]
+    p = 1 / (1 + np.exp(-(np.floor(logit * 256) + 0.5) / 256))  # in the middle of the histogram's bins
+    w = np.random.default_rng(seed + 1).lognormal(0, 2, len(p))
+    found = StreamMetrics()
+    for part in np.array_split(np.arange(len(p)), 7):
+        found.add(p[part], y[part], w[part])
+    assert found.auc == pytest.approx(roc_auc_score(y, p, sample_weight=w), rel=1e-12)
+    loss = log_loss(y, p, sample_weight=w)
+    assert found.logloss == pytest.approx(loss, rel=1e-12)
+    assert found.calibration == pytest.approx((w * p).sum() / (w * y).sum())
+    rate = np.average(y, weights=w)
+    assert found.ne == pytest.approx(loss / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate)))
+    assert (found.n, found.positives) == (len(p), y.sum())  # rows, whatever they weigh
+
+
+@given(st.integers(0, 2**32), st.integers(1, 60))
+def test_a_weight_says_how_often_a_row_counts(seed: int, n: int) -> None:
+    p, y = drawn(n, seed)
+    weight = np.random.default_rng(seed).integers(1, 5, n)
+    weighted, repeated, plain, of_one = (StreamMetrics() for _ in range(4))
+    weighted.add(p, y, weight.astype(float))
+    repeated.add(np.repeat(p, weight), np.repeat(y, weight))
+    plain.add(p, y)
+    of_one.add(p, y, np.ones(n))
+    for name in ("auc", "logloss", "ne", "calibration"):
+        assert getattr(weighted, name) == pytest.approx(getattr(repeated, name), nan_ok=True)
+        assert getattr(of_one, name) == pytest.approx(getattr(plain, name), rel=0, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("length", [4, 5])
+def test_sums_of_before_there_were_weights_are_read_as_of_weight_1(length: int) -> None:
+    p, y = drawn(300, 1)
+    found, again = StreamMetrics(), StreamMetrics()
+    found.add(p, y)
+    state = found.state()
+    again.restore({"histogram": state["histogram"].astype(np.int64), "sums": state["sums"][:length]})
+    for one in (found, again):
+        one.add(p[:50], y[:50], np.full(50, 2.5))
+    assert [getattr(again, name) for name in ("n", "auc", "logloss", "ne", "calibration")] == [
+        getattr(found, name) for name in ("n", "auc", "logloss", "ne", "calibration")
+    ]
+
+
 @given(st.integers(0, 2**32), st.integers(1, 300), st.integers(0, 300))
 def test_merging_equals_adding_and_a_restored_state_goes_on(seed: int, n: int, cut: int) -> None:
     p, y = drawn(n, seed)
@@ -77,7 +122,7 @@ def test_a_prediction_that_is_no_number_is_counted_apart_and_spoils_nothing() ->
     clean.add(p, y)
     found.add(np.array([np.nan, -0.1, 1.1, np.inf]), np.array([1, 0, 1, 0]))
     assert found.n == 0 and found.not_numbers == 4
-    found.add(np.append(p, np.nan), np.append(y, 1))
+    found.add(np.append(p, np.nan), np.append(y, 1), np.append(np.ones(500), 1e9))
     again, both = StreamMetrics(), StreamMetrics()
     again.restore(found.state())
     both.merge(again)
@@ -93,16 +138,21 @@ def test_a_certain_prediction_in_single_precision_has_a_finite_log_loss() -> Non
 
 
 @pytest.mark.parametrize(
-    "pctr, label, message",
+    "pctr, label, weight, message",
     [
-        (np.array([0.1]), np.array([-1]), r"label: got \[-1\], must be 0 or 1"),
-        (np.array([0.1]), np.array([np.nan]), "label: got .*must be 0 or 1"),
-        (np.array([0.1]), np.array(["1"]), "label: got <U1"),
-        (np.array([0.1, 0.2]), np.array([1]), "label: has 1 rows, pctr has 2"),
-        (np.array([[0.1]]), np.array([1]), r"pctr: got float64 \(1, 1\)"),
-        ([0.1], np.array([1]), "pctr: got list"),
+        (np.array([0.1]), np.array([-1]), None, r"label: got \[-1\], must be 0 or 1"),
+        (np.array([0.1]), np.array([np.nan]), None, "label: got .*must be 0 or 1"),
+        (np.array([0.1]), np.array(["1"]), None, "label: got <U1"),
+        (np.array([0.1, 0.2]), np.array([1]), None, "label: has 1 rows, pctr has 2"),
+        (np.array([[0.1]]), np.array([1]), None, r"pctr: got float64 \(1, 1\)"),
+        ([0.1], np.array([1]), None, "pctr: got list"),
+        (np.array([0.1]), np.array([1]), np.array([0.0]), "weight: got 0.0 to 0.0, must be above 0 and finite"),
+        (np.array([0.1]), np.array([1]), np.array([np.nan]), "weight: got nan"),
+        (np.array([0.1]), np.array([1]), np.array([np.inf]), "weight: got inf"),
+        (np.array([0.1]), np.array([1]), np.ones(2), "weight: has 2 rows, pctr has 1"),
+        (np.array([0.1]), np.array([1]), [1.0], "weight: got list"),
     ],
 )
-def test_what_is_no_prediction_with_its_label_is_refused(pctr: Any, label: Any, message: str) -> None:
+def test_what_is_no_prediction_with_its_label_is_refused(pctr: Any, label: Any, weight: Any, message: str) -> None:
     with pytest.raises(EventError, match=message):
-        StreamMetrics().add(pctr, label)
+        StreamMetrics().add(pctr, label, weight)

@@ -13,7 +13,7 @@ import pytest
 from benchmarks.fuzz import Counted, fuzz
 from reloop_stream.codec.records import Payload, dead_letter, decode, encode, encode_mark
 from reloop_stream.errors import EventError
-from reloop_stream.events import ExampleBatch, ListColumn, Mark, constant, is_constant
+from reloop_stream.events import ExampleBatch, ExposureBatch, ListColumn, Mark, constant, is_constant
 from reloop_stream.log import Partition, Record
 from reloop_stream.testing import clicks_on, examples, exposures, same_columns
 
@@ -51,6 +51,40 @@ def test_events_come_back_as_they_were(encoding: Any, kind: str) -> None:
     }[kind]
     found, reasons = read(records(encode(batch, encoding)), kind)
     assert not reasons and len(found) == 1 and same_columns(batch, found[0])
+
+
+WEIGHT = np.array([0.5, 2, 1])
+
+
+@pytest.mark.parametrize("encoding", ["json", "arrow"])
+@pytest.mark.parametrize("kind", ["exposure", "example"])
+def test_a_weight_comes_back_and_where_there_is_none_no_byte_says_so(encoding: Any, kind: str) -> None:
+    make = exposures if kind == "exposure" else examples
+    for weight in (WEIGHT, None):
+        batch = make(3, weight=weight)
+        payloads = encode(batch, encoding)
+        found, reasons = read(records(payloads), kind)
+        assert not reasons and same_columns(batch, ExampleBatch.concat(found) if kind == "example" else found[0])
+        assert any(b"weight" in payload.value for payload in payloads) == (weight is not None)
+
+
+def test_events_without_a_weight_beside_those_with_one_count_once() -> None:
+    mixed = [*encode(exposures(3, weight=WEIGHT), "json"), *encode(exposures(2, first_id=3), "json")]
+    (batch,) = read(records(mixed))[0]
+    assert batch.weight.tolist() == [0.5, 2, 1, 1, 1]
+    by_arrow = [encode(exposures(3, weight=WEIGHT), "arrow")[0], encode(exposures(2, first_id=3), "arrow")[0]]
+    first, second = read(records(by_arrow))[0]
+    assert second.weight is None
+    both: Any = ExposureBatch.concat([first, second])
+    assert both.weight.tolist() == [0.5, 2, 1, 1, 1]
+    assert ExposureBatch.concat([second, second]).weight is None
+
+
+def test_a_whole_number_is_a_weight_too() -> None:
+    assert read([broken(weight=3)])[0][0].weight.tolist() == [3.0]
+    whole = exposures(2, weight=np.array([3, 1]))
+    (batch,), _ = read(records(encode(whole, "arrow")))
+    assert batch.weight.tolist() == [3, 1] and batch.weight.dtype == np.float64
 
 
 def test_constants_travel_once_and_come_back_as_constants() -> None:
@@ -99,6 +133,11 @@ BAD: dict[str, tuple[Record, str]] = {
     "missing field": (broken(position=None), "position"),
     "id too large": (broken(user_id=1 << 70), "user_id"),
     "negative version": (broken(model_version=-1), "model_version: got -1"),
+    "weight 0": (broken(weight=0), "weight: got 0.0 in row 0, must be above 0"),
+    "weight too large": (broken(weight=1e39), "weight: got 1e+39"),
+    "weight is null": (broken(weight=None), "Expected `float`, got `null` - at `$.weight`"),
+    "weight below 0 in arrow": (records(encode(exposures(1, weight=np.array([-1.0])), "arrow"))[0], "weight: got -1.0"),
+    "nan weight in arrow": (records(encode(exposures(1, weight=np.array([np.nan])), "arrow"))[0], "weight: got nan"),
 }
 
 

@@ -22,6 +22,7 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
 from benchmarks.kill import Plan, measure
 from benchmarks.load import Load, append, create_topics
 from reloop_stream.__main__ import main
+from reloop_stream.clock import HOUR_MS
 from reloop_stream.codec.records import encode
 from reloop_stream.learners import digest
 from reloop_stream.log import EventLog, Partition, open_log
@@ -128,6 +129,32 @@ def told_offset(log: EventLog, group: str) -> int:
     assert isinstance(log, EmbeddedLog)
     committed = json.loads((log._root / ".groups" / f"{group}.json").read_text())
     return next(at for topic, number, at in committed if (topic, number) == ("exposures", 0))
+
+
+@pytest.mark.parametrize("encoding", ["json", "arrow"])
+def test_a_stream_s_weights_are_learnt_and_measured(encoding: Any, tmp_path: Path) -> None:
+    digests, measured = {}, {}
+    weights, label = np.linspace(0.2, 5, 600), np.arange(600) % 5 == 0
+    for name, weight in (("plain", None), ("ones", np.ones(600)), ("weighted", weights)):
+        shown = exposures(600, weight=weight)
+        parts: list[Any] = [shown.part(slice(at, at + 60)) for at in range(0, 600, 60)]
+        parts = [*parts, exposures(1, first_id=600, at_ms=5 * HOUR_MS)]  # closes the windows of those before it
+        with open_log(tmp_path / name) as log:
+            create_topics(log, ("exposures", "clicks"), 1)
+            producer = log.producer()
+            for batch in parts:
+                clicks = clicks_on(batch, np.flatnonzero(batch.exposure_id % 5 == 0))
+                for topic, events in (("exposures", batch), ("clicks", clicks)):
+                    for payload in encode(events, encoding):
+                        producer.append(Partition(topic, 0), payload.value, headers=payload.headers)
+            producer.close()
+        folder = tmp_path / f"{name}-learner" / "dir"
+        assert learn(tmp_path / name, folder, "--until-end") == 0
+        digests[name], _, measured[name] = outcome(folder)
+    assert digests["plain"] == digests["ones"] != digests["weighted"]
+    assert measured["plain"] == measured["ones"]
+    sums = measured["weighted"]["since_start/served/sums"]
+    assert sums[:2] == [600, 120] and sums[5:] == pytest.approx([weights.sum(), weights[label].sum()])
 
 
 def test_what_is_not_given_is_taken_from_the_first_exposures_and_stays(place: Path, tmp_path: Path) -> None:

@@ -232,6 +232,20 @@ def test_a_last_prediction_that_is_no_probability_is_refused(name: str, p_last: 
         ESTIMATORS[name]().learn_one({"a": 1.0}, True, p_last=p_last)
 
 
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_a_weight_multiplies_the_loss(name: str) -> None:
+    said = []
+    for w in (0.0, 1.0, 4.0):
+        model = ESTIMATORS[name]()
+        for _ in range(40):
+            model.learn_one({"a": 1.0}, False)
+            model.learn_one({"b": 1.0}, True, w=w)
+        said.append(model.predict_proba_one({"b": 1.0})[True])
+    assert said[0] < said[1] < said[2]
+    with pytest.raises(EventError, match="w: got"):
+        ESTIMATORS[name]().learn_one({"a": 1.0}, True, w=-1.0)
+
+
 @pytest.mark.parametrize("make", [ReLoopLogisticRegression, ReLoopFMClassifier])
 def test_weights_and_soft_labels_are_checked(make: Any) -> None:
     make().learn_one({"a": 1.0}, 0.3, w=0)

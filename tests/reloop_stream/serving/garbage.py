@@ -205,22 +205,26 @@ def test_a_learner_learns_or_refuses_and_goes_on(kind: str, features: Any, wrong
 STAMP = {"request_id": 1, "exposure_id": np.arange(3), "event_time_ms": 5, "user_id": "u", "item_id": [1, 2, 3], "position": np.arange(3), "n_candidates": 9}  # fmt: skip
 
 
-@given(st.sampled_from([*STAMP, "arm", "propensity", "features", "pctr"]), GARBAGE)
+@given(st.sampled_from([*STAMP, "arm", "propensity", "weight", "features", "pctr"]), GARBAGE)
 def test_a_stamp_is_what_the_contract_says_or_refused(name: str, value: Any) -> None:
     pctr = value if name == "pctr" else np.full(3, 0.1)
     changes = {} if name == "pctr" else {name: value}
     shown = outcome(Scores(pctr, "m", 1).exposures, **{**STAMP, "features": good(3), **changes})
     if shown is not None:
         assert are_probabilities(shown.pctr, (len(pctr),)) and shown.position.dtype == np.int32
-        assert all(len(getattr(shown, field.name)) == len(pctr) for field in fields(shown) if field.name != "features")
+        columns = {field.name: getattr(shown, field.name) for field in fields(shown) if field.name != "features"}
+        assert all(
+            len(column) == len(pctr) for name, column in columns.items() if name != "weight" or column is not None
+        )
 
 
-@given(GARBAGE, GARBAGE)
-def test_metrics_stay_numbers(pctr: Any, label: Any) -> None:
+@given(GARBAGE, GARBAGE, GARBAGE)
+def test_metrics_stay_numbers(pctr: Any, label: Any, weight: Any) -> None:
     metrics = StreamMetrics()
     metrics.add(np.array([0.2, 0.7]), np.array([0, 1]))
     outcome(metrics.add, pctr, label)
     outcome(metrics.add, pctr, np.zeros(len(pctr) if isinstance(pctr, np.ndarray) and pctr.ndim else 0))
+    outcome(metrics.add, np.array([0.1, 0.2, 0.3]), np.array([0, 1, 1]), weight)
     assert np.isfinite([metrics.auc, metrics.logloss, metrics.ne, metrics.calibration]).all()
 
 

@@ -310,6 +310,7 @@ UNFIT_STAMPS: dict[str, tuple[Any, str]] = {
     "arm": (3, "numpy kind 'i', must be a text"),
     "propensity": (1.5, r"must be in \(0, 1\]"),
     "features": ({"user": np.arange(2)}, "have 2 rows, the scores have 3"),
+    "weight": ([1.0, 0.0, 2.0], "got 0.0 in row 1, must be above 0"),
 }
 
 
@@ -318,7 +319,9 @@ def test_a_stamp_that_breaks_the_contract_is_refused_where_it_is_made(name: str)
     value, message = UNFIT_STAMPS[name]
     stamp = {**STAMP, "exposure_id": [1, 2, 3], "item_id": [1, 2, 3], "position": [0, 1, 2], "features": {}}
     scores = Scores(np.array([0.1, 0.2, 0.3]), "ctr", 1)
-    assert scores.exposures(**stamp).position.dtype == np.int32
+    assert scores.exposures(**stamp).position.dtype == np.int32 and scores.exposures(**stamp).weight is None
+    weight = scores.exposures(**stamp, weight=2).weight
+    assert weight is not None and weight.tolist() == [2.0, 2.0, 2.0]
     with pytest.raises(EventError, match=f"{name}: .*{message}"):
         scores.exposures(**{**stamp, name: value})
     with pytest.raises(EventError, match="pctr: got nan in row 1"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,21 @@ def test_clicked_exposures_are_positive_and_the_rest_negative() -> None:
     assert found is not None and len(found) == 20
     assert sorted(found.exposure_id[found.label == 1].tolist()) == [3, 7]
     assert (np.diff(found.label_time_ms) >= 0).all()
+
+
+@pytest.mark.parametrize("emit", ["at_close", "at_click", "at_once"])
+def test_an_example_has_its_exposure_s_weight_through_a_restart_too(emit: Any) -> None:
+    shown, join, again = exposures(20), Join(HOUR_MS, emit), Join(HOUR_MS, emit)
+    join.add_exposures(shown.part(slice(0, 12)))
+    join.add_exposures(replace(shown.part(slice(12, 20)), weight=np.arange(12, 20.0)))
+    join.release(0)
+    again.restore(join.state())
+    again.add_clicks(clicks_on(shown, [3, 14]))
+    released = again.release(LATE)
+    for found in (released.examples, released.outcomes):
+        assert found is not None and found.exposures.weight is not None
+        expected = [i if i >= 12 else 1 for i in found.exposure_id.tolist()]
+        assert found.exposures.weight.tolist() == expected
 
 
 def test_a_click_after_the_window_is_late_and_gives_no_label() -> None:

@@ -62,6 +62,36 @@ def test_rolling_metrics_are_those_of_the_newest_examples(n: int) -> None:
     assert monitor.calibration == pytest.approx(p.sum() / y.sum())
 
 
+@pytest.mark.parametrize("n", [30, 300])
+def test_rolling_metrics_are_weighted_where_events_are(n: int) -> None:
+    p, y = stream(n, seed=3)
+    w = np.random.default_rng(1).uniform(0.1, 5, n)
+    monitor, of_one, plain = (Monitor(MonitorConfig(rolling=100, block=20)) for _ in range(3))
+    for at in range(0, n, 70):
+        part = slice(at, at + 70)
+        monitor.add(p[part], y[part], w[part])
+        of_one.add(p[part], y[part], np.ones(len(p[part])))
+        plain.add(p[part], y[part])
+    assert state_of(of_one) == state_of(plain)
+    losses = -np.log(np.where(y, p, 1 - p))
+    blocks = [slice(at, at + 20) for at in range(0, n // 20 * 20, 20)]
+    means = [np.average(losses[block], weights=w[block]) for block in blocks]
+    assert monitor.state()[1]["means"].tolist() == pytest.approx(means)
+    p, y, w, losses = (column[-100:] for column in (p, y, w, losses))
+    assert monitor.auc == pytest.approx(roc_auc_score(y, p, sample_weight=w), abs=1e-12)
+    assert monitor.auc != pytest.approx(plain.auc, abs=1e-3)
+    assert monitor.logloss == pytest.approx(np.average(losses, weights=w))
+    assert monitor.calibration == pytest.approx((w * p).sum() / (w * y).sum())
+
+
+def test_the_state_of_a_monitor_of_before_there_were_weights_is_read_as_of_weight_1() -> None:
+    monitor, again = Monitor(MonitorConfig(block=20)), Monitor(MonitorConfig(block=20))
+    monitor.add(*stream(50))
+    meta, arrays = monitor.state()
+    again.restore(meta, {name: array for name, array in arrays.items() if "weight" not in name})
+    assert state_of(again) == state_of(monitor)
+
+
 def test_metrics_that_are_not_defined_are_nan() -> None:
     monitor = Monitor(MonitorConfig())
     assert all(map(math.isnan, (monitor.auc, monitor.logloss, monitor.calibration, monitor.estimate)))
