@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Annotated, Literal, get_args
 
@@ -70,14 +71,50 @@ class FieldConfig(_Section):
     kind: Literal["category", "number", "list"] = Field(
         "category", description="category: one id or text. number: a float. list: several ids or texts, averaged."
     )
+    transform: Literal["none", "log1p", "standardised", "buckets"] = Field(
+        "none",
+        description="What the model sees of a number. none: it as it is. log1p: sign(x)*log(1 + |x|). standardised: its "
+        "distance from the mean of those learnt before, in their standard deviations, at most 10. buckets: a category, "
+        "which has rows of the embedding table by `buckets` and `mode`.",
+    )
+    edges: tuple[float, ...] | None = Field(
+        None,
+        min_length=1,
+        description="Where buckets begin (transform: buckets), rising. Left out: at each integer up to 2, and above it "
+        "wherever floor(log(x)^2) rises, as is usual for Criteo's counts.",
+    )
     buckets: int = Field(
-        1 << 16, ge=1, le=1 << 28, description="Rows of the embedding table for this field (number: not used)."
+        1 << 16,
+        ge=1,
+        le=1 << 28,
+        description="Rows of the embedding table for this field (a number has none, but for transform: buckets).",
     )
     mode: Literal["hashed", "exact", "growing"] = Field(
         "hashed",
         description="hashed: any value. exact: integers below `buckets`; all others share one row. growing: an exact "
         "vocabulary that each new value, integer or text, joins when it is first learnt, up to `buckets` of them.",
     )
+
+    @model_validator(mode="after")
+    def _transform_fits(self) -> FieldConfig:
+        if self.transform != "none" and self.kind != "number":
+            raise ValueError(f"transform: got {self.transform!r}, which is for kind number, not {self.kind}")
+        if self.edges is None:
+            return self
+        if not self.is_bucketed:
+            raise ValueError(f"edges: got {list(self.edges)}, which are for transform buckets, not {self.transform}")
+        if any(a >= b for a, b in itertools.pairwise(self.edges)):
+            raise ValueError(f"edges: got {list(self.edges)}, each must be above the one before it")
+        if self.mode == "exact" and self.buckets <= len(self.edges):
+            raise ValueError(
+                f"buckets: got {self.buckets}, {len(self.edges)} edges have {len(self.edges) + 1} (mode: exact)"
+            )
+        return self
+
+    @property
+    def is_bucketed(self) -> bool:
+        """Whether it is a number that models see as a category."""
+        return self.transform == "buckets"
 
 
 def _named_once(fields: list[FieldConfig]) -> list[FieldConfig]:

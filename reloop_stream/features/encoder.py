@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.config import FieldConfig
+from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ListColumn
 from reloop_stream.features.check import fitting, rows_of
 from reloop_stream.features.hashing import bucket, field_salt, hash_texts
+from reloop_stream.features.numbers import Moments, bucket_of, signed_log1p
 from reloop_stream.features.vocabulary import Vocabulary
 
 __all__ = ["Encoded", "Encoder"]
+
+MOMENTS = ".moments"  # behind the field's name: of a state's arrays
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +27,7 @@ class Encoded:
     """Encoded rows of a batch.
 
     slots: int64 [n, category fields], rows of the table. lists: for each list field the rows [total] and where each
-    example's begin, int64 [n + 1]. numbers: float32 [n, number fields].
+    example's begin, int64 [n + 1]. numbers: float32 [n, number fields]. A number in buckets is a category here.
     """
 
     slots: np.ndarray
@@ -40,6 +44,7 @@ class Encoder:
     exact fields: value v in [0, buckets) has row v + 1 of its range; row 0 is for all others. hashed fields: row
     hash(name, value) in `buckets`, for any integer or text. growing fields: a row of their own for unknown values, and
     one for each value that `learn_values` saw, up to `buckets` of them; these rows come after those of all fields.
+    standardised numbers: by the moments of those that `learn_numbers` saw.
 
     fields: those that this encoder sees, in the order categories, lists, numbers.
 
@@ -54,8 +59,9 @@ class Encoder:
         from reloop_stream.features.compiled_hashing import rows_of_integers
 
         self._rows_of_integers = rows_of_integers
-        by_kind = {kind: [f for f in fields if f.kind == kind] for kind in ("category", "list", "number")}
-        self.categories, self.lists, self.numbers = by_kind["category"], by_kind["list"], by_kind["number"]
+        self.categories = [field for field in fields if field.kind == "category" or field.is_bucketed]
+        self.lists = [field for field in fields if field.kind == "list"]
+        self.numbers = [field for field in fields if field.kind == "number" and not field.is_bucketed]
         self.fields = [*self.categories, *self.lists, *self.numbers]
         self.names = [field.name for field in self.fields]
         if len(set(self.names)) < len(self.names):
@@ -68,6 +74,7 @@ class Encoder:
         self._salts = {field.name: field_salt(field.name) for field in fields}
         self._growing = [field for field in (*self.categories, *self.lists) if field.mode == "growing"]
         self._vocabulary = Vocabulary({field.name: field.buckets for field in self._growing}, first=self.fixed_rows)
+        self._moments = {field.name: Moments() for field in self.numbers if field.transform == "standardised"}
         self._end: int | None = None  # of a frozen encoder: rows from here on are not its own
 
     @property
@@ -77,27 +84,45 @@ class Encoder:
 
     def learn_values(self, features: Mapping[str, Column]) -> None:
         """Let the batch's new values join the vocabularies of growing fields. Raises EventError naming an unfit column."""
-        if self._end is not None:
-            raise TypeError("a frozen encoder learns no values")
+        self._check_learns()
         if not self._growing:
             return
         fit = self.select(features)  # before anything is learnt: a batch that is refused must leave nothing behind
         for field in self._growing:
             column = fit[field.name]
-            self._vocabulary.learn(field.name, column.values if isinstance(column, ListColumn) else column)
+            self._vocabulary.learn(field.name, _keys(field, column))
+
+    def learn_numbers(self, features: Mapping[str, Column]) -> None:
+        """Let the numbers of a batch that has been encoded count among those by which later ones are standardised."""
+        self._check_learns()
+        for name, moments in self._moments.items():
+            column = features[name]
+            assert isinstance(column, np.ndarray)
+            self._moments[name] = moments.joined(column)
+
+    def _check_learns(self) -> None:
+        if self._end is not None:
+            raise TypeError("a frozen encoder learns no values")
 
     def frozen(self) -> Encoder:
         """This encoder as it is now. Costs nothing: the vocabularies are shared, and their later values ignored."""
         encoder = copy.copy(self)
         encoder._end = self.rows
+        encoder._moments = dict(self._moments)
         return encoder
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The vocabularies of growing fields; nothing where there are none."""
-        return self._vocabulary.state(self.rows) if self._growing else ({}, {})
+        """The vocabularies of growing fields and the moments of standardised ones; nothing where there are none."""
+        meta, arrays = self._vocabulary.state(self.rows) if self._growing else ({}, {})
+        return meta, arrays | {name + MOMENTS: np.array(moments) for name, moments in self._moments.items()}
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave. Raises StateError where it is of other fields."""
+        for name in self._moments:
+            kept = arrays.get(name + MOMENTS, np.zeros(0))
+            if kept.shape != (len(Moments._fields),):
+                raise StateError(f"state: holds no mean and spread of {name}, which this model standardises")
+            self._moments[name] = Moments(*kept.tolist())
         if self._growing:
             self._vocabulary = self._vocabulary.restored(meta, arrays)
             self._end = None if self._end is None else self._vocabulary.end
@@ -127,17 +152,25 @@ class Encoder:
                 column = fitting(field, features.get(field.name), n)
                 assert isinstance(column, ListColumn)
                 rows = np.empty(len(column.values), dtype=np.int64)
-                self._rows_of(field, column.values, rows)
+                self._rows_of(field, column, rows)
                 lists.append((rows, column.offsets.astype(np.int64)))
         values = np.empty((n, len(numbers)), dtype=np.float32)
         for i, field in enumerate(numbers):
             column = fitting(field, features.get(field.name), n)
             assert isinstance(column, np.ndarray)
-            values[:, i] = column
+            values[:, i] = self._seen(field, column)
         return Encoded(np.ascontiguousarray(by_field.T), tuple(lists), values)
 
-    def _rows_of(self, field: FieldConfig, values: Column, out: np.ndarray) -> None:
-        assert isinstance(values, np.ndarray)
+    def _seen(self, field: FieldConfig, column: np.ndarray) -> np.ndarray:
+        """What a model sees of a number that is none of buckets."""
+        if field.transform == "log1p":
+            return signed_log1p(column)
+        if field.transform == "standardised":
+            return self._moments[field.name].standardised(column)
+        return column
+
+    def _rows_of(self, field: FieldConfig, column: Column, out: np.ndarray) -> None:
+        values = _keys(field, column)
         start = self._starts[field.name]
         if field.mode == "exact":
             # In 64 bits: in the column's own type, int8 say, the sum would be another row.
@@ -155,3 +188,9 @@ class Encoder:
             self._rows_of_integers(values, salt, field.buckets, start, out)
             return
         np.add(bucket(hash_texts(values, salt), field.buckets), start, out=out)
+
+
+def _keys(field: FieldConfig, column: Column) -> np.ndarray:
+    """The values that rows are given out by: the column's own, those of its lists, or a number's buckets."""
+    values = column.values if isinstance(column, ListColumn) else column
+    return bucket_of(values, field.edges) if field.is_bucketed else values

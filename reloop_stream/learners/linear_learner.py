@@ -252,6 +252,7 @@ class LinearLearner(WithoutMemory):
         self.encoder.learn_values(features)
         self._grow()
         _, batch = _sparse(self.encoder, features, self.encoder.names)
+        self.encoder.learn_numbers(features)
         goal, step, p = self._goal(examples, foreign, batch), self._step(self._rate), np.empty(len(examples))
         if self._ftrl:
             kernels.learn_ftrl(self._table, self._bias, batch, goal, step, p)

@@ -203,7 +203,6 @@ class RiverLearner(WithoutMemory):
     ) -> None:
         self.name = name
         self.version = 0
-        self.encoder = Encoder(fields)
         self._fields = list(fields)
         self._config = config
         self._seed = seed
@@ -215,6 +214,7 @@ class RiverLearner(WithoutMemory):
         self._begin()
 
     def _begin(self) -> None:
+        self.encoder = Encoder(self._fields)
         config, optimizer = self._config, self._config.optimizer
         weights = {"sgd": optim.SGD, "adagrad": optim.AdaGrad, "adam": optim.Adam}[optimizer.name](self._weights_rate)
         if config.model.name == "lr":
@@ -257,8 +257,14 @@ class RiverLearner(WithoutMemory):
     )  # weights that overflow are told of once, when they are to be published
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
         check_examples(examples, foreign)
-        loss, features = self._config.loss, examples.exposures.features
+        features = examples.exposures.features
         self.encoder.learn_values(features)
+        before = self._learn(examples, foreign)
+        self.encoder.learn_numbers(features)
+        return before
+
+    def _learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
+        loss, features = self._config.loss, examples.exposures.features
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         group, label, row_weight = groups_of(loss, examples), examples.label, examples.exposures.weight
         rows = _rows(self.encoder, self.encoder.encode(features))

@@ -130,6 +130,7 @@ class TorchLearner(WithoutMemory):
             self._sparse.follow(net.table)
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         encoded = net.encoder.encode(examples.exposures.features)
+        net.encoder.learn_numbers(examples.exposures.features)
         leaf = net.gather(encoded.slots).requires_grad_()
         pooled = [net.gather(rows).requires_grad_() for rows, _ in encoded.lists]
         drops = self._config.model.dropout > 0

@@ -32,13 +32,14 @@ WORSE = 1.1  # normalised entropy: so much worse than always predicting the mean
 class Concerns:
     """Told of every tick; looks whenever it is asked to.
 
-    arm: whose rows are trained on; None: all. fields: those of the model, whose numbers are watched. Costs one pass over
+    arm: whose rows are trained on; None: all. fields: those of the model, whose numbers are watched where it sees them as
+    they are. Costs one pass over
     the arms where one is chosen, and one over each number.
     """
 
     def __init__(self, arm: str | None, fields: Sequence[FieldConfig]) -> None:
         self._arm = arm
-        self._largest = {field.name: 0.0 for field in fields if field.kind == "number"}
+        self._largest = {field.name: 0.0 for field in fields if field.kind == "number" and field.transform == "none"}
         self._arms: Counter[str] = Counter()
         self._before = JoinCounts()
         self._bad_looks = 0

@@ -109,6 +109,18 @@ KNOBS: dict[str, tuple[list[str], str]] = {
         ["features=[{name: topic, buckets: 9, mode: growing}]"],
         "features=[{name: topic, buckets: 2, mode: growing}]",
     ),
+    "features.transform": (
+        ["features=[{name: hour, kind: number}]"],
+        "features=[{name: hour, kind: number, transform: log1p}]",
+    ),
+    "features.transform, standardised": (
+        ["features=[{name: hour, kind: number}]"],
+        "features=[{name: hour, kind: number, transform: standardised}]",
+    ),
+    "features.edges": (
+        ["features=[{name: hour, kind: number, transform: buckets}]"],
+        "features=[{name: hour, kind: number, transform: buckets, edges: [6, 12, 18]}]",
+    ),
     "serving.slate": ([], "serving.slate=8"),
     "serving.policy.name": ([], SOFTMAX),
     "serving.policy.epsilon": (["serving.policy={name: epsilon_greedy, epsilon: 0.1}"], "serving.policy.epsilon=0.9"),
