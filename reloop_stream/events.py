@@ -29,6 +29,8 @@ __all__ = [
     "ExposureBatch",
     "ListColumn",
     "Mark",
+    "check",
+    "check_list_weights",
     "concat_columns",
     "constant",
     "is_constant",
@@ -37,7 +39,8 @@ __all__ = [
 ]
 
 # Raised by one when a stored column changes its name, type or meaning. Readers refuse versions from the future. A column
-# that may be left out, as `weight`, changes none: records of before are read as they were.
+# that may be left out, as `weight`, changes none: records of before are read as they were. Nor do the weights of lists: a
+# reader that knows none refuses these lists, and takes them for nothing else.
 SCHEMA_VERSION = 1
 
 # Times in milliseconds further from 1970 than this (285,000 years) are none, and sums of them must not overflow.
@@ -58,11 +61,13 @@ CLICKED = 1
 class ListColumn:
     """A multi-valued feature: row `i` holds `values[offsets[i]:offsets[i + 1]]`.
 
-    values: [total] int64 or text; offsets: int64 [n + 1].
+    values: [total] int64 or text; offsets: int64 [n + 1]. weights: float64 [total], at least 0, by which the values are
+    averaged; None: all alike.
     """
 
     values: np.ndarray
     offsets: np.ndarray
+    weights: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -93,7 +98,8 @@ def take_column(column: Column, rows: np.ndarray) -> Column:
         starts, lengths = column.offsets[index], np.diff(column.offsets)[index]
         offsets = np.concatenate(([0], np.cumsum(lengths)))
         within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], lengths)
-        return ListColumn(column.values[np.repeat(starts, lengths) + within], offsets)
+        at = np.repeat(starts, lengths) + within
+        return ListColumn(column.values[at], offsets, None if column.weights is None else column.weights[at])
     if is_constant(column):
         n = int(np.count_nonzero(rows)) if rows.dtype == bool else len(rows)
         return np.broadcast_to(column[:1].reshape(()), (n,))
@@ -105,7 +111,9 @@ def part_column(column: Column, rows: slice) -> Column:
     if isinstance(column, ListColumn):
         start, stop, _ = rows.indices(len(column))
         offsets = column.offsets[start : stop + 1]
-        return ListColumn(column.values[offsets[0] : offsets[-1]], offsets - offsets[0])
+        at = slice(offsets[0], offsets[-1])
+        weights = None if column.weights is None else column.weights[at]
+        return ListColumn(column.values[at], offsets - offsets[0], weights)
     return column[rows]
 
 
@@ -114,9 +122,11 @@ def concat_columns(columns: Sequence[Column]) -> Column:
     if isinstance(columns[0], ListColumn):
         lists = [c for c in columns if isinstance(c, ListColumn)]
         lengths = np.concatenate([np.diff(c.offsets) for c in lists])
-        return ListColumn(
-            np.concatenate([c.values for c in lists]), np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
-        )
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        weights = None
+        if any(c.weights is not None for c in lists):
+            weights = np.concatenate([np.ones(len(c.values)) if c.weights is None else c.weights for c in lists])
+        return ListColumn(np.concatenate([c.values for c in lists]), offsets, weights)
     arrays = [c for c in columns if isinstance(c, np.ndarray)]
     filled = [c for c in arrays if len(c)]
     if filled and all(is_constant(c) for c in filled) and all(c[0] == filled[0][0] for c in filled):
@@ -264,6 +274,8 @@ def check(batch: AnyBatch | Mark) -> None:
                 _require(f"features.{name}", column, np.abs(column) <= LARGEST_NUMBER, "finite as a float32")
             if isinstance(column, ListColumn) and column.values.dtype.kind not in "iuOU":
                 raise EventError(f"features.{name}: a list of {column.values.dtype}, must hold integers or texts")
+            if isinstance(column, ListColumn) and column.weights is not None:
+                check_list_weights(f"features.{name}", column.weights)
     elif isinstance(batch, ClickBatch):
         _require_time("event_time_ms", batch.event_time_ms)
         _require_time("click_time_ms", batch.click_time_ms)
@@ -274,6 +286,15 @@ def check(batch: AnyBatch | Mark) -> None:
         check(batch.exposures)
         _require("label", batch.label, batch.label <= 1, "0 or 1")
         _require_time("label_time_ms", batch.label_time_ms)
+
+
+def check_list_weights(name: str, weights: np.ndarray) -> None:
+    """Raise EventError where the weights of a list's values, floats [total], are none."""
+    if not (weights.min(initial=0) >= 0 and weights.max(initial=0) <= LARGEST_NUMBER):  # NaN fails too
+        wrong = weights[~((weights >= 0) & (weights <= LARGEST_NUMBER))][0]
+        raise EventError(
+            f"{name}: got the weight {wrong}, must be at least 0 and finite as a float32, for values are averaged by it"
+        )
 
 
 def _require_time(name: str, values: np.ndarray) -> None:

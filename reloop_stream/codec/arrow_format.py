@@ -51,6 +51,7 @@ CLICK_COLUMNS: dict[str, str] = {"exposure_id": "id", "event_time_ms": "int64", 
 EXAMPLE_COLUMNS: dict[str, str] = {"label": "uint8", "label_time_ms": "int64", "status": "uint8"}
 OPTIONAL = {("click", "arm"), ("exposure", "weight"), ("example", "weight")}
 NULLABLE = "propensity"
+WEIGHTED = ["value", "weight"]  # of a list with weights, which is one of structs
 # A record of constants alone says how many rows it has; what it may say is bounded, for each row costs those who read it.
 MAX_CONSTANT_ROWS = 1 << 16
 
@@ -95,7 +96,10 @@ def _plain(value: Any) -> Any:
 
 def _to_arrow(column: Column, nullable: bool) -> pa.Array:
     if isinstance(column, ListColumn):
-        return pa.LargeListArray.from_arrays(pa.array(column.offsets), pa.array(column.values))
+        values = pa.array(column.values)
+        if column.weights is not None:
+            values = pa.StructArray.from_arrays([values, pa.array(column.weights)], names=WEIGHTED)
+        return pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
     if column.dtype.kind == "U":
         return pa.array(column.tolist(), pa.string())
     if column.dtype.kind == "O":
@@ -159,8 +163,11 @@ def _from_arrow(name: str, array: pa.Array) -> Column:
     kind = array.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
-        values = array.values
-        return ListColumn(_from_arrow(name, values.slice(offsets[0], offsets[-1] - offsets[0])), offsets - offsets[0])  # type: ignore[arg-type]
+        values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
+        weights = None
+        if pa.types.is_struct(values.type):
+            values, weights = _weighted(name, values)
+        return ListColumn(_from_arrow(name, values), offsets - offsets[0], weights)  # type: ignore[arg-type]
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         texts: np.ndarray = array.to_numpy(zero_copy_only=False)
         return texts.astype(object)
@@ -172,6 +179,19 @@ def _from_arrow(name: str, array: pa.Array) -> Column:
     if array.type == pa.null():
         return np.full(len(array), np.nan)
     raise EventError(f"{name}: is of type {kind}, which no event has")
+
+
+def _weighted(name: str, structs: pa.StructArray) -> tuple[pa.Array, np.ndarray]:
+    """The values of lists and their weights."""
+    names = [field.name for field in structs.type]
+    if sorted(names) != WEIGHTED or structs.null_count:
+        raise EventError(f"{name}: a list of structs of {names}, each must be a {' and a '.join(WEIGHTED)}")
+    # `flatten` minds where a slice begins, which `field` does not.
+    values, weights = (structs.flatten()[names.index(one)] for one in WEIGHTED)
+    numbers = _from_arrow(f"{name}.weight", weights)
+    if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
+        raise EventError(f"{name}: its weights are of type {weights.type}, must be numbers")
+    return values, numbers.astype(np.float64, copy=False)
 
 
 def _assemble(columns: Mapping[str, Column], kind: str) -> ExposureBatch | ClickBatch | ExampleBatch:

@@ -27,7 +27,14 @@ __all__ = ["decode", "encode", "to_batch"]
 
 FEATURES_PATH = "`$.features[...]"
 Id = int | str
-Feature = int | float | str | list[int | str]
+
+
+class WeightedList(msgspec.Struct, forbid_unknown_fields=True):
+    values: list[int | str]
+    weights: list[float]
+
+
+Feature = int | float | str | list[int | str] | WeightedList
 
 
 class ExposureEvent(msgspec.Struct):
@@ -117,12 +124,19 @@ def _feature_rows(batch: ExposureBatch) -> Iterator[dict[str, Any]]:
     columns = []
     for column in batch.features.values():
         if isinstance(column, ListColumn):
-            at, values = column.offsets.tolist(), column.values.tolist()
-            columns.append([values[a:b] for a, b in pairwise(at)])
+            columns.append(_list_rows(column))
         else:
             columns.append(column.tolist())
     for row in zip(*columns, strict=True):
         yield dict(zip(batch.features, row, strict=True))
+
+
+def _list_rows(column: ListColumn) -> list[Any]:
+    at, values = column.offsets.tolist(), column.values.tolist()
+    if column.weights is None:
+        return [values[a:b] for a, b in pairwise(at)]
+    weights = column.weights.tolist()
+    return [WeightedList(values[a:b], weights[a:b]) for a, b in pairwise(at)]
 
 
 def decode(
@@ -160,7 +174,10 @@ def _unfit_feature(value: bytes) -> str | None:
             msgspec.convert(feature, Feature)
         except msgspec.ValidationError:
             shown = msgspec.json.encode(feature)[:100].decode(errors="replace")
-            return f"features.{name}: got {shown}, must be a number, an integer, a text, or a list of integers or texts"
+            return (
+                f"features.{name}: got {shown}, must be a number, an integer, a text, a list of integers or texts, or "
+                "such `values` with their `weights`"
+            )
     return None
 
 
@@ -173,11 +190,22 @@ def _check(event: Any) -> None:
         if type(value) is int and value not in bounds:
             raise EventError(f"{name}: got {value}, must lie in [{bounds.start}, {bounds.stop - 1}]")
     for name, value in getattr(event, "features", {}).items():
-        many = value if isinstance(value, list) else [value]
-        if any(type(one) is int and one not in INT64 for one in many):
-            raise EventError(f"features.{name}: got {value}, integers must have at most 64 bits")
-        if len({type(one) for one in many}) > 1:
-            raise EventError(f"features.{name}: got {value}, a list must hold integers or texts, not both")
+        if isinstance(value, WeightedList) and len(value.weights) != len(value.values):
+            raise EventError(f"features.{name}: has {len(value.weights)} weights for {len(value.values)} values")
+        many = _values(value)
+        if any(type(one) is int and one not in INT64 for one in ([value] if many is None else many)):
+            raise EventError(
+                f"features.{name}: got {value if many is None else many}, integers must have at most 64 bits"
+            )
+        if many is not None and len({type(one) for one in many}) > 1:
+            raise EventError(f"features.{name}: got {many}, a list must hold integers or texts, not both")
+
+
+def _values(feature: Feature) -> list[int | str] | None:
+    """Those of a list, with weights or without; None for anything else."""
+    if isinstance(feature, WeightedList):
+        return feature.values
+    return feature if isinstance(feature, list) else None
 
 
 def _list_types(events: Sequence[Any]) -> dict[str, type]:
@@ -185,8 +213,8 @@ def _list_types(events: Sequence[Any]) -> dict[str, type]:
     found: dict[str, type] = {}
     for event in events:
         for name, value in getattr(event, "features", {}).items():
-            if type(value) is list and value and name not in found:
-                found[name] = type(value[0])
+            if name not in found and (many := _values(value)):
+                found[name] = type(many[0])
     return found
 
 
@@ -199,9 +227,10 @@ def _signature(event: Any, lists: Mapping[str, type]) -> Any:
 
 
 def _feature_type(value: Feature, of_list: type | None) -> Any:
-    if isinstance(value, list):
-        return list, type(value[0]) if value else of_list
-    return type(value)
+    many = _values(value)
+    if many is None:
+        return type(value)
+    return list, type(many[0]) if many else of_list
 
 
 def to_batch(events: Sequence[Any], kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:
@@ -238,8 +267,14 @@ def _array(values: list[Any], dtype: Any = None) -> np.ndarray:
 
 
 def _feature_column(values: list[Any]) -> Column:
-    if not isinstance(values[0], list):
+    if _values(values[0]) is None:
         return _array(values)
+    weights = None
+    if any(isinstance(value, WeightedList) for value in values):
+        each = (value.weights if isinstance(value, WeightedList) else [1.0] * len(value) for value in values)
+        weights = np.array([one for several in each for one in several], dtype=np.float64)
+        values = [_values(value) for value in values]
     lengths = np.fromiter(map(len, values), dtype=np.int64, count=len(values))
     flat = [one for value in values for one in value]
-    return ListColumn(_array(flat) if flat else np.zeros(0, np.int64), np.concatenate(([0], np.cumsum(lengths))))
+    offsets = np.concatenate(([0], np.cumsum(lengths)))
+    return ListColumn(_array(flat) if flat else np.zeros(0, np.int64), offsets, weights)

@@ -69,7 +69,8 @@ class FieldConfig(_Section):
 
     name: str = Field(min_length=1, description="The feature's name in the exposures.")
     kind: Literal["category", "number", "list"] = Field(
-        "category", description="category: one id or text. number: a float. list: several ids or texts, averaged."
+        "category",
+        description="category: one id or text. number: a float. list: several ids or texts, averaged, by their weights where they have any.",
     )
     transform: Literal["none", "log1p", "standardised", "buckets"] = Field(
         "none",

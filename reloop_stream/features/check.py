@@ -24,6 +24,7 @@ from reloop_stream.events import (
     ExampleBatch,
     ExposureBatch,
     ListColumn,
+    check_list_weights,
     is_constant,
 )
 
@@ -83,6 +84,7 @@ def check_column(name: str, column: Column, n: int, allowed: str = "iufUO", rule
     if isinstance(column, ListColumn):
         allowed = allowed.replace("f", "")
         _check_offsets(name, column)
+        _check_weights(name, column)
     if kind not in allowed:
         raise EventError(
             f"{name}: got values of numpy kind {kind!r}, must be {rule or 'integers, floats, texts, or lists of integers or texts'}"
@@ -131,6 +133,16 @@ def _check_offsets(name: str, column: ListColumn) -> None:
             f"{name}: its lists' offsets must rise from 0 to {len(values)}, the number of its values; "
             f"got {offsets[0]} to {offsets[-1]}{', falling in between' if falls.any() else ''}"
         )
+
+
+def _check_weights(name: str, column: ListColumn) -> None:
+    weights = column.weights
+    if weights is None:
+        return
+    if not is_plain(weights) or weights.shape != column.values.shape or weights.dtype.kind not in "iuf":
+        found = f"{weights.dtype} {weights.shape}" if is_plain(weights) else _type(weights)
+        raise EventError(f"{name}: got weights of {found}, must be an array of numbers, one for each value")
+    check_list_weights(name, weights)
 
 
 def _check_texts(name: str, values: np.ndarray) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,21 +17,43 @@ from reloop_stream.features.hashing import bucket, field_salt, hash_texts
 from reloop_stream.features.numbers import Moments, bucket_of, signed_log1p
 from reloop_stream.features.vocabulary import Vocabulary
 
-__all__ = ["Encoded", "Encoder"]
+__all__ = ["Encoded", "EncodedList", "Encoder"]
 
 MOMENTS = ".moments"  # behind the field's name: of a state's arrays
+
+
+class EncodedList(NamedTuple):
+    """A list field: the mean of a list is the sum of weight · value over the number of its values.
+
+    rows: int64 [total], of the table. offsets: int64 [n + 1], where each example's begin. weights: float64 [total], in
+    units of the mean weight of their list, and 0 where all of a list are; None: all 1.
+    """
+
+    rows: np.ndarray
+    offsets: np.ndarray
+    weights: np.ndarray | None
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """How many values each list has, int64 [n]."""
+        return np.diff(self.offsets)
+
+    def means(self, of_rows: np.ndarray) -> np.ndarray:
+        """The mean of each list, float64 [n], of what its values have: of_rows, [total]; 0 for an empty list."""
+        n = len(self.offsets) - 1
+        each = of_rows if self.weights is None else of_rows * self.weights
+        return np.bincount(np.repeat(np.arange(n), self.lengths), each, n) / np.maximum(self.lengths, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
     """Encoded rows of a batch.
 
-    slots: int64 [n, category fields], rows of the table. lists: for each list field the rows [total] and where each
-    example's begin, int64 [n + 1]. numbers: float32 [n, number fields]. A number in buckets is a category here.
+    slots: int64 [n, category fields], rows of the table. lists: of each list field. numbers: float32 [n, number fields]. A number in buckets is a category here.
     """
 
     slots: np.ndarray
-    lists: tuple[tuple[np.ndarray, np.ndarray], ...]
+    lists: tuple[EncodedList, ...]
     numbers: np.ndarray
 
     def __len__(self) -> int:
@@ -153,7 +175,8 @@ class Encoder:
                 assert isinstance(column, ListColumn)
                 rows = np.empty(len(column.values), dtype=np.int64)
                 self._rows_of(field, column, rows)
-                lists.append((rows, column.offsets.astype(np.int64)))
+                offsets = column.offsets.astype(np.int64)
+                lists.append(EncodedList(rows, offsets, _in_mean_weights(column.weights, offsets)))
         values = np.empty((n, len(numbers)), dtype=np.float32)
         for i, field in enumerate(numbers):
             column = fitting(field, features.get(field.name), n)
@@ -188,6 +211,17 @@ class Encoder:
             self._rows_of_integers(values, salt, field.buckets, start, out)
             return
         np.add(bucket(hash_texts(values, salt), field.buckets), start, out=out)
+
+
+def _in_mean_weights(weights: np.ndarray | None, offsets: np.ndarray) -> np.ndarray | None:
+    """Each weight over the mean weight of its list, so that equal ones are 1 and none is too large for a float32."""
+    if weights is None:
+        return None
+    n, lengths = len(offsets) - 1, np.diff(offsets)
+    of_list = np.repeat(np.arange(n), lengths)
+    wide = weights.astype(np.float64)
+    sums = np.bincount(of_list, wide, n)[of_list]
+    return np.divide(wide * lengths[of_list], sums, out=np.zeros(len(wide)), where=sums > 0)
 
 
 def _keys(field: FieldConfig, column: Column) -> np.ndarray:

@@ -73,12 +73,12 @@ class Step(NamedTuple):
 
 
 @compiled
-def flatten(slots, lists, offsets, numbers, first, number_rows, rows, values, starts):  # type: ignore[no-untyped-def]
+def flatten(slots, lists, list_weights, offsets, numbers, first, number_rows, rows, values, starts):  # type: ignore[no-untyped-def]
     """Encoded rows as sparse ones, into rows, values and starts.
 
-    slots: [n, categories]. lists: [total] slots of all list fields, and offsets [list fields, n + 1] into them; equal values
-    of one list become one feature. All integers are int64. numbers: [n, numbers], whose parameters are the table's `number_rows`. first: the
-    table's row of slot 0.
+    slots: [n, categories]. lists: [total] slots of all list fields, list_weights: [total] in units of the mean weight of their
+    list, and offsets [list fields, n + 1] into both; equal values of one list become one feature. All integers are int64.
+    numbers: [n, numbers], whose parameters are the table's `number_rows`. first: the table's row of slot 0.
     """
     at = 0
     for i in range(len(slots)):
@@ -97,7 +97,7 @@ def flatten(slots, lists, offsets, numbers, first, number_rows, rows, values, st
                     rows[at] = row
                     values[at] = 0.0
                     at += 1
-                values[found] += 1.0 / (end - begin)
+                values[found] += list_weights[k] / (end - begin)
         for j in range(len(number_rows)):
             rows[at] = number_rows[j]
             values[at] = numbers[i, j]

@@ -1,7 +1,7 @@
 """Logistic regression by FTRL-proximal or Adagrad, and a factorization machine by Adagrad, compiled: for fast streams.
 
 One example is learnt after the other, so the size of batches changes no weight. Categories count 1, the values of a list one
-over their number, numbers as they are; a factorization machine pairs all of these (Rendle 2010), also two values of one list.
+over their number, or their shares of its weights, numbers as they are; a factorization machine pairs all of these (Rendle 2010), also two values of one list.
 """
 
 from __future__ import annotations
@@ -43,18 +43,23 @@ def _sparse(encoder: Encoder, features: Mapping[str, Column], names: Sequence[st
         return encoded, Sparse(_unsigned(rows), np.ones(n * width, dtype=np.float32), _unsigned(starts))
     numbers = [field.name for field in encoder.numbers]
     number_rows = np.array([BIAS + 1 + i for i, name in enumerate(numbers) if name in names], dtype=np.int64)
-    lists = [members for members, _ in encoded.lists]
-    flat = np.concatenate(lists) if lists else np.empty(0, dtype=np.int64)
+    lists = encoded.lists
+    flat = np.concatenate([one.rows for one in lists]) if lists else np.empty(0, dtype=np.int64)
+    list_weights = np.ones(len(flat))
     offsets = np.empty((len(lists), n + 1), dtype=np.int64)
     before = 0
-    for i, (members, own) in enumerate(encoded.lists):
-        offsets[i] = own + before
-        before += len(members)
+    for i, one in enumerate(lists):
+        offsets[i] = one.offsets + before
+        if one.weights is not None:
+            list_weights[before : before + len(one.rows)] = one.weights
+        before += len(one.rows)
     total = encoded.slots.size + len(flat) + encoded.numbers.size
     rows, starts = np.empty(total, dtype=np.int64), np.empty(n + 1, dtype=np.int64)
     values = np.empty(total, dtype=np.float32)
     first = _first_row(encoder)
-    kernels.flatten(encoded.slots, flat, offsets, encoded.numbers, first, number_rows, rows, values, starts)
+    kernels.flatten(
+        encoded.slots, flat, list_weights, offsets, encoded.numbers, first, number_rows, rows, values, starts
+    )
     return encoded, Sparse(_unsigned(rows), values, _unsigned(starts))
 
 
@@ -87,12 +92,8 @@ class LinearModel:
         """Each field's first-order part and, for fm, the sum of all vectors: float32 [n, fields + d]."""
         encoded, batch = _sparse(self._encoder, features, self._encoder.names)
         first, weights = _first_row(self._encoder), self._weights[:, 0]
-        of_lists = []
-        for at, offsets in encoded.lists:
-            lengths = np.diff(offsets)
-            sums = np.bincount(np.repeat(np.arange(len(lengths)), lengths), weights[first + at], len(lengths))
-            of_lists.append(sums / np.maximum(lengths, 1))
-        parts = [weights[first + encoded.slots], *(part[:, None] for part in of_lists)]
+        parts = [weights[first + encoded.slots]]
+        parts += [one.means(weights[first + one.rows])[:, None] for one in encoded.lists]
         parts.append(encoded.numbers * weights[BIAS + 1 : first])
         parts.append(self._partial_sums(batch)[1])
         return np.concatenate(parts, axis=1, dtype=np.float32)

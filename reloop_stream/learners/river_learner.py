@@ -55,13 +55,14 @@ class _Initializer(optim.initializers.Initializer):  # type: ignore[misc]
 
 
 def _rows(encoder: Encoder, encoded: Encoded) -> list[dict[int, float]]:
-    """Each row as river wants it: key → value; categories count 1, a list's values 1 / its length."""
+    """Each row as river wants it: key → value; categories count 1, a list's values 1 / its length, or by their weights."""
     rows = [dict.fromkeys(slots, 1.0) for slots in encoded.slots.tolist()]
-    for flat, offsets in encoded.lists:
-        keys, at = flat.tolist(), offsets.tolist()
+    for one in encoded.lists:
+        keys, at = one.rows.tolist(), one.offsets.tolist()
+        weights = [1.0] * len(keys) if one.weights is None else one.weights.tolist()
         for row, a, b in zip(rows, at, at[1:], strict=False):
-            for key in keys[a:b]:
-                row[key] = row.get(key, 0.0) + 1.0 / (b - a)
+            for key, weight in zip(keys[a:b], weights[a:b], strict=True):
+                row[key] = row.get(key, 0.0) + weight / (b - a)
     for i, values in enumerate(encoded.numbers.T.tolist()):
         for row, value in zip(rows, values, strict=True):
             row[NUMBER - i] = value
@@ -134,11 +135,7 @@ class RiverModel:
         """Each field's first-order part and, for fm, the sum of all vectors: float32 [n, fields + d]."""
         encoded, weights = self._encoder.encode(features), self._weights
         parts = [weights.first_of(encoded.slots)]
-        for slots, offsets in encoded.lists:
-            lengths = np.diff(offsets)
-            row = np.repeat(np.arange(len(lengths)), lengths)
-            sums = np.bincount(row, weights=weights.first_of(slots), minlength=len(lengths))
-            parts.append((sums / np.maximum(lengths, 1))[:, None])
+        parts += [one.means(weights.first_of(one.rows))[:, None] for one in encoded.lists]
         parts.append(encoded.numbers * weights.first_of(NUMBER - np.arange(encoded.numbers.shape[1])))
         parts.append(weights.parts(_rows(self._encoder, encoded))[1])
         return np.concatenate(parts, axis=1, dtype=np.float32)

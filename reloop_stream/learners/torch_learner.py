@@ -132,7 +132,7 @@ class TorchLearner(WithoutMemory):
         encoded = net.encoder.encode(examples.exposures.features)
         net.encoder.learn_numbers(examples.exposures.features)
         leaf = net.gather(encoded.slots).requires_grad_()
-        pooled = [net.gather(rows).requires_grad_() for rows, _ in encoded.lists]
+        pooled = [net.gather(one.rows).requires_grad_() for one in encoded.lists]
         drops = self._config.model.dropout > 0
         if drops:
             before = sigmoid(net.model(net.assemble(leaf, encoded, pooled, net.all_numbers())).detach())
@@ -155,7 +155,7 @@ class TorchLearner(WithoutMemory):
 
     def _step_table(self, encoded: Encoded, leaf: Tensor, pooled: Sequence[Tensor]) -> None:
         pairs = [(encoded.slots.ravel(), leaf.grad)]
-        pairs += [(rows, tensor.grad) for (rows, _), tensor in zip(encoded.lists, pooled, strict=True)]
+        pairs += [(one.rows, tensor.grad) for one, tensor in zip(encoded.lists, pooled, strict=True)]
         slots = [torch.from_numpy(rows) for rows, gradient in pairs if gradient is not None]
         width = self._net.table.shape[1]
         gradients = [gradient.reshape(-1, width) for _, gradient in pairs if gradient is not None]

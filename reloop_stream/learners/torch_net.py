@@ -143,8 +143,10 @@ class Net:
         if not pooled and not len(number_fields):
             return gathered
         parts = [gathered]
-        for rows, (_, offsets) in zip(pooled, encoded.lists, strict=True):
-            lengths = torch.from_numpy(np.diff(offsets)).to(self.device)
+        for rows, one in zip(pooled, encoded.lists, strict=True):
+            lengths = torch.from_numpy(one.lengths).to(self.device)
+            if one.weights is not None:
+                rows = rows * torch.from_numpy(one.weights.astype(np.float32)).to(self.device)[:, None]
             example = torch.repeat_interleave(torch.arange(len(lengths), device=self.device), lengths)
             total = torch.zeros(len(lengths), rows.shape[1], device=self.device).index_add(0, example, rows)
             parts.append((total / lengths.clamp(min=1)[:, None])[:, None, :])
@@ -154,7 +156,7 @@ class Net:
         return torch.cat(parts, 1)
 
     def embed(self, encoded: Encoded, number_fields: Sequence[int]) -> Tensor:
-        pooled = [self.gather(rows) for rows, _ in encoded.lists]
+        pooled = [self.gather(one.rows) for one in encoded.lists]
         return self.assemble(self.gather(encoded.slots), encoded, pooled, number_fields)
 
     def all_numbers(self) -> range:

@@ -10,7 +10,7 @@ import numpy as np
 
 from reloop_stream.errors import EventError
 from reloop_stream.events import Column, ExposureBatch, ListColumn, check, constant, is_constant
-from reloop_stream.features.check import check_column, check_columns, is_plain
+from reloop_stream.features.check import check_column, check_columns, is_plain, is_real
 
 __all__ = ["Scores", "columns_of"]
 
@@ -129,7 +129,8 @@ def _features(features: Mapping[str, Column], n: int) -> Mapping[str, Column]:
 
 
 def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
-    """The columns of rows given one by one: a feature is an integer, a text, a float, or a list of integers or texts.
+    """The columns of rows given one by one: a feature is an integer, a text, a float, a list of integers or texts, or such
+    a list with weights, `{"values": [...], "weights": [...]}`.
 
     Raises EventError where rows have different features, or a feature values of different types.
 
@@ -150,11 +151,27 @@ def columns_of(rows: Sequence[Mapping[str, Any]]) -> dict[str, Column]:
 
 
 def _feature(name: str, values: list[Any]) -> Column:
-    if all(isinstance(value, (list, tuple)) for value in values):
-        offsets = np.concatenate(([0], np.cumsum([len(value) for value in values])))
-        flat = [one for value in values for one in value]
-        return ListColumn(_scalars(name, flat) if flat else np.zeros(0, dtype=np.int64), offsets.astype(np.int64))
+    if all(isinstance(value, (list, tuple, Mapping)) for value in values):
+        lists = [_listed(name, value) for value in values]
+        weights = None
+        if any(isinstance(value, Mapping) for value in values):
+            weights = _scalars(f"{name}: weights", [float(one) for _, several in lists for one in several])
+        offsets = np.concatenate(([0], np.cumsum([len(several) for several, _ in lists])))
+        flat = [one for several, _ in lists for one in several]
+        column = _scalars(name, flat) if flat else np.zeros(0, dtype=np.int64)
+        return ListColumn(column, offsets.astype(np.int64), weights)
     return _scalars(name, values)
+
+
+def _listed(name: str, value: Any) -> tuple[Sequence[Any], Sequence[Any]]:
+    """A list's values and their weights."""
+    if not isinstance(value, Mapping):
+        return value, [1.0] * len(value)
+    many, weights = value.get("values"), value.get("weights")
+    fits = isinstance(many, (list, tuple)) and isinstance(weights, (list, tuple)) and len(many) == len(weights)
+    if not fits or len(value) > 2 or not all(is_real(weight) for weight in weights or ()):
+        raise EventError(f"{name}: got {str(value)[:100]}, a list with weights has `values`, and `weights` for each")
+    return many, weights  # type: ignore[return-value]
 
 
 def _scalars(name: str, values: list[Any]) -> np.ndarray:

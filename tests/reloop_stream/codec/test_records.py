@@ -18,6 +18,7 @@ from reloop_stream.log import Partition, Record
 from reloop_stream.testing import clicks_on, examples, exposures, same_columns
 
 PLACE = Partition("t", 0)
+WEIGHT = np.array([0.5, 2, 1])
 
 
 def records(payloads: list[Payload]) -> list[Record]:
@@ -41,6 +42,7 @@ def test_events_come_back_as_they_were(encoding: Any, kind: str) -> None:
             "x": np.linspace(0, 1, 7),
             "text": np.array(list("äbcdefg"), dtype=object),
             "many": ListColumn(np.array([1, 2, 3, 4, 5, 6, 7, 8]), np.array([0, 2, 3, 4, 5, 6, 7, 8])),
+            "some": ListColumn(np.array(list("abc"), dtype=object), np.array([0, 2, 2, 2, 3, 3, 3, 3]), WEIGHT),
         },
     )
     label = np.array([0, 1, 0, 0, 1, 0, 0], dtype=np.uint8)
@@ -51,9 +53,6 @@ def test_events_come_back_as_they_were(encoding: Any, kind: str) -> None:
     }[kind]
     found, reasons = read(records(encode(batch, encoding)), kind)
     assert not reasons and len(found) == 1 and same_columns(batch, found[0])
-
-
-WEIGHT = np.array([0.5, 2, 1])
 
 
 @pytest.mark.parametrize("encoding", ["json", "arrow"])
@@ -200,12 +199,23 @@ def test_json_that_no_reader_can_finish_is_dead(value: bytes) -> None:
     assert (sum(map(len, found)), len(reasons)) == (1, 1)
 
 
-@pytest.mark.parametrize("value, said", [(True, "true"), (None, "null"), ({"x": 1}, '{"x":1}'), ([0.5], "[0.5]")])
+NAMELESS = {"values": [1], "weights": ["a"]}
+
+
+@pytest.mark.parametrize(
+    "value, said",
+    [
+        (True, "true"),
+        (None, "null"),
+        ({"x": 1}, '{"x":1}'),
+        ([0.5], "[0.5]"),
+        (NAMELESS, '{"values":[1],"weights":["a"]}'),
+    ],
+)
 def test_a_feature_that_is_none_is_named(value: Any, said: str) -> None:
     reasons = read([broken(features={"fine": 1, "odd": value})])[1]
-    assert reasons == [
-        f"features.odd: got {said}, must be a number, an integer, a text, or a list of integers or texts"
-    ]
+    rule = "a number, an integer, a text, a list of integers or texts, or such `values` with their `weights`"
+    assert reasons == [f"features.odd: got {said}, must be {rule}"]
 
 
 def arrow(metadata: bytes, **columns: Any) -> Record:
@@ -328,6 +338,61 @@ def test_events_with_empty_lists_share_a_batch_with_the_others() -> None:
     shown = exposures(4, features={"tags": tags})
     (batch,), reasons = read(records(encode(shown, "json")))
     assert same_columns(batch, shown) and reasons == []
+
+
+def test_a_list_without_weights_beside_those_with_them_has_weights_of_1() -> None:
+    event = {"tags": ["a", "b"]}
+    weighted = {"tags": {"values": ["c"], "weights": [3]}}
+    (batch,), reasons = read([broken(features=event), broken(features=weighted), broken(features={"tags": []})])
+    expected = ListColumn(np.array(list("abc"), dtype=object), np.array([0, 2, 3, 3]), np.array([1.0, 1.0, 3.0]))
+    assert same_columns(batch.features["tags"], expected) and reasons == []
+    plain = broken(features=event)
+    both: Any = ExposureBatch.concat(
+        [batch, read([plain])[0][0], batch.take(np.array([1, 0])), batch.part(slice(1, 2))]
+    )
+    assert both.features["tags"].weights.tolist() == [1, 1, 3, 1, 1, 3, 1, 1, 3]
+    assert "".join(both.features["tags"].values) == "abcabcabc"
+
+
+@pytest.mark.parametrize(
+    "tags, reason",
+    [
+        ({"values": [1, 2], "weights": [1]}, "features.tags: has 1 weights for 2 values"),
+        ({"values": [1], "weights": [-0.5]}, "features.tags: got the weight -0.5, must be at least 0"),
+        ({"values": [1, "a"], "weights": [1, 1]}, "features.tags: got [1, 'a'], a list must hold integers or texts"),
+        ({"values": [1 << 70], "weights": [1]}, "features.tags: got [1180591620717411303424], integers must have"),
+        ({"values": [1], "weights": [1e39]}, "features.tags: got the weight 1e+39"),
+    ],
+)
+def test_a_list_whose_weights_are_none_is_dead(tags: Any, reason: str) -> None:
+    assert read([broken(features={"tags": tags})])[1][0].startswith(reason)
+
+
+@pytest.mark.parametrize(
+    "structs, reason",
+    [
+        (
+            [{"value": 1, "w": 1.0}],
+            "features.tags: a list of structs of ['value', 'w'], each must be a value and a weight",
+        ),
+        ([{"value": 1, "weight": "a"}], "features.tags: its weights are of type string"),
+        ([{"value": 1, "weight": None}], "features.tags.weight: 1 nulls"),
+        ([{"value": None, "weight": 1.0}], "features.tags: 1 nulls"),
+        ([None, {"value": 1, "weight": 1.0}], "features.tags: a list of structs"),
+        ([{"value": 1, "weight": float("nan")}], "features.tags: got the weight nan"),
+    ],
+)
+def test_an_arrow_list_whose_structs_are_none_is_dead(structs: list[Any], reason: str) -> None:
+    constants = pa.ipc.open_stream(encode(exposures(1, features={}), "arrow")[0].value).schema.metadata[b"constants"]
+    assert read([arrow(constants, **{"features.tags": pa.array([structs])})])[1][0].startswith(reason)
+
+
+def test_an_arrow_list_of_structs_is_read_in_any_order_of_their_fields_and_in_whole_numbers() -> None:
+    constants = pa.ipc.open_stream(encode(exposures(1, features={}), "arrow")[0].value).schema.metadata[b"constants"]
+    tags = pa.array([[{"weight": 2, "value": "a"}, {"weight": 1, "value": "b"}]])
+    (batch,), reasons = read([arrow(constants, **{"features.tags": tags})])
+    assert reasons == [] and batch.features["tags"].weights.tolist() == [2.0, 1.0]
+    assert batch.features["tags"].values.tolist() == ["a", "b"]
 
 
 def test_mutated_records_end_no_learner_and_each_is_counted_once() -> None:

@@ -43,6 +43,14 @@ COLUMNS: dict[str, tuple[Any, str]] = {
     "offsets of floats": (ListColumn(np.arange(3), np.array([0, 1.5, 3])), "got offsets of float64"),
     "no offsets": (ListColumn(np.arange(3), np.zeros(0, dtype=np.int64)), "got no offsets"),
     "a list of floats": (ListColumn(np.ones(3), np.array([0, 1, 3])), "numpy kind 'f'"),
+    "a weight below 0": (
+        ListColumn(np.arange(2), np.array([0, 1, 2]), np.array([1.0, -1.0])),
+        "the weight -1.0, must",
+    ),
+    "a weight that is NaN": (ListColumn(np.arange(1), np.array([0, 1, 1]), np.array([np.nan])), "the weight nan"),
+    "too few weights": (ListColumn(np.arange(2), np.array([0, 1, 2]), np.ones(1)), r"weights of float64 \(1,\)"),
+    "weights of texts": (ListColumn(np.arange(1), np.array([0, 1, 1]), np.array(["1"])), "got weights of <U1"),
+    "a list of weights": (ListColumn(np.arange(1), np.array([0, 1, 1]), [1.0]), "weights of a value of type list"),  # type: ignore[arg-type]
     "values of two dimensions": (ListColumn(np.ones((3, 1), dtype=int), np.array([0, 1, 3])), "of one dimension"),
 }
 

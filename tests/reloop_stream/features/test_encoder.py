@@ -39,7 +39,8 @@ def test_fields_have_ranges_of_their_own() -> None:
     assert encoded.slots[:, 0].tolist() == [1, 10, 0]  # 77 is none of the ten
     assert (encoded.slots[:, 1] >= 11).all() and (encoded.slots[:, 1] < 111).all()
     assert encoded.slots[0, 1] == encoded.slots[2, 1] != encoded.slots[1, 1]
-    rows, offsets = encoded.lists[0]
+    rows, offsets, weights = encoded.lists[0]
+    assert weights is None
     assert (rows >= 111).all() and (rows < 131).all() and rows[0] == rows[2] and offsets.tolist() == [0, 2, 2, 3]
     assert encoded.numbers[:, 0].tolist() == [1.0, 2.0, 3.0]
 

@@ -69,7 +69,7 @@ def rows_of(one: Any, data: ExampleBatch) -> list[dict[Any, float]]:
     rows = []
     for i in range(len(data)):
         row: dict[Any, float] = dict.fromkeys(encoded.slots[i].tolist(), 1.0)
-        for flat, offsets in encoded.lists:
+        for flat, offsets, _ in encoded.lists:
             members = flat[offsets[i] : offsets[i + 1]].tolist()
             for slot in members:
                 row[slot] = row.get(slot, 0.0) + 1.0 / len(members)

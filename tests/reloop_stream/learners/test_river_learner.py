@@ -81,7 +81,7 @@ def test_a_factorization_machine_s_representation_holds_the_sum_of_its_vectors()
     rows, weights = one.publish().represent(features), one._weights()
     encoded = one.encoder.encode(features)
     assert rows.shape == (1, 4 + 3)
-    (tags, _), slots = encoded.lists[0], encoded.slots[0]
+    tags, slots = encoded.lists[0].rows, encoded.slots[0]
     by_hand = sum((weights.vectors[int(slot)] for slot in slots if int(slot) in weights.vectors), np.zeros(3))
     by_hand = by_hand + encoded.numbers[0, 0] * weights.vectors[-1]
     by_hand = by_hand + sum((weights.vectors[int(t)] / len(tags) for t in tags), np.zeros(3))

@@ -107,7 +107,12 @@ def arrays(draw: Any) -> np.ndarray:
     return {"same": array, "two": array[:, None], "none": np.array(3), "backwards": array[::-1]}[shape]
 
 
-LISTS = st.builds(ListColumn, arrays(), st.one_of(arrays(), st.lists(st.integers(-1, 9), max_size=5).map(np.array)))
+LISTS = st.builds(
+    ListColumn,
+    arrays(),
+    st.one_of(arrays(), st.lists(st.integers(-1, 9), max_size=5).map(np.array)),
+    st.one_of(st.none(), arrays(), st.lists(NUMBERS, max_size=5)),
+)
 GARBAGE = st.one_of(arrays(), LISTS, SCALARS, st.lists(SCALARS, max_size=4))
 FEATURES = st.one_of(
     st.builds(
