@@ -38,7 +38,7 @@ class AvazuSource(TableSource):
 
 def avazu_source(config: AvazuConfig, kinds: Mapping[str, str]) -> TableSource:
     """train.csv. Features: hour_of_day, and all columns but id, click and hour. Raises DataError."""
-    file = CsvFile(text_file(find(config.path)))
+    file = CsvFile(text_file(find(config.path)), what="Avazu's train.csv")
     types = dict.fromkeys(INTEGERS, "integer") | dict.fromkeys(TEXTS, "text")
     columns = [ColumnConfig.model_validate({"column": name, "type": kind}) for name, kind in types.items()]
     ids = {

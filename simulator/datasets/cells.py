@@ -148,7 +148,8 @@ def is_list(column: pa.ChunkedArray) -> bool:
 def only(name: str, header: Sequence[str], column: str, hint: str = "") -> int:
     """Where a column stands among a file's. Raises DataError where it is not there, or twice."""
     if column not in header:
-        raise DataError(f"{name}: has no column {column!r}; it has {', '.join(header[:20])}{hint}")
+        there = ", ".join(one[:40] for one in header[:20])
+        raise DataError(f"{name}: has no column {column!r}; it has {there}{hint}")
     if header.count(column) > 1:
         raise DataError(f"{name}: has {header.count(column)} columns of the name {column!r}; give each its own name")
     return header.index(column)

@@ -19,6 +19,7 @@ CATEGORIES = [f"C{i}" for i in range(1, 27)]
 NAMES = ["label", *COUNTS, *CATEGORIES]
 # What an empty count is read as: below every count that is published, where the least is -3.
 NO_COUNT = -10
+WHAT = "Criteo's train.txt"
 
 
 def criteo_source(config: CriteoConfig, kinds: Mapping[str, str]) -> TableSource:
@@ -30,7 +31,7 @@ def criteo_source(config: CriteoConfig, kinds: Mapping[str, str]) -> TableSource
     parts = sorted((file for file in path.iterdir() if file.is_file()), key=_number) if path.is_dir() else [path]
     if not parts:
         raise DataError(f"{path}: is an empty folder; it must hold train.txt, or day_0, day_1, …")
-    files = [CsvFile(text_file(part), "\t", names=NAMES, quotes=False) for part in parts]
+    files = [CsvFile(text_file(part), "\t", names=NAMES, quotes=False, what=WHAT) for part in parts]
     columns = [ColumnConfig(column=name, type="integer", missing=NO_COUNT) for name in COUNTS]
     columns += [ColumnConfig(column=name, type="text", missing="") for name in CATEGORIES]
     table = TableConfig(**config.model_dump(exclude={"format"}), label=LabelConfig(column="label"), columns=columns)

@@ -27,12 +27,18 @@ class CsvFile:
     """A header, and below it values between separators, in quotation marks where they hold one. Each row is a line.
 
     Every value is read as the text that it is, so that nothing is lost before a column's use is known. names: of the
-    columns, where the file has no header. quotes: whether a quotation mark around a value is none of it. Raises DataError
-    naming the line, when it is opened or read.
+    columns, where the file has no header. quotes: whether a quotation mark around a value is none of it. what: the file
+    that it must be, where no scenario says what its columns are. Raises DataError naming the line, when it is opened or read.
     """
 
     def __init__(
-        self, file: TextFile, separator: str = ",", *, names: Sequence[str] | None = None, quotes: bool = True
+        self,
+        file: TextFile,
+        separator: str = ",",
+        *,
+        names: Sequence[str] | None = None,
+        quotes: bool = True,
+        what: str = "",
     ) -> None:
         self.name = file.name
         self.path = file.path
@@ -41,13 +47,15 @@ class CsvFile:
         self._written = separator.encode()
         self._quotes = quotes
         self._has_header = names is None
+        self._what = what
         self.header: list[str] = list(names or [])
         for number, _ in self._parts(Rejects(share=1.0)):  # bad rows are for whoever reads them
             for name, n in Counter(filter(NUMBER.fullmatch, self.header)).items():
                 if n > 1 and self._has_header:
+                    remedy = self._remedy("give the file a header, or name its columns (data.names)")
                     raise DataError(
                         f"{self.name}: line {number - 1} must be the header, and looks like a row (it has {name!r} {n} "
-                        "times); give the file a header, or name its columns (data.names)"
+                        f"times); {remedy}"
                     )
             return
         raise DataError(f"{self.name}: holds no event")
@@ -65,12 +73,8 @@ class CsvFile:
 
     def tables(self, names: Sequence[str], rejects: Rejects) -> Iterator[Table]:
         """These columns, block by block, as texts; rows that `rejects` takes are left out. Memory holds a block."""
-        hint = (
-            "; if its first line is a row, give it a header, or name its columns (data.names)"
-            if self._has_header
-            else ""
-        )
-        spots = {name: only(self.name, self.header, name, hint) for name in names}
+        hint = self._remedy("if its first line is a row, give it a header, or name its columns (data.names)")
+        spots = {name: only(self.name, self.header, name, f"; {hint}" if self._has_header else "") for name in names}
         keys = [f"{i}" for i in range(len(self.header))]  # names may be there twice, where nobody asks for them
         convert = pyarrow.csv.ConvertOptions(
             column_types=dict.fromkeys(keys, pa.string()),
@@ -162,8 +166,12 @@ class CsvFile:
                 if self._quotes
                 else f"no value may hold {self._written.decode()!r}"
             )
-            return f"{self.name}: line {number} has {len(cells)} values, {named} {len(self.header)}; {remedy}"
+            said = f"{self.name}: line {number} has {len(cells)} values, {named} {len(self.header)}"
+            return f"{said}; {self._remedy(remedy)}"
         return None
+
+    def _remedy(self, of_a_scenario: str) -> str:
+        return f"is it {self._what}, whole and as published?" if self._what else of_a_scenario
 
     def _cells(self, line: bytes) -> list[str]:
         """The values of a line; one that a quotation mark opens and none closes ends in a line feed."""
@@ -179,7 +187,7 @@ class CsvFile:
         return (
             f"{self.name}: line {number} has a quotation mark that opens a value, and none that closes it; a value must end "
             "on its line; write a mark that belongs to a value twice, and the value between marks (a mark alone is four of "
-            "them), or say data.quotes: false"
+            "them), or (of CSV) say data.quotes: false"
         )
 
     def _place(self, row: int) -> str:

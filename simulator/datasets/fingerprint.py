@@ -51,7 +51,7 @@ def require_same(path: str, files: Sequence[Path], began: dict[str, Fingerprint]
 
 def _folder(path: str) -> Path:
     found = find(path)
-    return found if found.is_dir() else found.parent
+    return next(place for place in (found, *found.parents) if place.is_dir())
 
 
 def _fingerprint(file: Path) -> Fingerprint:

@@ -34,6 +34,7 @@ FIELDS = {
     },
     "movielens_tag": {"user": "user_id", "item": "item_id", "tag": "tag_id"},
 }
+WHAT = {"frappe": "a file of Frappe, in libfm or CSV", "movielens_tag": "a file of MovieLens tags, in libfm or CSV"}
 PARTS = {"train": ("train",), "validation": ("validation", "valid"), "test": ("test",)}
 
 
@@ -62,7 +63,7 @@ def fields_source(config: FrappeConfig | MovieLensTagConfig) -> Source:
     features = ["user_id", "item_id", *[*fields][2:]]
     if all(_is_libfm(file) for file in files):
         return LibfmFields(files, features, 0, 1, 1.0, "the label")
-    tables = [CsvFile(file, "\t" if "\t" in first_line(file) else ",") for file in files]
+    tables = [CsvFile(file, "\t" if "\t" in first_line(file) else ",", what=WHAT[config.format]) for file in files]
     header = tables[0].header
     columns = [other if other in header else name for name, other in fields.items()]
     user, item, *rest = [
@@ -80,7 +81,7 @@ def fields_source(config: FrappeConfig | MovieLensTagConfig) -> Source:
         label=LabelConfig(column="label", at_least=1.0),
         columns=rest,
     )
-    return TableSource(table, paths, csv_tables(tables), dict.fromkeys(features, "category"))
+    return TableSource(table, [file.path for file in files], csv_tables(tables), dict.fromkeys(features, "category"))
 
 
 def _is_libfm(file: TextFile) -> bool:

@@ -23,7 +23,7 @@ def kuairand_source(config: KuaiRandConfig, kinds: Mapping[str, str]) -> TableSo
     paths = sorted([*path.rglob("log_*.csv*")]) if path.is_dir() else [path]
     if not paths:
         raise DataError(f"{path}: has no log_*.csv; is it KuaiRand's folder?")
-    files = [CsvFile(text_file(one)) for one in paths]
+    files = [CsvFile(text_file(one), what="a log of KuaiRand") for one in paths]
     integer = {"type": "integer"}
     table = TableConfig.model_validate(
         {
@@ -36,4 +36,4 @@ def kuairand_source(config: KuaiRandConfig, kinds: Mapping[str, str]) -> TableSo
             "columns": [ColumnConfig(column=name, type="integer") for name in ("tab", "is_rand", "duration_ms")],
         }
     )
-    return TableSource(table, paths, csv_tables(files), kinds)
+    return TableSource(table, [file.path for file in files], csv_tables(files), kinds)

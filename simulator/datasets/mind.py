@@ -43,9 +43,10 @@ class MindSource(Source):
         if behaviors is None:
             raise DataError(f"{path}: has no behaviors.tsv; is it a folder of MIND, unpacked?")
         news = _there(folder, "news.tsv")
-        super().__init__([behaviors, *([] if news is None else [news])], "a candidate's -1", "the impressions' times")
-        self._behaviors = CsvFile(text_file(behaviors), "\t", names=BEHAVIORS, quotes=False)
-        self._news = None if news is None else _News(CsvFile(text_file(news), "\t", names=NEWS, quotes=False))
+        self._behaviors = _file(behaviors, BEHAVIORS)
+        files = [self._behaviors] if news is None else [self._behaviors, _file(news, NEWS)]
+        super().__init__([file.path for file in files], "a candidate's -1", "the impressions' times")
+        self._news = None if news is None else _News(files[1])
         self._history = config.history
         self._clock = Clock("time", form=WRITTEN)
 
@@ -91,6 +92,11 @@ class MindSource(Source):
     @property
     def doubt(self) -> str:
         return self._clock.doubt
+
+
+def _file(path: Path, names: list[str]) -> CsvFile:
+    what = "MIND's behaviors.tsv" if names is BEHAVIORS else "MIND's news.tsv"
+    return CsvFile(text_file(path), "\t", names=names, quotes=False, what=what)
 
 
 def _there(folder: Path, name: str) -> Path | None:

@@ -86,12 +86,20 @@ class MovieLensSource(Source):
         super().__init__([*files], f"data.positive: {config.positive:g}", "the ratings' timestamps")
         self._positive = config.positive
         self._ratings = CsvFile(
-            ratings, release.separator, names=release.ratings_names, quotes=release.ratings_names is None
+            ratings,
+            release.separator,
+            names=release.ratings_names,
+            quotes=release.ratings_names is None,
+            what=f"MovieLens's {release.ratings}",
         )
         self._films = None
         if movies is not None:
             file = CsvFile(
-                movies, release.movies_separator, names=release.movies_names, quotes=release.movies_names is None
+                movies,
+                release.movies_separator,
+                names=release.movies_names,
+                quotes=release.movies_names is None,
+                what=f"MovieLens's {release.movies}",
             )
             self._films = _Films.read(file)
         self._clock = Clock("timestamp", first_year=FIRST_YEAR)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ from reloop_stream.events import Batch, Column
 from reloop_stream.runtime.places import NoHome, user_cache
 from simulator.errors import DataError
 
-__all__ = ["ROW_MS", "ReplayRows", "cache_folder", "find"]
+__all__ = ["ROW_MS", "ReplayRows", "cache_folder", "find", "in_archive"]
 
 ROW_MS = 1000  # rows without a time are a second apart
 
@@ -50,9 +51,17 @@ def find(path: str) -> Path:
     places: list[Callable[[], Path]] = [Path(path).expanduser, lambda: cache_folder() / path]
     for place in places:
         with contextlib.suppress(NoHome, RuntimeError):  # a user without a home folder, or `~nobody/data`
-            if (candidate := place()).exists():
+            if (candidate := place()).exists() or in_archive(candidate):
                 return candidate
     raise DataError(
         f"data.path: {path}: no such file or folder; `python -m simulator data fetch movielens-small` downloads "
         "MovieLens, `--set data.path=FILE` names a file of your own"
     )
+
+
+def in_archive(path: Path) -> tuple[Path, str] | None:
+    """The zip that a path leads into, and the name that its file has there; None for any other path."""
+    for parent in path.parents:
+        if parent.is_file() and zipfile.is_zipfile(parent):
+            return parent, path.relative_to(parent).as_posix()
+    return None

@@ -18,6 +18,7 @@ from typing import IO, Any
 import zstandard
 
 from simulator.datasets.rejects import Rejects
+from simulator.datasets.rows import in_archive
 from simulator.errors import DataError
 
 __all__ = ["TextFile", "blocks", "first_line", "member", "members", "require_regular", "text_file"]
@@ -63,7 +64,12 @@ def require_regular(path: Path) -> None:
 
 
 def text_file(path: Path, encoding: str = "utf-8") -> TextFile:
-    """The file at a path; of a zip that holds one file alone, that file. Raises DataError where it is none."""
+    """The file at a path, which may lead into a zip; of a zip that holds one file alone, that file. Raises DataError."""
+    if (inner := in_archive(path)) is not None:
+        archive, name = inner
+        if name not in (found := members(archive)):
+            raise DataError(f"{archive}: has no {name}; it has {', '.join(found[:8])}")
+        return member(archive, name, encoding)
     require_regular(path)
     if not zipfile.is_zipfile(path):
         return TextFile(str(path), lambda: open(path, "rb"), path, encoding)
@@ -94,8 +100,8 @@ def _open_member(path: Path, name: str) -> IO[bytes]:
 
 
 def first_line(file: TextFile) -> str:
-    """The first line that is not blank. Raises DataError where there is none, or it is no text."""
-    for _, block in blocks(file):
+    """The first line that is not blank, of those that can be read. Raises DataError where there is none."""
+    for _, block in blocks(file, Rejects(share=1.0)):
         for line in block.split(b"\n"):
             if line.strip():
                 return line.decode().rstrip("\r")
@@ -206,7 +212,7 @@ def _check(name: str, number: int, block: bytes) -> None:
     except UnicodeDecodeError as error:
         raise DataError(
             f"{name}: line {line_at(error.start)} is not UTF-8 (byte 0x{block[error.start]:02x}, in Latin-1 "
-            f"{chr(block[error.start])!r}); save the file as UTF-8, or say its data.encoding"
+            f"{chr(block[error.start])!r}); save the file as UTF-8, or (of CSV) say its data.encoding"
         ) from None
     if b"\r" in block and block.count(b"\r") != block.count(b"\r\n"):
         at = next(i for i in range(len(block)) if block[i] == 13 and block[i + 1 : i + 2] != b"\n")

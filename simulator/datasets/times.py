@@ -108,7 +108,7 @@ class Clock:
                     f"holds {different[index[row]]!r} in {{place}}, which is not written as {form} (data.time_format)"
                 ),
             )
-        return np.asarray(times.to_numpy().astype("datetime64[ms]").astype(np.int64)[index])
+        return np.asarray(times.dt.tz_localize(None).to_numpy().astype("datetime64[ms]").astype(np.int64)[index])
 
     def _likely(self, low: float, high: float, unit: str) -> str:
         for other in UNITS:

@@ -31,7 +31,7 @@ class TrivagoSource(Source):
     """
 
     def __init__(self, config: TrivagoConfig) -> None:
-        self._file = CsvFile(text_file(find(config.path)))
+        self._file = CsvFile(text_file(find(config.path)), what="trivago's train.csv")
         super().__init__([self._file.path], "the clickout's reference", "the column 'timestamp'")
         self._clock = Clock("timestamp")
         self._requests = 0

@@ -17,6 +17,7 @@ from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import peak_mib_of_largest
 from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.datasets.read import open_source
+from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
@@ -69,6 +70,7 @@ def start_run(
         folder = RunFolder.create(path, scenario)
         if data:
             rows.replace(lab.place.rows)
+            _keep_bad_rows(lab.place)
     finally:
         shutil.rmtree(rows, ignore_errors=True)
     manifest = Manifest(
@@ -107,9 +109,16 @@ def resume_run(
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
             require_same(scenario.data.path, open_source(scenario.data).files, manifest.data)
             lab.feed.prepare(lab.place.rows)
+        _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
     return folder
+
+
+def _keep_bad_rows(place: RunPlace) -> None:
+    """The list of rows that could not be read outlives the rows that could."""
+    if (told := place.rows / BAD_ROWS).exists():
+        told.replace(place.folder / BAD_ROWS)
 
 
 class _Run:

@@ -79,3 +79,14 @@ def test_no_stamp_knows_its_own_label(tmp_path: Path) -> None:
             }
         )
     assert stamps[0] == stamps[1] and len(stamps[0]) == 2 * N and len(set(stamps[0].values())) > 100
+
+
+def test_rows_that_cannot_be_read_are_named_in_the_run_folder(tmp_path: Path) -> None:
+    data = {**write(tmp_path, "csv"), "bad_rows": 0.01}
+    with open(data["path"], "a") as file:
+        file.write("1,i1,soon,1,1\n")
+    out = tmp_path / "run"
+    start_run(scenario(data), out, command="", workers=1, quiet=True)
+    (told,) = pd.read_csv(out / "bad_rows.csv")["reason"]
+    assert f"column 'when' holds text, data.time_unit: s needs numbers (or set iso): 'soon' in row {N + 1}" in told
+    assert not (out / "rows").exists()
