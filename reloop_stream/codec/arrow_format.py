@@ -96,7 +96,7 @@ def _plain(value: Any) -> Any:
 
 def _to_arrow(column: Column, nullable: bool) -> pa.Array:
     if isinstance(column, ListColumn):
-        values = pa.array(column.values)
+        values = _to_arrow(column.values, False)
         if column.weights is not None:
             values = pa.StructArray.from_arrays([values, pa.array(column.weights)], names=WEIGHTED)
         return pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
@@ -164,6 +164,8 @@ def _from_arrow(name: str, array: pa.Array) -> Column:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
         values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
+        if values.type == pa.null() and not len(values):  # every list is empty, and of what nobody said
+            values = values.cast(pa.int64())
         weights = None
         if pa.types.is_struct(values.type):
             values, weights = _weighted(name, values)

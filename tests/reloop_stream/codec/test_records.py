@@ -395,6 +395,15 @@ def test_an_arrow_list_of_structs_is_read_in_any_order_of_their_fields_and_in_wh
     assert batch.features["tags"].values.tolist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("encoding", ["json", "arrow"])
+@pytest.mark.parametrize("kind", [object, np.int64])
+def test_a_batch_in_which_every_list_is_empty_comes_back(encoding: Any, kind: Any) -> None:
+    nothing = ListColumn(np.zeros(0, dtype=kind), np.zeros(4, dtype=np.int64))
+    (batch,), reasons = read(records(encode(exposures(3, features={"tags": nothing}), encoding)))
+    tags = batch.features["tags"]
+    assert not reasons and tags.offsets.tolist() == [0, 0, 0, 0] and tags.values.dtype.kind in "iO"
+
+
 def test_mutated_records_end_no_learner_and_each_is_counted_once() -> None:
     (counted,) = fuzz(3000, seed=11)
     assert counted.records == 3000 == counted.alive + counted.dead
