@@ -106,9 +106,14 @@ def parse_yaml(text: str, source: str, *, with_lines: bool = True) -> Any:
         raise ConfigError(f"{place}: {mistake}") from None
 
 
-def as_yaml(value: Any) -> str:
-    """The value in YAML; `parse_yaml` gives it again, and so does a reader of YAML 1.1."""
-    text: str = yaml.dump(value, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=100)
+def as_yaml(value: Any, *, is_short: bool = False) -> str:
+    """The value in YAML; `parse_yaml` gives it again, and so does a reader of YAML 1.1. is_short: innermost collections are
+    lines.
+    """
+    flow = None if is_short else False
+    text: str = yaml.dump(
+        value, Dumper=_Writer, sort_keys=False, allow_unicode=True, width=100, default_flow_style=flow
+    )
     return text
 
 

@@ -18,10 +18,14 @@ from simulator.errors import DataError
 
 __all__ = [
     "Table",
+    "Words",
     "converted",
     "features",
     "ids",
     "integers",
+    "is_list",
+    "is_text",
+    "is_whole",
     "labels",
     "numbers",
     "only",
@@ -156,7 +160,7 @@ def only(name: str, header: Sequence[str], column: str, hint: str = "") -> int:
 
 
 @dataclass(frozen=True)
-class _Words:
+class Words:
     """A column of texts as its different ones, and which of them each row has: each is looked at once."""
 
     table: Table
@@ -165,7 +169,7 @@ class _Words:
     index: np.ndarray
 
     @classmethod
-    def of(cls, table: Table, name: str, column: pa.ChunkedArray) -> _Words:
+    def of(cls, table: Table, name: str, column: pa.ChunkedArray) -> Words:
         chunks = column.dictionary_encode().unify_dictionaries().chunks
         words = cls(table, name, chunks[0].dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in chunks]))
         # numpy's text ends at it, so that two texts would be one.
@@ -300,14 +304,14 @@ def _values(table: Table, chosen: ColumnConfig, types: ColumnTypes, use: Use) ->
         return _typed_values(table, name, column, chosen.type, use)
     if chosen.type == "integer":
         found = _integers(column)
-        return _Words.of(table, name, column).integers() if found is None else found
+        return Words.of(table, name, column).integers() if found is None else found
     if chosen.type == "text" or table.is_typed:
         return _texts(table, name, column, use)
     return _inferred(table, name, column, types, use)
 
 
 def _texts(table: Table, name: str, column: pa.ChunkedArray, use: Use) -> np.ndarray:
-    words = _Words.of(table, name, column)
+    words = Words.of(table, name, column)
     if use == "id":
         words.refuse_spaces()
     return words.texts()
@@ -318,7 +322,7 @@ def _inferred(table: Table, name: str, column: pa.ChunkedArray, types: ColumnTyp
     taken_for = types.of(name, use)
     if taken_for == "integer" and (values := _integers(column)) is not None:
         return values
-    words = _Words.of(table, name, column)
+    words = Words.of(table, name, column)
     if use == "id":
         words.refuse_spaces()
     if types.is_open(name):
@@ -330,7 +334,7 @@ def _inferred(table: Table, name: str, column: pa.ChunkedArray, types: ColumnTyp
     return words.texts()
 
 
-def _refuse_undecided(words: _Words, found: Evidence, use: Use) -> None:
+def _refuse_undecided(words: Words, found: Evidence, use: Use) -> None:
     """Raise DataError for a text that the others make a mistake."""
     if Evidence.WORD in found:
         return
@@ -358,7 +362,7 @@ def _refuse_undecided(words: _Words, found: Evidence, use: Use) -> None:
 def _typed_values(table: Table, name: str, column: pa.ChunkedArray, wanted: str | None, use: Use) -> np.ndarray:
     """Of a column of numbers."""
     if wanted == "text":
-        return _Words.of(table, name, column.cast(pa.string())).texts()
+        return Words.of(table, name, column.cast(pa.string())).texts()
     if is_whole(column):
         return _whole(table, name, column)
     if use == "id" and wanted is None:
@@ -385,7 +389,7 @@ def integers(table: Table, name: str) -> np.ndarray:
         raise table.error(name, f"holds {column.type} ({column[0]} in {{place}}), must be an integer", 0)
     if (values := _integers(column)) is not None:
         return values
-    words = _Words.of(table, name, column)
+    words = Words.of(table, name, column)
     words.refuse(pc.invert(words.match(PLAIN)), "holds {text} in {place}, must be an integer")
     words.refuse_big("write it as text")
     return words.integers()
@@ -409,12 +413,12 @@ def _numbers(
         gap = pc.is_in(pc.utf8_lower(column), value_set=pa.array(MISSING))
         column = pc.if_else(gap, pa.scalar(f"{missing}", column.type), column)
     values = _integers(column)
-    return _Words.of(table, name, column).numbers(needs) if values is None else values
+    return Words.of(table, name, column).numbers(needs) if values is None else values
 
 
 def texts(table: Table, name: str) -> np.ndarray:
     """Texts as written, also empty ones. Raises DataError."""
-    return _Words.of(table, name, table.column(name, may_be_empty=True)).texts()
+    return Words.of(table, name, table.column(name, may_be_empty=True)).texts()
 
 
 def features(table: Table, chosen: ColumnConfig, types: ColumnTypes, kind: str | None) -> Column:
@@ -498,11 +502,11 @@ def labels(table: Table, rule: LabelConfig) -> np.ndarray:
         _refuse_times(table, name, column)
         if not is_text(column):
             raise table.error(name, f"holds numbers, data.label.equals is the text {wanted!r}; write it without quotes")
-        words = _Words.of(table, name, column)
+        words = Words.of(table, name, column)
         words.refuse_spaces()
         return np.asarray(pc.equal(words.different, wanted))[words.index].astype(np.uint8)
     if wanted is None and is_text(column):
-        words = _Words.of(table, name, column)
+        words = Words.of(table, name, column)
         found = [BOOLEANS.get(text.lower()) for text in words.different.to_pylist()]
         if None not in found:
             return np.array(found, dtype=np.uint8)[words.index]

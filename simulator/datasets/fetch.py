@@ -138,7 +138,8 @@ class _Part:
     def complete(self, url: str) -> None:
         """Download what is missing; as long as each attempt gets further than any before, a break is no end."""
         columns = (*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn())
-        with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
             furthest = self._size()
             while True:
                 try:

@@ -28,7 +28,7 @@ from simulator.datasets.rows import ROW_MS, ReplayRows
 from simulator.datasets.source import Source
 from simulator.errors import DataError
 
-__all__ = ["Facts", "Prepared", "prepare"]
+__all__ = ["SORT_MEMORY", "Facts", "Prepared", "prepare", "to_array"]
 
 ROWS, FACTS, ITEMS = "rows.arrow", "facts.json", "items.arrow"
 UNSORTED, SORTING = "unsorted.arrow", "sorting"
@@ -142,7 +142,7 @@ class _Preparation:
                 "data.propensity"
             )
         if items is not None:
-            columns = {name: _array(column) for name, column in items.features.items()}
+            columns = {name: to_array(column) for name, column in items.features.items()}
             pa.feather.write_feather(pa.table(columns), str(self._folder / ITEMS))
         facts = Facts(starts, names, clicks, self._rejects.count, self._notes(sort), source.warnings, source.doubt)
         (self._folder / FACTS).write_bytes(msgspec.json.encode(facts))
@@ -284,22 +284,23 @@ class _RowFile:
 
 
 def _to_columns(rows: ReplayRows) -> dict[str, pa.Array]:
-    columns = {"time_ms": _array(rows.time_ms), "user_id": _array(rows.user_id), "item_id": _array(rows.item_id)}
-    columns["label"] = _array(rows.label)
+    columns = {"time_ms": to_array(rows.time_ms), "user_id": to_array(rows.user_id), "item_id": to_array(rows.item_id)}
+    columns["label"] = to_array(rows.label)
     for name in OPTIONAL:
         if (column := getattr(rows, name)) is not None:
-            columns[name] = _array(column)
+            columns[name] = to_array(column)
     for name, feature in rows.features.items():
         if name not in IDS:
-            columns[FEATURE + name] = _array(feature)
+            columns[FEATURE + name] = to_array(feature)
     for name, values in rows.pairs.items():
         columns[PAIR + name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     return columns
 
 
-def _array(column: Column) -> pa.Array:
+def to_array(column: Column) -> pa.Array:
+    """A feature as Arrow keeps it."""
     if isinstance(column, ListColumn):
-        return pa.LargeListArray.from_arrays(pa.array(column.offsets, pa.int64()), _array(column.values))
+        return pa.LargeListArray.from_arrays(pa.array(column.offsets, pa.int64()), to_array(column.values))
     return pa.array(column, pa.string()) if column.dtype == object else pa.array(column)
 
 

@@ -27,6 +27,7 @@ class Source:
         self.has_users = has_users
         self.types = ColumnTypes()
         self.left_out: dict[str, int] = {}  # why: how many rows, of the last reading
+        self.fills: dict[str, str | float] = {}  # what stands for nothing, by feature
 
     def blocks(self, rejects: Rejects) -> Iterator[ReplayRows]:
         """Rows in the file's order, without those that `rejects` takes. Raises DataError, Retyped."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -33,7 +34,16 @@ from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError
 
-__all__ = ["TableSource", "Tables", "csv_source", "csv_tables", "parquet_source", "parquet_tables"]
+__all__ = [
+    "TableSource",
+    "Tables",
+    "csv_file",
+    "csv_source",
+    "csv_tables",
+    "parquet_names",
+    "parquet_source",
+    "parquet_tables",
+]
 
 # Rows of a block of Parquet.
 BLOCK_ROWS = 1 << 16
@@ -55,6 +65,8 @@ class TableSource(Source):
     ) -> None:
         clock = f"the column {config.time!r}" if config.time else ""
         super().__init__(files, config.label.rule, clock, has_users=config.user is not None)
+        chosen = {"user_id": config.user, "item_id": config.item} | {one.feature: one for one in config.columns}
+        self.fills = {name: one.missing for name, one in chosen.items() if one is not None and one.missing is not None}
         self._config = config
         self._tables = tables
         self._kinds = kinds
@@ -119,9 +131,15 @@ def _positions(table: Table, name: str) -> np.ndarray:
     return values.astype(np.int32)
 
 
+def csv_file(config: CsvConfig) -> CsvFile:
+    """The file that the scenario describes. Raises DataError."""
+    file = text_file(find(config.path), config.encoding)
+    return CsvFile(file, config.mark, names=config.names, quotes=config.quotes)
+
+
 def csv_source(config: CsvConfig, kinds: Mapping[str, str]) -> TableSource:
-    """A CSV file that the scenario describes. Raises DataError."""
-    file = CsvFile(text_file(find(config.path), config.encoding), config.mark, names=config.names, quotes=config.quotes)
+    """The rows of a CSV file. Raises DataError."""
+    file = csv_file(config)
     return TableSource(config, [file.path], file.tables, kinds)
 
 
@@ -146,22 +164,34 @@ def parquet_source(config: ParquetConfig, kinds: Mapping[str, str]) -> TableSour
     return TableSource(config, files, parquet_tables(path), kinds)
 
 
+def parquet_names(path: Path) -> list[str]:
+    """The columns of a Parquet file or folder. Raises DataError."""
+    with _readable(path):
+        return [*pq.ParquetDataset(path).schema.names]
+
+
 def parquet_tables(path: Path, hint: str = "") -> Tables:
-    """The rows of a Parquet file, or of a folder of its parts. hint: the remedy where a column is missing."""
+    """The rows of a Parquet file or folder. hint: the remedy where a column is missing."""
 
     def tables(names: Sequence[str], rejects: Rejects) -> Iterator[Table]:
         before = 0
-        try:
-            dataset = pq.ParquetDataset(path)
-            for name in names:
-                only(str(path), dataset.schema.names, name, hint)
-            for fragment in dataset.fragments:
+        for name in names:
+            only(str(path), parquet_names(path), name, hint)
+        with _readable(path):
+            for fragment in pq.ParquetDataset(path).fragments:
                 for batch in fragment.to_batches(columns=list(names), batch_size=BLOCK_ROWS, use_threads=False):
                     columns = {name: pa.chunked_array([batch.column(name)]) for name in names}
                     if len(batch):
                         yield Table(str(path), columns, partial(_row, before), is_typed=True)
                     before += len(batch)
-        except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path}: is no readable Parquet: {' '.join(str(error).split())[:300]}") from None
 
     return tables
+
+
+@contextlib.contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Arrow's errors as one of the data."""
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path}: is no readable Parquet: {' '.join(str(error).split())[:300]}") from None

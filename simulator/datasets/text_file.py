@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -21,7 +22,17 @@ from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import in_archive
 from simulator.errors import DataError
 
-__all__ = ["TextFile", "blocks", "first_line", "member", "members", "require_regular", "text_file"]
+__all__ = [
+    "NotUtf8",
+    "TextFile",
+    "blocks",
+    "first_line",
+    "first_lines",
+    "member",
+    "members",
+    "require_regular",
+    "text_file",
+]
 
 BLOCK_BYTES = 1 << 22
 LINE_BYTES = 1 << 24  # a longer line is no line, and would have to be held in memory
@@ -38,11 +49,19 @@ COMPRESSED: dict[re.Pattern[bytes], Callable[[IO[bytes]], Any]] = {
 }
 FOREIGN = {
     b"PAR1": "is a Parquet file: say data.format: parquet",
+    b"\x89PNG": "is a picture, no table",
+    b"\xff\xd8\xff": "is a picture, no table",
+    b"GIF8": "is a picture, no table",
+    b"%PDF": "is a PDF: save its table as CSV",
     b"PK\x03\x04": "is a damaged zip, or a zip in a zip: fetch it again, or unpack it",
     b"7z\xbc\xaf": "is a 7z archive: unpack it first",
     b"\xff\xfe": "is UTF-16: save it as UTF-8, or (of CSV) say data.encoding: utf-16",
     b"\xfe\xff": "is UTF-16: save it as UTF-8, or (of CSV) say data.encoding: utf-16",
 }
+
+
+class NotUtf8(DataError):
+    """A text in another encoding than it was said to be in."""
 
 
 @dataclass(frozen=True)
@@ -101,10 +120,14 @@ def _open_member(path: Path, name: str) -> IO[bytes]:
 
 def first_line(file: TextFile) -> str:
     """The first line that is not blank, of those that can be read. Raises DataError where there is none."""
-    for _, block in blocks(file, Rejects(share=1.0)):
-        for line in block.split(b"\n"):
-            if line.strip():
-                return line.decode().rstrip("\r")
+    return first_lines(file, 1, Rejects(share=1.0))[0]
+
+
+def first_lines(file: TextFile, most: int, rejects: Rejects | None = None) -> list[str]:
+    """Lines that are not blank, from the first on and of one block; at least one. Raises DataError."""
+    for _, block in blocks(file, rejects):
+        if found := [*islice((line for line in block.split(b"\n") if line.strip()), most)]:
+            return [line.decode().rstrip("\r") for line in found]
     raise DataError(f"{file.name}: holds no event")
 
 
@@ -210,7 +233,7 @@ def _check(name: str, number: int, block: bytes) -> None:
     try:
         block.decode()
     except UnicodeDecodeError as error:
-        raise DataError(
+        raise NotUtf8(
             f"{name}: line {line_at(error.start)} is not UTF-8 (byte 0x{block[error.start]:02x}, in Latin-1 "
             f"{chr(block[error.start])!r}); save the file as UTF-8, or (of CSV) say its data.encoding"
         ) from None

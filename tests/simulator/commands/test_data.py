@@ -1,17 +1,21 @@
-"""python -m simulator data: what is known, and downloads that nobody makes unasked."""
+"""python -m simulator data: what is known, downloads that nobody makes unasked, and what a file holds."""
 
 from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from reloop_stream.config.yaml_files import parse_yaml
 from simulator.__main__ import main
 from simulator.datasets.publications import PUBLICATIONS
+from simulator.scenario import parse_scenario
+from tests.simulator.datasets.logged import N, log_of
 from tests.simulator.datasets.site import DATA, a_site
 
 
@@ -73,3 +77,56 @@ def test_without_a_terminal_the_terms_are_accepted_by_a_flag(
 def test_what_is_handed_out_by_hand_says_its_steps(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "fetch", "criteo", "--to", str(tmp_path)]) == 1
     assert PUBLICATIONS["criteo"].steps in capsys.readouterr().err
+
+
+def test_a_description_is_printed_with_a_scenario_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log_of().assign(**{"[b]": 1}).to_csv("log.csv", index=False)
+    assert main(["data", "describe", "log.csv"]) == 0
+    text, _, scenario = capsys.readouterr().out.partition("# A scenario that replays it:\n")
+    assert f"rows    {N}" in text and f"{log_of()['bought'].mean():.2%}, by data.label.equals: 1 on 'bought'" in text
+    assert re.search(r"user_id +integer +.* 39 ", text) and "not in order: a replay sorts them" in text
+    assert re.search(r"\[b\] +integer +1 +1 ", text) and "'who' is taken for the user" in text
+    assert parse_scenario(parse_yaml(scenario, "x")).data is not None
+
+
+@pytest.mark.slow
+def test_a_description_s_scenario_is_written_and_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    log_of().to_csv("my log.csv", index=False)
+    describe = ["data", "describe", "my log.csv", "--rows", "300", "--scenario", "x.yaml"]
+    assert main(describe) == 0
+    out = capsys.readouterr().out
+    assert "rows    the first 300" in out and "python -m simulator run x.yaml" in out and "phases" not in out
+    assert main(["run", "x.yaml", "--out", "run", "--quiet"]) == 0
+    assert main(describe) == 2 and "x.yaml is there already" in capsys.readouterr().err
+
+
+MISTAKES = {
+    "nowhere": (["nowhere.csv"], "data.path: nowhere.csv: no such file or folder"),
+    "empty": (["empty.csv"], "empty.csv: is empty"),
+    "a picture": (["picture.png"], "picture.png: is a picture, no table"),
+    "an empty folder": (["folder"], "folder: is a folder of no known data set (has no file)"),
+    "no rows": (["log.csv", "--rows", "0"], "--rows: got 0, must be at least 1"),
+    "no clicks": (["calm.csv"], "calm.csv: no row of 600 is a click by data.label.equals: 1 on 'bought'"),
+    "a broken row": (["broken.csv"], "broken.csv: line 602 has 1 values, the header has 5"),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_what_cannot_be_described_is_a_mistake_with_a_remedy(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("empty.csv").touch()
+    Path("picture.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    Path("folder").mkdir()
+    log_of().to_csv("log.csv", index=False)
+    log_of().assign(bought=0).to_csv("calm.csv", index=False)
+    Path("broken.csv").write_text(Path("log.csv").read_text() + "1\n")
+    arguments, message = MISTAKES[name]
+    assert main(["data", "describe", *arguments]) == 2 and message in capsys.readouterr().err
