@@ -26,7 +26,7 @@ from reloop_stream.events import (
     is_constant,
 )
 
-__all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode"]
+__all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode", "from_arrow", "to_arrow"]
 
 CONSTANTS = b"constants"
 FEATURE = "features."
@@ -66,7 +66,7 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
             constants[name] = [column.dtype.str if column.dtype.kind not in "UO" else "text", _plain(column[0])]  # type: ignore[union-attr, index]
         else:
             names.append(name)
-            arrays.append(_to_arrow(column, name == NULLABLE))
+            arrays.append(to_arrow(column, name == NULLABLE))
     constants["rows"] = len(batch)
     types = tuple(array.type for array in arrays)
     schema = _schema(tuple(names), types).with_metadata({CONSTANTS: json.dumps(constants).encode()})
@@ -94,9 +94,10 @@ def _plain(value: Any) -> Any:
     return None if isinstance(plain, float) and np.isnan(plain) else plain
 
 
-def _to_arrow(column: Column, nullable: bool) -> pa.Array:
+def to_arrow(column: Column, nullable: bool = False) -> pa.Array:
+    """The column as one of arrow's. nullable: whether NaN stands for nothing."""
     if isinstance(column, ListColumn):
-        values = _to_arrow(column.values, False)
+        values = to_arrow(column.values)
         if column.weights is not None:
             values = pa.StructArray.from_arrays([values, pa.array(column.weights)], names=WEIGHTED)
         return pa.LargeListArray.from_arrays(pa.array(column.offsets), values)
@@ -131,7 +132,7 @@ def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | Exampl
         for name, array in zip(batch.schema.names, batch.columns, strict=True):
             if name in columns:
                 raise EventError(f"{name}: is there twice")
-            columns[name] = _from_arrow(name, array)
+            columns[name] = from_arrow(name, array)
         return _assemble(columns, kind)
     except EventError:
         raise
@@ -155,7 +156,8 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _from_arrow(name: str, array: pa.Array) -> Column:
+def from_arrow(name: str, array: pa.Array) -> Column:
+    """The column that `to_arrow` made this of. Raises EventError naming it where its type is none of ours."""
     if array.null_count and name != NULLABLE:
         raise EventError(f"{name}: {array.null_count} nulls, every row must have a value")
     if pa.types.is_dictionary(array.type):
@@ -169,7 +171,7 @@ def _from_arrow(name: str, array: pa.Array) -> Column:
         weights = None
         if pa.types.is_struct(values.type):
             values, weights = _weighted(name, values)
-        return ListColumn(_from_arrow(name, values), offsets - offsets[0], weights)  # type: ignore[arg-type]
+        return ListColumn(from_arrow(name, values), offsets - offsets[0], weights)  # type: ignore[arg-type]
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         texts: np.ndarray = array.to_numpy(zero_copy_only=False)
         return texts.astype(object)
@@ -190,7 +192,7 @@ def _weighted(name: str, structs: pa.StructArray) -> tuple[pa.Array, np.ndarray]
         raise EventError(f"{name}: a list of structs of {names}, each must be a {' and a '.join(WEIGHTED)}")
     # `flatten` minds where a slice begins, which `field` does not.
     values, weights = (structs.flatten()[names.index(one)] for one in WEIGHTED)
-    numbers = _from_arrow(f"{name}.weight", weights)
+    numbers = from_arrow(f"{name}.weight", weights)
     if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
         raise EventError(f"{name}: its weights are of type {weights.type}, must be numbers")
     return values, numbers.astype(np.float64, copy=False)

@@ -457,7 +457,22 @@ def _lists(table: Table, chosen: ColumnConfig, types: ColumnTypes) -> ListColumn
         rows, first = np.unique(row_of[bad.rows], return_index=True)
         value_of = dict(zip(rows.tolist(), bad.rows[first].tolist(), strict=True))
         raise BadRows(rows, lambda row: bad.said(value_of[row])) from None
-    return ListColumn(found, offsets)
+    return ListColumn(found, offsets, None if chosen.weights is None else _list_weights(table, chosen, offsets))
+
+
+def _list_weights(table: Table, chosen: ColumnConfig, offsets: np.ndarray) -> np.ndarray:
+    """float64, as many as the list has values. Raises DataError."""
+    assert chosen.weights is not None
+    weights = ColumnConfig(column=chosen.weights, type="number", list_of=chosen.list_of)
+    found = _lists(table, weights, ColumnTypes())
+    if (unequal := np.diff(found.offsets) != np.diff(offsets)).any():
+        rule = f"has not as many weights as {chosen.column!r} has values in {{place}}"
+        raise table.bad_rows(chosen.weights, np.flatnonzero(unequal), lambda _: rule)
+    values = found.values.astype(np.float64)
+    if (bad := values < 0).any():
+        row_of = np.repeat(np.arange(len(table)), np.diff(offsets))
+        raise table.bad_rows(chosen.weights, np.unique(row_of[bad]), lambda _: "holds a weight below 0 in {place}")
+    return values
 
 
 def _check_float32(table: Table, name: str, values: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ __all__ = [
     "FrappeConfig",
     "KuaiRandConfig",
     "LabelConfig",
+    "LibffmConfig",
     "LibfmConfig",
+    "LibsvmConfig",
     "MindConfig",
     "MovieLensConfig",
     "MovieLensTagConfig",
@@ -136,6 +138,10 @@ class ColumnConfig(_Section):
         min_length=1,
         max_length=1,
         description="The mark between the values of a list, such as '|'. Lists of Parquet need none.",
+    )
+
+    weights: str | None = Field(
+        None, min_length=1, description="Column of a list's weights, as many as it has values, written as it is."
     )
 
     @property
@@ -316,6 +322,21 @@ class LibfmConfig(_Data):
         return self
 
 
+class LibsvmConfig(_Data):
+    """libSVM text: `label index:value ...`. The feature `x` is the list of indices, with the values as weights."""
+
+    format: Literal["libsvm"]
+    at_least: float = Field(1.0, description="A click where the label is at least this.")
+
+
+class LibffmConfig(_Data):
+    """libFFM text: `label field:index:value ...`. The feature `f<field>` is a list of indices, with the values as weights."""
+
+    format: Literal["libffm"]
+    fields: int = Field(ge=1, le=10_000, description="Fields are numbered from 0 to one below this.")
+    at_least: float = Field(1.0, description="A click where the label is at least this.")
+
+
 class OpenBanditConfig(_Data):
     """A log of the Open Bandit Dataset, as `bts/men/men.csv`, with its items beside it (also .gz, .xz, .bz2)."""
 
@@ -340,6 +361,8 @@ DataConfig = Annotated[
     | KuaiRandConfig
     | CsvConfig
     | ParquetConfig
-    | LibfmConfig,
+    | LibfmConfig
+    | LibsvmConfig
+    | LibffmConfig,
     Field(discriminator="format"),
 ]

@@ -11,10 +11,11 @@ import numpy as np
 import pyarrow as pa
 from pydantic import TypeAdapter
 
+from reloop_stream.codec.arrow_format import to_arrow
 from reloop_stream.events import Column, ListColumn
 from simulator.datasets.column_types import Retyped
 from simulator.datasets.config import CsvConfig, DataConfig, ParquetConfig
-from simulator.datasets.prepared import SORT_MEMORY, to_array
+from simulator.datasets.prepared import SORT_MEMORY
 from simulator.datasets.read import open_source
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
@@ -249,7 +250,7 @@ def _as_table(block: ReplayRows) -> pa.Table:
     columns: dict[str, Any] = {"time_ms": block.time_ms, "label": block.label}
     if block.request_id is not None:
         columns["request_id"] = block.request_id
-    return pa.table(columns | {f"f{i}": to_array(column) for i, column in enumerate(block.features.values())})
+    return pa.table(columns | {f"f{i}": to_arrow(column) for i, column in enumerate(block.features.values())})
 
 
 def _examples(column: Column) -> Iterator[str]:

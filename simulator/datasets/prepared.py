@@ -18,7 +18,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 
-from reloop_stream.events import Column, ListColumn
+from reloop_stream.codec.arrow_format import from_arrow, to_arrow
+from reloop_stream.events import Column
 from reloop_stream.features.hashing import mix64
 from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.column_types import Retyped
@@ -28,7 +29,7 @@ from simulator.datasets.rows import ROW_MS, ReplayRows
 from simulator.datasets.source import Source
 from simulator.errors import DataError
 
-__all__ = ["SORT_MEMORY", "Facts", "Prepared", "prepare", "to_array"]
+__all__ = ["SORT_MEMORY", "Facts", "Prepared", "prepare"]
 
 ROWS, FACTS, ITEMS = "rows.arrow", "facts.json", "items.arrow"
 UNSORTED, SORTING = "unsorted.arrow", "sorting"
@@ -142,7 +143,7 @@ class _Preparation:
                 "data.propensity"
             )
         if items is not None:
-            columns = {name: to_array(column) for name, column in items.features.items()}
+            columns = {name: to_arrow(column) for name, column in items.features.items()}
             pa.feather.write_feather(pa.table(columns), str(self._folder / ITEMS))
         facts = Facts(starts, names, clicks, self._rejects.count, self._notes(sort), source.warnings, source.doubt)
         (self._folder / FACTS).write_bytes(msgspec.json.encode(facts))
@@ -284,29 +285,25 @@ class _RowFile:
 
 
 def _to_columns(rows: ReplayRows) -> dict[str, pa.Array]:
-    columns = {"time_ms": to_array(rows.time_ms), "user_id": to_array(rows.user_id), "item_id": to_array(rows.item_id)}
-    columns["label"] = to_array(rows.label)
+    columns = {"time_ms": to_arrow(rows.time_ms), "user_id": to_arrow(rows.user_id), "item_id": to_arrow(rows.item_id)}
+    columns["label"] = to_arrow(rows.label)
     for name in OPTIONAL:
         if (column := getattr(rows, name)) is not None:
-            columns[name] = to_array(column)
+            columns[name] = to_arrow(column)
     for name, feature in rows.features.items():
         if name not in IDS:
-            columns[FEATURE + name] = to_array(feature)
+            columns[FEATURE + name] = to_arrow(feature)
     for name, values in rows.pairs.items():
         columns[PAIR + name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
     return columns
 
 
-def to_array(column: Column) -> pa.Array:
-    """A feature as Arrow keeps it."""
-    if isinstance(column, ListColumn):
-        return pa.LargeListArray.from_arrays(pa.array(column.offsets, pa.int64()), to_array(column.values))
-    return pa.array(column, pa.string()) if column.dtype == object else pa.array(column)
-
-
 def _to_rows(batch: pa.RecordBatch, names: Sequence[str]) -> ReplayRows:
-    ids = {name: _column(batch.column(name)) for name in IDS}
-    features = {name: ids[name] if name in IDS else _column(batch.column(FEATURE + name)) for name in names}
+    user, item = (np.asarray(from_arrow(name, batch.column(name))) for name in IDS)
+    ids = dict(zip(IDS, (user, item), strict=True))
+    features: dict[str, Column] = {
+        name: ids[name] if name in ids else from_arrow(name, batch.column(FEATURE + name)) for name in names
+    }
     there = set(batch.schema.names)
     optional = {name: batch.column(name).to_numpy() for name in OPTIONAL if name in there}
     time_ms, label = batch.column("time_ms").to_numpy(), batch.column("label").to_numpy()
@@ -315,15 +312,7 @@ def _to_rows(batch: pa.RecordBatch, names: Sequence[str]) -> ReplayRows:
         for name in there
         if name.startswith(PAIR)
     }
-    return ReplayRows(time_ms, ids["user_id"], ids["item_id"], label, features, **optional, pairs=pairs)
-
-
-def _column(array: pa.Array) -> Any:
-    if pa.types.is_large_list(array.type):
-        offsets = array.offsets.to_numpy()
-        values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
-        return ListColumn(_column(values), offsets - offsets[0])
-    return array.to_numpy(zero_copy_only=False)
+    return ReplayRows(time_ms, user, item, label, features, **optional, pairs=pairs)
 
 
 class Prepared:
@@ -339,7 +328,7 @@ class Prepared:
         self.catalogue: Catalogue | None = None
         if (items := folder / ITEMS).exists():
             (batch,) = pa.feather.read_table(items, memory_map=False).combine_chunks().to_batches()
-            self.catalogue = Catalogue({name: _column(batch.column(name)) for name in batch.schema.names})
+            self.catalogue = Catalogue({name: from_arrow(name, batch.column(name)) for name in batch.schema.names})
 
     def __len__(self) -> int:
         return int(self._starts[-1])

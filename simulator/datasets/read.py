@@ -15,7 +15,9 @@ from simulator.datasets.config import (
     DataConfig,
     FrappeConfig,
     KuaiRandConfig,
+    LibffmConfig,
     LibfmConfig,
+    LibsvmConfig,
     MindConfig,
     MovieLensConfig,
     MovieLensTagConfig,
@@ -33,6 +35,7 @@ from simulator.datasets.open_bandit import OpenBanditSource
 from simulator.datasets.prepared import prepare
 from simulator.datasets.rows import ReplayRows
 from simulator.datasets.source import Source
+from simulator.datasets.sparse_text import LibffmSource, LibsvmSource
 from simulator.datasets.tables import csv_source, parquet_source
 from simulator.datasets.trivago import TrivagoSource
 
@@ -65,6 +68,10 @@ def open_source(config: DataConfig, kinds: Mapping[str, str] | None = None) -> S
             return parquet_source(config, kinds)
         case LibfmConfig():
             return LibfmSource(config)
+        case LibsvmConfig():
+            return LibsvmSource(config)
+        case LibffmConfig():
+            return LibffmSource(config)
         case _:
             assert_never(config)
 

@@ -79,8 +79,15 @@ class TableSource(Source):
         config = self._config
         if config.time is not None:
             self._clock = Clock(config.time, config.time_unit, config.time_format, first_year=self._first_year)
-        optional = (config.time, config.weight, config.propensity, config.request, config.position)
+        optional: tuple[str | None, ...] = (
+            config.time,
+            config.weight,
+            config.propensity,
+            config.request,
+            config.position,
+        )
         chosen = [one for one in (config.user, config.item, *config.columns) if one is not None]
+        optional += tuple(one.weights for one in chosen)
         names = [config.label.column, *(one.column for one in chosen), *(name for name in optional if name is not None)]
         self._before, self._items = 0, CatalogueOfRows()
         yield from converted(self._tables(list(dict.fromkeys(names)), rejects), rejects, self._rows)

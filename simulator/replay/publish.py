@@ -92,5 +92,7 @@ def exposures_of(scores: Scores, rows: ReplayRows, ids: np.ndarray) -> ExposureB
         arm=ARM,
         position=0 if rows.position is None else rows.position,
         n_candidates=1,
+        propensity=np.nan if rows.propensity is None else rows.propensity,
         features=rows.features,
+        weight=rows.weight,
     )

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from reloop_stream.events import ListColumn
 from simulator.datasets.rows import ReplayRows
 from simulator.errors import DataError
 from tests.simulator.datasets.logged import TABLE, read
@@ -288,3 +289,20 @@ def test_two_columns_of_one_name_in_parquet_are_refused(tmp_path: Path) -> None:
 def test_a_column_cannot_take_the_name_of_the_users_feature(tmp_path: Path) -> None:
     with pytest.raises(ValidationError, match="got 'user_id', which is the feature made of 'who'"):
         from_csv(tmp_path, two(), columns=["user_id"])
+
+
+def test_a_list_carries_the_weights_that_another_column_has(tmp_path: Path) -> None:
+    column = {"column": "price", "list_of": "|", "weights": "weights"}
+    text = "who,what,when,bought,price,weights\n1,a,1700000000,1,x|y,0.5|2\n2,b,1700000001,0,,\n"
+    (tmp_path / "log.csv").write_text(text)
+    rows = read({"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE, "columns": [column]})
+    genres = rows.features["price"]
+    assert isinstance(genres, ListColumn) and genres.weights is not None
+    assert (
+        genres.values.tolist() == ["x", "y"]
+        and genres.weights.tolist() == [0.5, 2]
+        and genres.offsets.tolist() == [0, 2, 2]
+    )
+    (tmp_path / "log.csv").write_text(text.replace("0.5|2", "0.5"))
+    with pytest.raises(DataError, match=r"'weights' has not as many weights as 'price' has values in row 1 \(line 2\)"):
+        read({"format": "csv", "path": str(tmp_path / "log.csv"), **TABLE, "columns": [column]})
