@@ -148,6 +148,9 @@ class ModelConfig(_Section):
         4, ge=1, le=64, description="Heads of the bilinear fusion (finalmlp); divides the last hidden layer."
     )
     dropout: float = Field(0.0, ge=0, lt=1, description="Dropout in the hidden layers while training.")
+    batch_norm: bool = Field(
+        False, description="Batch norm in the hidden layers: for the paper's offline tables alone, refused in a stream."
+    )
     init_scale: float = Field(0.01, gt=0, le=1, description="Standard deviation of the embeddings' first values.")
     options: dict[str, Option] = Field({}, description="Settings of a plugin's own model.")
 
@@ -349,6 +352,11 @@ class LearnerConfig(_Section):
     @model_validator(mode="after")
     def _fits(self) -> LearnerConfig:
         model, optimizer = self.model.name, self.optimizer.name
+        if self.model.batch_norm:
+            raise ValueError(
+                "model.batch_norm: got true, must be false: a stream may be learnt one example at a time, which has no "
+                "variance to be normalised by; it is for `python -m simulator paper`, which trains offline"
+            )
         if self.kind != "torch" and model not in ("lr", "fm"):
             raise ValueError(f"model.name: got {model!r}, with kind {self.kind} it must be lr or fm")
         if optimizer == "ftrl" and (self.kind, model) != ("linear", "lr"):

@@ -19,8 +19,9 @@ class CtrModel(nn.Module):
     """logit = forward(x), x being float32 [n, fields, width]: embeddings, and last of all the first-order weight.
 
     The embeddings lie in a table outside the model, since they are updated sparsely. The parameters here are dense.
-    Every backbone adds the first-order weights and one bias, those too whose papers have no such term. None has batch
-    norm, which a batch of one breaks, and which makes a prediction depend on the others of its batch.
+    Every backbone adds the first-order weights and one bias, those too whose papers have no such term. Batch norm, an
+    option of the hidden layers, is for training offline alone: a batch of one breaks it, and while training it makes a
+    prediction depend on the others of its batch.
     """
 
     def __init__(self, config: ModelConfig, n_fields: int, base_rate: float) -> None:

@@ -45,7 +45,8 @@ class FinalMLP(CtrModel):
     def _fuse(self, one: Tensor, other: Tensor) -> Tensor:
         """From the streams' first layers before activation, [..., units] each, to the fused output [...]."""
         one, other = (
-            stream.activate(stream.after_first(hidden)) for stream, hidden in ((self.one, one), (self.other, other))
+            stream.activate(stream.after_first(hidden), stream[-1])
+            for stream, hidden in ((self.one, one), (self.other, other))
         )
         heads = len(self.bilinear)
         left, right = (output.reshape(*output.shape[:-1], heads, -1) for output in (one, other))

@@ -13,15 +13,26 @@ from reloop_stream.config import ModelConfig
 __all__ = ["Perceptron"]
 
 
+class _Normed(nn.Linear):
+    """A linear map whose values are normalised by batch before they are activated."""
+
+    def __init__(self, n_inputs: int, n_outputs: int) -> None:
+        super().__init__(n_inputs, n_outputs)
+        self.norm = nn.BatchNorm1d(n_outputs)
+
+
 class Perceptron(nn.ModuleList):
     """The linear maps into each hidden layer, rectifiers and dropout between them, and one output without bias.
 
-    output: False leaves the output away; what comes out are then the last hidden layer's values before activation.
+    With `batch_norm` each hidden layer's values are normalised before the rectifier (Ioffe and Szegedy 2015, "Batch
+    normalization", Section 3.2). output: False leaves the output away; what comes out are then the last hidden layer's
+    values before activation.
     """
 
     def __init__(self, n_inputs: int, config: ModelConfig, *, output: bool = True) -> None:
         widths = [n_inputs, *config.hidden]
-        layers = [nn.Linear(a, b) for a, b in itertools.pairwise(widths)]
+        linear = _Normed if config.batch_norm else nn.Linear
+        layers: list[nn.Module] = [linear(a, b) for a, b in itertools.pairwise(widths)]
         if output:
             layers.append(nn.Linear(widths[-1], 1, bias=False))
         super().__init__(layers)
@@ -40,12 +51,14 @@ class Perceptron(nn.ModuleList):
 
     def after_first(self, hidden: Tensor) -> Tensor:
         """The same from the first layer's values before activation, [..., units], which are overwritten."""
-        for layer in itertools.islice(self, 1, None):
-            hidden = layer(self.activate(hidden))
+        for before, layer in itertools.pairwise(self):
+            hidden = layer(self.activate(hidden, before))
         return hidden
 
-    def activate(self, hidden: Tensor) -> Tensor:
-        """Rectifier, in place, and dropout."""
+    def activate(self, hidden: Tensor, layer: nn.Module) -> Tensor:
+        """Batch norm where there is one, rectifier, in place, and dropout, on what the layer gave."""
+        if isinstance(layer, _Normed):
+            hidden = layer.norm(hidden.flatten(0, -2)).view_as(hidden)
         hidden = torch.relu_(hidden)
         return nn.functional.dropout(hidden, self._dropout) if self.training and self._dropout else hidden
 

@@ -200,6 +200,7 @@ ELSEWHERE = {
     "learner.device": "a machine with cuda alone has another",
     "data": "tests of the replay",
     "experiment.design": "has a choice in a replay alone: test_split_users_are_a_choice",
+    "learner.model.batch_norm": "refused in a scenario: test_a_learner_of_a_stream_refuses_batch_norm",
     "learner.model.options": "test_a_model_of_a_user_s_own_is_an_arm_like_any_other",
 }
 

@@ -139,6 +139,27 @@ def test_products_of_large_powers_are_finite() -> None:
     assert model(1e6 * x).isfinite().all()
 
 
+def test_batch_norm_stands_between_a_linear_map_and_its_rectifier() -> None:
+    model, x = model_and_input("wide_deep", hidden=[6], batch_norm=True)
+    w = {key: value.detach().double().numpy() for key, value in with_statistics(model).state_dict().items()}
+    linear = x[:, :, :-1].flatten(1).double().numpy() @ w["layers.0.weight"].T + w["layers.0.bias"]
+    scaled = (linear - w["layers.0.norm.running_mean"]) / np.sqrt(w["layers.0.norm.running_var"] + 1e-5)
+    hidden = np.maximum(scaled * w["layers.0.norm.weight"] + w["layers.0.norm.bias"], 0)
+    expected = w["bias"] + x[:, :, -1].double().numpy().sum(1) + hidden @ w["layers.1.weight"][0]
+    np.testing.assert_allclose(model(x).detach().numpy(), expected, atol=1e-5)
+
+
+def test_with_batch_norm_a_prediction_in_eval_mode_does_not_depend_on_its_neighbours() -> None:
+    model, x = model_and_input("deepfm", batch_norm=True)
+    torch.testing.assert_close(with_statistics(model)(x)[:1], model(x[:1]))
+    assert (model.train()(x)[:2] - model(x[:2])).abs().max() > 1e-3
+
+
+def test_a_learner_of_a_stream_refuses_batch_norm() -> None:
+    with pytest.raises(ValueError, match=r"batch_norm: got true, must be false: a stream may be learnt one"):
+        config.LearnerConfig.model_validate({"model": {"name": "dcn", "batch_norm": True}})
+
+
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("hidden", [[], [4]])
 def test_any_number_of_hidden_layers_will_do(name: str, hidden: list[int]) -> None:
@@ -155,9 +176,21 @@ def test_heads_that_do_not_divide_the_last_hidden_layer_are_an_error() -> None:
         model_and_input("finalmlp", heads=3)
 
 
+def with_statistics(model: CtrModel) -> CtrModel:
+    """The model with batch norms that have seen something."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.running_mean, module.running_var = (
+                torch.randn(len(module.weight)),
+                1 + torch.rand(len(module.weight)),
+            )
+    return model
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].partial is not CtrModel.partial])
-def test_partial_sums_equal_the_whole_across_passes(name: str) -> None:
-    model, _ = model_and_input(name)
+def test_partial_sums_equal_the_whole_across_passes(name: str, batch_norm: bool) -> None:
+    model = with_statistics(model_and_input(name, batch_norm=batch_norm)[0])
     width, k = model.dimensions + 1, 30
     r = ROWS_AT_ONCE // k + 3  # more than one pass
     requests, items = torch.randn(r, 2, width), torch.randn(9, 3, width)
