@@ -24,6 +24,7 @@ __all__ = [
     "MindConfig",
     "MovieLensConfig",
     "MovieLensTagConfig",
+    "MovieLensTagsConfig",
     "OffPolicyConfig",
     "OpenBanditConfig",
     "ParquetConfig",
@@ -256,6 +257,14 @@ class MovieLensConfig(_Data):
     positive: float = Field(4.0, ge=0.5, le=5, description="A rating of at least this is a click.")
 
 
+class MovieLensTagsConfig(_Data):
+    """A MovieLens folder or zip with tags.csv: a tag that a user gave a film is a click, beside tags that were not given."""
+
+    format: Literal["movielens_tags"]
+    negatives: int = Field(2, ge=1, le=100, description="Tags drawn for each given one, that the user did not give it.")
+    seed: int = Field(1, ge=0, le=1 << 53, description="Of the tags that are drawn.")
+
+
 class CriteoConfig(_Data):
     """Criteo's display advertising challenge: train.txt, or a folder of its parts. No clock, no user, no item."""
 
@@ -351,6 +360,7 @@ class OpenBanditConfig(_Data):
 
 DataConfig = Annotated[
     MovieLensConfig
+    | MovieLensTagsConfig
     | CriteoConfig
     | AvazuConfig
     | FrappeConfig

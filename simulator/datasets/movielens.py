@@ -21,7 +21,7 @@ from simulator.datasets.text_file import TextFile, member, members, text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError
 
-__all__ = ["MovieLensSource"]
+__all__ = ["FIRST_YEAR", "MovieLensSource", "column_of", "movielens_table"]
 
 SUFFIXES = ("", ".xz", ".gz", ".bz2", ".zst")
 FIRST_YEAR = 1995  # of the first rating
@@ -106,7 +106,7 @@ class MovieLensSource(Source):
 
     def blocks(self, rejects: Rejects) -> Iterator[ReplayRows]:
         self._clock = Clock("timestamp", first_year=FIRST_YEAR)
-        user, item = _name(self._ratings, "userId", "user_id"), _name(self._ratings, "movieId", "item_id")
+        user, item = column_of(self._ratings, "userId", "user_id"), column_of(self._ratings, "movieId", "item_id")
         tables = self._ratings.tables([user, item, "rating", "timestamp"], rejects)
         yield from converted(tables, rejects, lambda table: self._rows(table, user, item))
 
@@ -132,6 +132,21 @@ class MovieLensSource(Source):
     @property
     def warnings(self) -> list[str]:
         return [] if self._films is None else self._films.warnings
+
+
+def movielens_table(path: Path, name: str) -> CsvFile:
+    """A CSV file of a folder or zip, or the path itself. Raises DataError."""
+    if path.is_dir():
+        found = _one(path, sorted(file.name for file in path.iterdir() if file.is_file()), name)
+        file = None if found is None else text_file(path / found)
+    elif path.name.endswith(".zip"):
+        found = _one(path, members(path), name)
+        file = None if found is None else member(path, found)
+    else:
+        file = text_file(path) if _is(path.name, name) else None
+    if file is None:
+        raise DataError(f"{path}: has no {name}; name a MovieLens folder, a zip of it, or the file")
+    return CsvFile(file)
 
 
 def _files(path: Path) -> tuple[_Release, TextFile, TextFile | None]:
@@ -174,7 +189,8 @@ def _one(path: Path, names: Sequence[str], wanted: str) -> str | None:
     return found[0] if found else None
 
 
-def _name(file: CsvFile, *names: str) -> str:
+def column_of(file: CsvFile, *names: str) -> str:
+    """The first of these names that the header has; the first of all where it has none, for the error."""
     return next((name for name in names if name in file.header), names[0])
 
 
@@ -189,7 +205,7 @@ class _Films:
 
     @classmethod
     def read(cls, file: CsvFile) -> _Films:
-        id_name = _name(file, "movieId", "item_id")
+        id_name = column_of(file, "movieId", "item_id")
         flags = [name for name in GENRES if name in file.header]
         table = file.read([id_name, "title", *(flags or ["genres"])])
         film, titles = integers(table, id_name), texts(table, "title").tolist()

@@ -21,6 +21,7 @@ from simulator.datasets.config import (
     MindConfig,
     MovieLensConfig,
     MovieLensTagConfig,
+    MovieLensTagsConfig,
     OpenBanditConfig,
     ParquetConfig,
     TrivagoConfig,
@@ -31,6 +32,7 @@ from simulator.datasets.kuairand import kuairand_source
 from simulator.datasets.libfm import LibfmSource
 from simulator.datasets.mind import MindSource
 from simulator.datasets.movielens import MovieLensSource
+from simulator.datasets.movielens_tags import MovieLensTagsSource
 from simulator.datasets.open_bandit import OpenBanditSource
 from simulator.datasets.prepared import prepare
 from simulator.datasets.rows import ReplayRows
@@ -48,6 +50,8 @@ def open_source(config: DataConfig, kinds: Mapping[str, str] | None = None) -> S
     match config:
         case MovieLensConfig():
             return MovieLensSource(config)
+        case MovieLensTagsConfig():
+            return MovieLensTagsSource(config)
         case CriteoConfig():
             return criteo_source(config, kinds)
         case AvazuConfig():
