@@ -1,0 +1,142 @@
+"""The data sets of the paper's tables: how each is read, split and encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from reloop_stream.config import FieldConfig
+from reloop_stream.events import Column, concat_columns, take_column
+from reloop_stream.features.encoder import Encoder
+from simulator.datasets.config import DataConfig, LibfmConfig, MovieLensConfig, MovieLensTagsConfig
+from simulator.datasets.fingerprint import fingerprints
+from simulator.datasets.read import read_rows
+from simulator.datasets.rows import find
+from simulator.errors import DataError
+from simulator.paper.network import take
+from simulator.paper.protocol import Prepared
+from simulator.paper.training import Examples
+
+__all__ = ["READERS", "Corpus", "DataSet", "prepare", "read"]
+
+PARTS = ("train", "valid", "test")
+SHARES = (0.8, 0.1, 0.1)
+ROOM = 1 << 28  # values of a field: more than any of these sets has
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """How one is read. fields: name → kind. has_clock: whether its rows say when they happened."""
+
+    fields: Mapping[str, str]
+    config: Callable[[str], DataConfig]
+    has_clock: bool
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A data set in memory. part: int8 [n], which of `PARTS` a published split puts a row into; None where it has none.
+    time_ms: int64 [n]; None without a clock. sha256: of its files."""
+
+    encoder_fields: list[FieldConfig]
+    features: Mapping[str, Column]
+    label: np.ndarray
+    time_ms: np.ndarray | None
+    part: np.ndarray | None
+    sha256: Mapping[str, str]
+
+    @property
+    def is_split_anew(self) -> bool:
+        """Whether each seed splits the rows anew."""
+        return self.part is None
+
+    @property
+    def test_share(self) -> float:
+        """Test rows over training rows where each seed splits them anew, else 0: see `simulator.paper.pairs`."""
+        return SHARES[2] / SHARES[0] if self.is_split_anew else 0.0
+
+
+def _libfm(fields: int) -> Callable[[str], DataConfig]:
+    return lambda path: LibfmConfig(format="libfm", path=path, fields=fields, user_field=0, item_field=1)
+
+
+READERS = {
+    "frappe": DataSet(
+        {f"f{i}": "category" for i in range(10)},
+        _libfm(10),
+        has_clock=False,
+    ),
+    "movielens_tag": DataSet(
+        {f"f{i}": "category" for i in range(3)},
+        _libfm(3),
+        has_clock=False,
+    ),
+    "ml_tags": DataSet(
+        {"user_id": "category", "item_id": "category", "tag": "category"},
+        lambda path: MovieLensTagsConfig(format="movielens_tags", path=path),
+        has_clock=True,
+    ),
+    "ml_ratings": DataSet(
+        {"user_id": "category", "item_id": "category", "genres": "list", "year": "category"},
+        lambda path: MovieLensConfig(format="movielens", path=path),
+        has_clock=True,
+    ),
+}
+
+
+def read(name: str, path: str) -> Corpus:
+    """The data set at a path: a file, a folder that the data set's reader knows, or one of a published split.
+
+    Raises DataError.
+    """
+    data_set = READERS[name]
+    files = _published(find(path)) if isinstance(data_set.config(path), LibfmConfig) else [path]
+    configs = [data_set.config(file) for file in files]
+    parts = [read_rows(config) for config in configs]
+    features = {field: concat_columns([rows.features[field] for rows in parts]) for field in data_set.fields}
+    sizes = [len(rows) for rows in parts]
+    return Corpus(
+        [
+            FieldConfig.model_validate({"name": field, "kind": kind, "mode": "growing", "buckets": ROOM})
+            for field, kind in data_set.fields.items()
+        ],
+        features,
+        np.concatenate([rows.label for rows in parts]),
+        np.concatenate([rows.time_ms for rows in parts]) if data_set.has_clock else None,
+        np.repeat(np.arange(len(parts), dtype=np.int8), sizes) if len(parts) > 1 else None,
+        {file: found.sha256 for config in configs for file, found in fingerprints(config).items()},
+    )
+
+
+def _published(path: Path) -> list[str]:
+    """The files of a folder that hold the parts of a split, or the one file. Raises DataError."""
+    if path.is_file():
+        return [str(path)]
+    found = {part: [file for file in sorted(path.iterdir()) if part in file.name.lower()] for part in PARTS}
+    for part, files in found.items():
+        if len(files) != 1:
+            seen = ", ".join(file.name for file in files) or "none"
+            raise DataError(
+                f"{path}: must have one file with {part!r} in its name, as in frappe.{part}.libfm, got {seen}; or name one "
+                "file of all rows, which is split 8:1:1"
+            )
+    return [str(files[0]) for files in found.values()]
+
+
+def prepare(corpus: Corpus, seed: int) -> Prepared:
+    """The published split; where there is none, one of 8:1:1 by the seed. The vocabulary is that of the training rows:
+    values of the others alone share a row of their field."""
+    n = len(corpus.label)
+    if corpus.part is None:
+        ends = np.cumsum([round(share * n) for share in SHARES[:-1]])
+        index = np.split(np.random.default_rng([seed, n]).permutation(n), ends)
+    else:
+        index = [np.flatnonzero(corpus.part == number) for number in range(len(PARTS))]
+    encoder = Encoder(corpus.encoder_fields)
+    encoder.learn_values({name: take_column(column, index[0]) for name, column in corpus.features.items()})
+    encoded = encoder.encode(corpus.features)
+    train, valid, test = (Examples(take(encoded, rows), corpus.label[rows]) for rows in index)
+    return Prepared(encoder, train, valid, test, None if corpus.time_ms is None else corpus.time_ms[index[0]])
