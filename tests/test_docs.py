@@ -73,16 +73,21 @@ def test_the_curves_of_figure_2_slope_as_their_gradients_say() -> None:
 def test_figure_2_is_drawn_with_what_was_asked_for(tmp_path: Path) -> None:
     drawn = []
     for name, settings in (("a", []), ("b", []), ("c", ["--alpha", "0.2"]), ("d", ["--p-last", "0.1"])):
-        assert figure2.main(["--out", str(tmp_path / f"{name}.svg"), *settings]) == 0
+        assert main(["paper", "figure2", "--out", str(tmp_path / f"{name}.svg"), *settings]) == 0
         drawn.append((tmp_path / f"{name}.svg").read_bytes())
     assert drawn[0] == drawn[1] and len(set(drawn)) == 3
     assert drawn[0] == (DOCS / "figure2.svg").read_bytes()
 
 
-@pytest.mark.parametrize("arguments", [["--alpha", "nan"], ["--alpha", "2"], ["--p-last", "0"], ["--out", "x.pdf"]])
+@pytest.mark.parametrize("arguments", [["--alpha", "nan"], ["--alpha", "2"], ["--p-last", "0"]])
 def test_a_figure_that_cannot_be_is_a_usage_error(arguments: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
-        figure2.main(arguments)
+        main(["paper", "figure2", *arguments])
+
+
+def test_a_picture_of_another_format_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["paper", "figure2", "--out", "x.pdf"]) == 2
+    assert "--out: got x.pdf, must end in .svg or .png" in capsys.readouterr().err
 
 
 def test_the_page_s_worked_value_is_the_formula_s() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
@@ -13,9 +13,12 @@ from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.errors import RunFailed
 from simulator.run_folder.writer import RunFolder
-from simulator.scenario import find_scenario, load_scenario
+from simulator.scenario import Scenario, find_scenario, load_scenario
 
-__all__ = ["add_parser"]
+if TYPE_CHECKING:  # brings pandas
+    from simulator.readout import Results
+
+__all__ = ["add_parser", "run_and_print"]
 
 
 def add_parser(commands: Any) -> None:
@@ -51,13 +54,19 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
+    return run_and_print(scenario, chosen, lambda results: results.render())
+
+
+def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callable[[Results], str]) -> int:
+    """Run a scenario as the flags say, and print what is shown of its results; the exit code."""
     from simulator.lab.run import start_run
 
-    scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     return _read_out(
         lambda stop: start_run(
             scenario, chosen.out, command=chosen.said, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop
-        )
+        ),
+        shown,
     )
 
 
@@ -65,11 +74,12 @@ def _resume(chosen: argparse.Namespace) -> int:
     from simulator.lab.run import resume_run
 
     return _read_out(
-        lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop)
+        lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop),
+        lambda results: results.render(),
     )
 
 
-def _read_out(go: Callable[[Callable[[], bool]], RunFolder]) -> int:
+def _read_out(go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Results], str]) -> int:
     """Run or resume, with a stop in order on Ctrl-C and SIGTERM, and read the folder out."""
     from simulator.readout import read_out
 
@@ -81,5 +91,5 @@ def _read_out(go: Callable[[Callable[[], bool]], RunFolder]) -> int:
             tell(f"stopped; go on with: python -m simulator resume {failure.path}")
             return INTERRUPTED
         return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
-    print(read_out(folder.path).render())
+    print(shown(read_out(folder.path)))
     return OK

@@ -1,16 +1,11 @@
-"""Figure 2 of the paper, drawn by the code: cross-entropy, distillation and ReLoop as functions of the prediction.
-
-    python -m simulator.paper.figure2 --out docs/figure2.svg
+"""Figure 2: cross-entropy, distillation and ReLoop as functions of the prediction, drawn by the code that trains.
 
 Below each loss stands its derivative with respect to the logit, which is what a learner follows.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import matplotlib
@@ -20,7 +15,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from reloop_stream import losses
-from simulator.readout.plots.style import COLOURS, DPI, STYLE
+from simulator.readout.plots.style import COLOURS, STYLE
 
 __all__ = ["Curves", "curves", "draw"]
 
@@ -90,48 +85,3 @@ def _lines(axes: Axes, p: np.ndarray, lines: Mapping[str, np.ndarray], p_last: f
     at = np.where(np.abs(p - p_last) < 1 / POINTS, np.nan, p) if breaks else p
     for (name, values), colour in zip(lines.items(), COLOURS, strict=False):
         axes.plot(at, values, color=colour, label=NAMES[name], linewidth=1.8)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(
-        prog="python -m simulator.paper.figure2",
-        description="Draw the three losses and their gradients as functions of the prediction (Figure 2 of the paper).",
-    )
-    parser.add_argument("--out", type=Path, default=Path("figure2.svg"), help="SVG or PNG (default: figure2.svg)")
-    parser.add_argument("--p-last", type=_open_unit, default=0.5, help="what the last version predicted (default: 0.5)")
-    parser.add_argument("--alpha", type=_unit, default=0.5, help="weight of the second part of the loss (default: 0.5)")
-    chosen = parser.parse_args(arguments)
-    if chosen.out.suffix not in (".svg", ".png"):
-        parser.error(f"--out: got {chosen.out}, must end in .svg or .png")
-    figure = draw(chosen.p_last, chosen.alpha)
-    nameless = {"Date": None, "Creator": None} if chosen.out.suffix == ".svg" else {"Software": None}
-    try:
-        with matplotlib.rc_context(STYLE):
-            figure.savefig(chosen.out, metadata=nameless, dpi=DPI)
-    except OSError as error:
-        print(f"error: {chosen.out}: cannot be written: {error.strerror}", file=sys.stderr)
-        return 1
-    print(chosen.out)
-    return 0
-
-
-def _unit(text: str) -> float:
-    return _number_in(text, lambda value: 0 <= value <= 1, "in [0, 1]")
-
-
-def _open_unit(text: str) -> float:
-    return _number_in(text, lambda value: 0 < value < 1, "in (0, 1)")
-
-
-def _number_in(text: str, holds: Callable[[float], bool], rule: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"got {text!r}, must be a number {rule}") from None
-    if not holds(value):
-        raise argparse.ArgumentTypeError(f"got {text}, must be {rule}")
-    return value
-
-
-if __name__ == "__main__":
-    sys.exit(main())
