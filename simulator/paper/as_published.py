@@ -11,7 +11,7 @@ __all__ = ["BARS", "TABLE_1", "TABLE_2", "TABLE_3"]
 
 Figures = tuple[float, float]  # AUC, log loss
 
-DATA_SETS = ("criteo", "avazu", "movielens_tag", "frappe")
+_DATA_SETS = ("criteo", "avazu", "movielens_tag", "frappe")
 
 _TABLE_1: dict[tuple[str, str], tuple[float, ...]] = {
     ("lr", "bce"): (0.7858, 0.4636, 0.7313, 0.4065, 0.9215, 0.3080, 0.9329, 0.2860),
@@ -44,7 +44,7 @@ _BARS: dict[str, tuple[float, ...]] = {
 
 
 def _by_data_set(row: tuple[float, ...]) -> dict[str, Figures]:
-    return dict(zip(DATA_SETS, zip(row[::2], row[1::2], strict=True), strict=True))
+    return dict(zip(_DATA_SETS, zip(row[::2], row[1::2], strict=True), strict=True))
 
 
 TABLE_1: dict[tuple[str, str], dict[str, Figures]] = {key: _by_data_set(row) for key, row in _TABLE_1.items()}

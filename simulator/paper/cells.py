@@ -9,13 +9,15 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from functools import lru_cache
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from reloop_stream.errors import ReloopError
 from reloop_stream.runtime.processes import die_with
 from reloop_stream.runtime.stopping import stop_on_signals
 from reloop_stream.state.files import write_atomic
@@ -26,13 +28,17 @@ from simulator.paper.progress import CellProgress
 from simulator.paper.protocol import NEEDS_LAST, Prepared, Source, evaluate, last_predictions, loss_of
 from simulator.paper.training import Last, Recipe
 
-__all__ = ["Cell", "CellFolder", "Interrupted", "Job", "run"]
+__all__ = ["Cell", "CellFolder", "Interrupted", "Job", "TrainerDied", "run"]
 
 ASKED_EVERY_S = 0.5  # whether to stop
 
 
 class Interrupted(Exception):
     """Ctrl-C: the cells that are done are kept."""
+
+
+class TrainerDied(ReloopError):
+    """A process that trained was killed. The cells that are done are kept."""
 
 
 class Cell(NamedTuple):
@@ -170,7 +176,7 @@ def run(
     workers: int | None,
     progress: CellProgress,
 ) -> None:
-    """Train all jobs that the folder lacks, a process a core. Raises Interrupted.
+    """Train all jobs that the folder lacks, a process a core. Raises Interrupted, and TrainerDied.
 
     stages: what gives the jobs; a stage is asked once those before it are done, and may read their cells. rows: the data set's
     name and path. workers: None for one a core.
@@ -183,17 +189,37 @@ def run(
         ) as pool,
         progress,
     ):
-        for stage in stages:
-            jobs = stage()
-            missing = [job for job in jobs if not folder.has(job)]
-            progress.found(len(jobs) - len(missing))
-            waiting: dict[Future[None], Job] = {pool.submit(_train, job): job for job in missing}
-            while waiting:
-                done, _ = wait(waiting, timeout=ASKED_EVERY_S, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = waiting.pop(future)
-                    future.result()
-                    progress.done(job.key, None if job.arm is None else folder.cell(job).auc)
-                if stop():
-                    pool.shutdown(cancel_futures=True)
-                    raise Interrupted
+        try:
+            for stage in stages:
+                _run_stage(stage(), folder, pool, progress, stop)
+        except BrokenProcessPool:
+            raise TrainerDied(
+                "a process that trained was killed (out of memory?); what was done is kept: the same command goes on, and "
+                "fewer --workers need less memory"
+            ) from None
+        except KeyboardInterrupt:  # the second one: at once
+            for process in active_children():
+                process.kill()
+            raise
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_stage(
+    jobs: Sequence[Job],
+    folder: CellFolder,
+    pool: ProcessPoolExecutor,
+    progress: CellProgress,
+    should_stop: Callable[[], bool],
+) -> None:
+    missing = [job for job in jobs if not folder.has(job)]
+    progress.found(len(jobs) - len(missing))
+    waiting: dict[Future[None], Job] = {pool.submit(_train, job): job for job in missing}
+    while waiting:
+        done, _ = wait(waiting, timeout=ASKED_EVERY_S, return_when=FIRST_COMPLETED)
+        for future in done:
+            job = waiting.pop(future)
+            future.result()
+            progress.done(job.key, None if job.arm is None else folder.cell(job).auc)
+        if should_stop():
+            raise Interrupted

@@ -41,7 +41,7 @@ class Corpus:
     """A data set in memory. part: int8 [n], which of `PARTS` a published split puts a row into; None where it has none.
     time_ms: int64 [n]; None without a clock. sha256: of its files."""
 
-    encoder_fields: list[FieldConfig]
+    fields: list[FieldConfig]
     features: Mapping[str, Column]
     label: np.ndarray
     time_ms: np.ndarray | None
@@ -128,15 +128,18 @@ def _published(path: Path) -> list[str]:
 
 def prepare(corpus: Corpus, seed: int) -> Prepared:
     """The published split; where there is none, one of 8:1:1 by the seed. The vocabulary is that of the training rows:
-    values of the others alone share a row of their field."""
+    values of the others alone share a row of their field. Raises DataError where a part lacks clicks, or has nothing else."""
     n = len(corpus.label)
     if corpus.part is None:
         ends = np.cumsum([round(share * n) for share in SHARES[:-1]])
         index = np.split(np.random.default_rng([seed, n]).permutation(n), ends)
     else:
         index = [np.flatnonzero(corpus.part == number) for number in range(len(PARTS))]
-    encoder = Encoder(corpus.encoder_fields)
+    encoder = Encoder(corpus.fields)
     encoder.learn_values({name: take_column(column, index[0]) for name, column in corpus.features.items()})
     encoded = encoder.encode(corpus.features)
     train, valid, test = (Examples(take(encoded, rows), corpus.label[rows]) for rows in index)
+    for part, examples in zip(PARTS, (train, valid, test), strict=True):
+        if examples.label.min(initial=1) == examples.label.max(initial=0):
+            raise DataError(f"of {n:,} rows the {len(examples):,} of {part} are all clicks, or none is: AUC needs both")
     return Prepared(encoder, train, valid, test, None if corpus.time_ms is None else corpus.time_ms[index[0]])

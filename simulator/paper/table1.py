@@ -23,7 +23,7 @@ from simulator.paper.protocol import NEEDS_LAST, Source
 from simulator.paper.recipes import recipe_of, tried
 from simulator.readout.statistics.estimate import Difference
 
-__all__ = ["Jobs", "Plan", "Row", "label_of", "markdown", "open_folder", "rows_of", "table_1"]
+__all__ = ["Jobs", "Plan", "Row", "label_of", "markdown", "open_folder", "rows_of", "spread", "table_1"]
 
 # Of their own, so that no seed of the table was chosen for. The more there are, the less a trial's luck counts; where all seeds
 # have one split, the first alone.
@@ -106,6 +106,7 @@ class Jobs:
         self._folder = folder
         self._tuning_seeds = tuning_seeds if plan.tune > 1 else ()
         self._seeds = range(1, plan.seeds + 1)
+        self._chosen: dict[tuple[str, str], int] = {}  # which trial was best
         self._with_last = [model for model, arms in plan.arms.items() if {*arms} & {*NEEDS_LAST}]
 
     @property
@@ -142,12 +143,13 @@ class Jobs:
 
     def _best(self, model: str, arm: str, seed: int) -> Job:
         """With the settings whose validation AUC was highest over the tuning seeds; where nothing is tuned, the first ones."""
-        found: dict[int, float] = {}
-        for job in self._trials(model, arm):
-            assert job.trial is not None
-            found[job.trial] = found.get(job.trial, 0.0) + self._folder.cell(job).valid_auc
-        best = max(found, key=lambda number: found[number], default=0)
-        return self._trial(model, arm, best, seed)._replace(trial=None)
+        if (model, arm) not in self._chosen:
+            found: dict[int, float] = {}
+            for job in self._trials(model, arm):
+                assert job.trial is not None
+                found[job.trial] = found.get(job.trial, 0.0) + self._folder.cell(job).valid_auc
+            self._chosen[model, arm] = max(found, key=lambda number: found[number], default=0)
+        return self._trial(model, arm, self._chosen[model, arm], seed)._replace(trial=None)
 
 
 def rows_of(cells: Sequence[Cell], test_share: float) -> list[Row]:
@@ -183,14 +185,14 @@ def label_of(cell: Cell) -> str:
 
 def markdown(data_set: str, rows: Sequence[Row]) -> str:
     """The table, the published figures beside it where the data set has any."""
-    titles = ["model", "α", "AUC", "log loss", "AUC − backbone's", "p", "log loss − backbone's", "p"]
+    titles = ["", "α", "AUC", "log loss", "AUC − backbone's", "p (Holm)", "log loss − backbone's", "p (Holm)"]
     published = data_set in BARS["lr"]
     titles += ["paper", "BARS"] if published else []
     lines = [titles, ["---"] * len(titles)]
     for row in rows:
         cell = row.cells[0]
         line = [label_of(cell), f"{cell.alpha:g}" if cell.arm != PLAIN else ""]
-        line += [_spread(row.of(name)) for name in ("auc", "logloss")]
+        line += [spread(row.of(name)) for name in ("auc", "logloss")]
         line += [*_gain(row.auc_gain, row.p_auc), *_gain(row.logloss_gain, row.p_logloss)]
         if published:
             line += [_figures(TABLE_1.get((cell.model, cell.arm), {}).get(data_set))]
@@ -199,7 +201,8 @@ def markdown(data_set: str, rows: Sequence[Row]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _spread(values: np.ndarray) -> str:
+def spread(values: np.ndarray) -> str:
+    """Mean and standard deviation over seeds."""
     return f"{values.mean():.4f} ± {values.std(ddof=1):.4f}" if len(values) > 1 else f"{values[0]:.4f}"
 
 

@@ -18,7 +18,7 @@ from simulator.paper.names import ARMS, PLAIN
 from simulator.paper.network import Network
 from simulator.paper.protocol import Prepared, loss_of
 from simulator.paper.recipes import ALPHA, recipe_of
-from simulator.paper.table1 import Plan, Row, table_1
+from simulator.paper.table1 import Plan, Row, spread, table_1
 from simulator.paper.training import Last, one_pass
 
 __all__ = ["markdown", "table_2", "time_ratios"]
@@ -75,10 +75,7 @@ def markdown(rows: Sequence[Row], ratios: Mapping[str, tuple[float, float, float
     for row in rows:
         arm = row.cells[0].arm
         median, least, most = ratios[arm]
-        line = [
-            ARMS[arm],
-            *(f"{row.of(name).mean():.4f} ± {row.of(name).std(ddof=1):.4f}" for name in ("auc", "logloss")),
-        ]
+        line = [ARMS[arm], *(spread(row.of(name)) for name in ("auc", "logloss"))]
         line.append("1" if arm == PLAIN else f"{median:.3f} ({least:.3f} to {most:.3f})")
         auc, logloss, more = TABLE_2.get(arm, (None, None, None))
         line += [f"{auc:.4f} / {logloss:.4f}", f"{1 + more:.3f}"] if auc is not None and more is not None else ["", ""]

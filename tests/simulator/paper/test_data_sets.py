@@ -50,6 +50,12 @@ def test_ratings_have_a_clock_and_genres_as_lists(tmp_path: Path) -> None:
     assert ListColumn(rows, offsets).offsets[-1] == len(rows) and set(np.diff(offsets).tolist()) <= {0, 1, 2}
 
 
+def test_a_part_without_a_click_is_refused(tmp_path: Path) -> None:
+    corpus = read("movielens_tag", str(libfm(tmp_path / "tags.libfm", 12)))
+    with pytest.raises(DataError, match="of 12 rows the 1 of valid are all clicks, or none is"):
+        prepare(corpus, 1)
+
+
 def test_a_folder_without_a_part_is_refused(tmp_path: Path) -> None:
     published(tmp_path)
     (tmp_path / "tags.test.libfm").unlink()

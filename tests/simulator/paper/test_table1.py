@@ -18,6 +18,7 @@ from simulator.paper.cells import Cell, CellFolder, Job
 from simulator.paper.table1 import TUNING_SEEDS, Jobs, Plan, label_of, markdown, rows_of, table_1
 from tests.rooms import ROOT
 from tests.simulator.paper.made import libfm, published
+from tests.simulator.runs import start
 
 ARMS = {"lr": ["bce"], "fm": ["bce", "kd", "reloop"]}
 
@@ -119,6 +120,29 @@ def test_kill_9_and_the_same_command_gives_the_uninterrupted_table(tmp_path: Pat
     assert all((killed / "cells" / name).read_bytes() == was for name, was in half.items())
     one, other = (pd.read_csv(folder / "table1.csv").drop(columns="seconds") for folder in (killed, whole))
     pd.testing.assert_frame_equal(one, other)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_was_trained_and_says_how_to_go_on(tmp_path: Path) -> None:
+    libfm(tmp_path / "tags.libfm", 400)
+    said = [
+        "--dataset",
+        "movielens_tag",
+        "--data",
+        tmp_path / "tags.libfm",
+        "--out",
+        tmp_path / "out",
+        "--workers",
+        "1",
+    ]
+    process = start("paper", "table1", "--models", "fm", "--tune", "9", *said)
+    until = time.monotonic() + 120
+    while not list(tmp_path.glob("out/cells/*.json")) and time.monotonic() < until:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130 and told.endswith("stopped; the same command goes on\n")
+    assert not (tmp_path / "out" / "table1.csv").exists()
 
 
 def test_cells_that_a_job_names_differ_by_all_that_a_cell_is_made_of(tmp_path: Path) -> None:
