@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
 from reloop_stream.errors import ConfigError
@@ -14,6 +14,9 @@ from simulator.commands.run import run_and_print
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.paper.names import ARMS, BACKBONES, DATA_SETS, MODELS
 from simulator.scenario import find_scenario, load_scenario
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["add_parser"]
 
@@ -139,7 +142,7 @@ def _add_figure3(actions: Any) -> None:
     _add_rows(figure)
     figure.add_argument("--models", default="dcn,deepfm", metavar="A,B", help="which (default: %(default)s)")
     figure.add_argument("--arms", default="bce_scaled,kd,reloop", metavar="A,B", help="which (default: %(default)s)")
-    figure.add_argument("--alphas", default=ALPHAS, metavar="A,B", help="which (default: %(default)s)")
+    figure.add_argument("--alphas", type=_alphas, default=ALPHAS, metavar="A,B", help="which (default: %(default)s)")
     _add_picture(figure, "figure3.svg", "--picture")
     figure.set_defaults(carry_out=_figure3)
 
@@ -178,7 +181,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_picture(parser: argparse.ArgumentParser, name: str, flag: str = "--out") -> None:
-    parser.add_argument(flag, type=Path, default=Path(name), metavar="FILE", help="SVG or PNG (default: %(default)s)")
+    parser.add_argument(
+        flag, type=_picture, default=Path(name), metavar="FILE", help="SVG or PNG (default: %(default)s)"
+    )
 
 
 def _table1(chosen: argparse.Namespace) -> int:
@@ -212,22 +217,20 @@ def _table3(chosen: argparse.Namespace) -> int:
 def _figure2(chosen: argparse.Namespace) -> int:
     from simulator.paper.figure2 import draw
 
-    return _saved(lambda: draw(chosen.p_last, chosen.alpha), chosen.out, "--out")
+    return _saved(draw(chosen.p_last, chosen.alpha), chosen.out)
 
 
 def _figure3(chosen: argparse.Namespace) -> int:
     from simulator.paper.figure3 import draw, over_alphas
     from simulator.paper.table1 import Plan, markdown
 
-    alphas = [_alpha(text) for text in chosen.alphas.split(",")]
     arms = ["bce", *(arm for arm in _named("--arms", chosen.arms, ARMS) if arm != "bce")]
     models = _named("--models", chosen.models, MODELS)
     plan = Plan(chosen.dataset, chosen.data, chosen.p_last, dict.fromkeys(models, arms), chosen.seeds, None, 1)
-    _check_picture(chosen.picture, "--picture")
 
     def make() -> str:
-        rows = over_alphas(plan, alphas, _out(chosen), chosen.workers, quiet=chosen.quiet)
-        _saved(lambda: draw(rows, plan.data_set), chosen.picture, "--picture")
+        rows = over_alphas(plan, chosen.alphas, _out(chosen), chosen.workers, quiet=chosen.quiet)
+        _saved(draw(rows, plan.data_set), chosen.picture)
         return markdown(plan.data_set, rows)
 
     return _unless_stopped(make)
@@ -249,20 +252,21 @@ def _unless_stopped(make: Callable[[], str]) -> int:
     return OK
 
 
-def _check_picture(path: Path, flag: str) -> None:
-    from simulator.paper.picture_file import FORMATS
-
-    if path.suffix not in FORMATS:
-        raise ConfigError(f"{flag}: got {path}, must end in {' or '.join(FORMATS)}")
-
-
-def _saved(draw: Callable[[], Any], path: Path, flag: str) -> int:
+def _saved(figure: Figure, path: Path) -> int:
     from simulator.paper.picture_file import save
 
-    _check_picture(path, flag)
-    save(draw(), path)
+    save(figure, path)
     print(path)
     return OK
+
+
+def _picture(text: str) -> Path:
+    from simulator.paper.picture_file import FORMATS
+
+    path = Path(text)
+    if path.suffix not in FORMATS:
+        raise argparse.ArgumentTypeError(f"got {path}, must end in {' or '.join(FORMATS)}")
+    return path
 
 
 def _named(flag: str, text: str, known: Iterable[str]) -> list[str]:
@@ -274,11 +278,8 @@ def _named(flag: str, text: str, known: Iterable[str]) -> list[str]:
     return [name for name in known if name in names]
 
 
-def _alpha(text: str) -> float:
-    try:
-        return _inner(text)
-    except argparse.ArgumentTypeError as error:
-        raise ConfigError(f"--alphas: {error}") from None
+def _alphas(text: str) -> list[float]:
+    return sorted({_inner(one) for one in text.split(",")})
 
 
 def _unit(text: str) -> float:
