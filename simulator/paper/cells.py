@@ -155,6 +155,8 @@ def _prepared(seed: int) -> Prepared:
 
 
 def _train(job: Job) -> None:
+    if _worker.folder.has(job):  # another command on the same folder was quicker
+        return
     prepared = _prepared(job.seed if _worker.corpus.is_split_anew else 0)
     if job.arm is None:
         _worker.folder.keep(job, last_predictions(prepared, job.last, _worker.source, job.seed))
