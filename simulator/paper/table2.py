@@ -23,7 +23,7 @@ from simulator.paper.training import Last, one_pass
 
 __all__ = ["markdown", "table_2", "time_ratios"]
 
-ROUNDS = 9
+ROUNDS = 21
 
 
 def table_2(plan: Plan, out: Path, workers: int | None = None, *, quiet: bool = False) -> str:
@@ -38,7 +38,7 @@ def table_2(plan: Plan, out: Path, workers: int | None = None, *, quiet: bool = 
 def time_ratios(
     corpus: Corpus, data_set: str, model: str, arms: Sequence[str]
 ) -> dict[str, tuple[float, float, float]]:
-    """The time of a pass over the training rows over cross-entropy's: median, least and most over rounds.
+    """The processor's time for a pass over the training rows over cross-entropy's: median and quartiles over rounds.
 
     In each round the arms take their pass one after the other, in an order that turns, on one thread; a ratio is of one round,
     so that what else the machine does meanwhile falls on all of them. The last version's scores are there already, as a log
@@ -54,12 +54,13 @@ def time_ratios(
             turn = number % len(arms)
             for arm in (*arms[turn:], *arms[:turn]):
                 network, optimizer = learners[arm]
-                began = time.perf_counter()
+                began = time.process_time()
                 one_pass(network, recipe, loss_of(arm, ALPHA), prepared.train, last, optimizer, np.arange(n))
                 if number >= 0:
-                    seconds[arm].append(time.perf_counter() - began)
+                    seconds[arm].append(time.process_time() - began)
     ratios = {arm: [a / b for a, b in zip(found, seconds[PLAIN], strict=True)] for arm, found in seconds.items()}
-    return {arm: (statistics.median(found), min(found), max(found)) for arm, found in ratios.items()}
+    quartiles = {arm: statistics.quantiles(found, n=4) for arm, found in ratios.items()}
+    return {arm: (middle, low, high) for arm, (low, middle, high) in quartiles.items()}
 
 
 def _learner(prepared: Prepared, model: str, data_set: str) -> tuple[Network, torch.optim.Optimizer]:
@@ -74,9 +75,9 @@ def markdown(rows: Sequence[Row], ratios: Mapping[str, tuple[float, float, float
     lines = [titles, ["---"] * len(titles)]
     for row in rows:
         arm = row.cells[0].arm
-        median, least, most = ratios[arm]
+        median, low, high = ratios[arm]
         line = [ARMS[arm], *(spread(row.of(name)) for name in ("auc", "logloss"))]
-        line.append("1" if arm == PLAIN else f"{median:.3f} ({least:.3f} to {most:.3f})")
+        line.append("1" if arm == PLAIN else f"{median:.3f} ({low:.3f} to {high:.3f})")
         auc, logloss, more = TABLE_2.get(arm, (None, None, None))
         line += [f"{auc:.4f} / {logloss:.4f}", f"{1 + more:.3f}"] if auc is not None and more is not None else ["", ""]
         lines.append(line)
