@@ -14,7 +14,7 @@ from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.tables import TableSource
 from simulator.datasets.text_file import text_file
 
-__all__ = ["avazu_source"]
+__all__ = ["INTEGERS", "TEXTS", "avazu_source"]
 
 INTEGERS = ["C1", "banner_pos", "device_type", "device_conn_type", *(f"C{i}" for i in range(14, 22))]
 TEXTS = [f"{of}_{what}" for of in ("site", "app") for what in ("id", "domain", "category")]
@@ -33,11 +33,18 @@ class AvazuSource(TableSource):
             start = np.maximum.accumulate(np.where(is_first, at, -1))
             within = np.where(start < 0, at + passed, at - start)
             hour, passed = int(rows.time_ms[-1]), int(within[-1]) + 1
-            yield replace(rows, time_ms=rows.time_ms + np.minimum(within, HOUR_MS - 1))
+            hours = rows.time_ms // HOUR_MS
+            # 1970 began on a Thursday.
+            clock = {"hour_of_day": hours % 24, "day_of_week": (hours // 24 + 3) % 7}
+            yield replace(
+                rows,
+                time_ms=rows.time_ms + np.minimum(within, HOUR_MS - 1),
+                features={**rows.features, **clock},
+            )
 
 
 def avazu_source(config: AvazuConfig, kinds: Mapping[str, str]) -> TableSource:
-    """train.csv. Features: hour_of_day, and all columns but id, click and hour. Raises DataError."""
+    """train.csv. Features: hour_of_day, day_of_week (Monday: 0), and all columns but id, click and hour. Raises DataError."""
     file = CsvFile(text_file(find(config.path)), what="Avazu's train.csv")
     types = dict.fromkeys(INTEGERS, "integer") | dict.fromkeys(TEXTS, "text")
     columns = [ColumnConfig.model_validate({"column": name, "type": kind}) for name, kind in types.items()]

@@ -12,7 +12,7 @@ from simulator.datasets.tables import TableSource, csv_tables
 from simulator.datasets.text_file import text_file
 from simulator.errors import DataError
 
-__all__ = ["NO_COUNT", "criteo_source"]
+__all__ = ["CATEGORIES", "COUNTS", "criteo_source"]
 
 COUNTS = [f"I{i}" for i in range(1, 14)]
 CATEGORIES = [f"C{i}" for i in range(1, 27)]

@@ -16,7 +16,7 @@ from simulator.datasets.tables import TableSource, csv_tables
 from simulator.datasets.text_file import TextFile, first_line, text_file
 from simulator.errors import DataError
 
-__all__ = ["FIELDS", "fields_source", "parts_of"]
+__all__ = ["FEATURES", "fields_source", "parts_of"]
 
 # In the order in which a line of libfm has them. The second name is what other publications call the column.
 FIELDS = {
@@ -35,6 +35,8 @@ FIELDS = {
     "movielens_tag": {"user": "user_id", "item": "item_id", "tag": "tag_id"},
 }
 WHAT = {"frappe": "a file of Frappe, in libfm or CSV", "movielens_tag": "a file of MovieLens tags, in libfm or CSV"}
+# What a model sees: the ids under the names that they have everywhere.
+FEATURES = {name: ["user_id", "item_id", *[*fields][2:]] for name, fields in FIELDS.items()}
 PARTS = {"train": ("train",), "validation": ("validation", "valid"), "test": ("test",)}
 
 
@@ -59,8 +61,7 @@ def fields_source(config: FrappeConfig | MovieLensTagConfig) -> Source:
     path = find(config.path)
     paths = list(parts_of(path).values()) if path.is_dir() else [path]
     files = [text_file(one) for one in paths]
-    fields = FIELDS[config.format]
-    features = ["user_id", "item_id", *[*fields][2:]]
+    fields, features = FIELDS[config.format], FEATURES[config.format]
     if all(_is_libfm(file) for file in files):
         return LibfmFields(files, features, 0, 1, 1.0, "the label")
     tables = [CsvFile(file, "\t" if "\t" in first_line(file) else ",", what=WHAT[config.format]) for file in files]

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, concat_columns, take_column
 from reloop_stream.features.encoder import Encoder
-from simulator.datasets.config import DataConfig, LibfmConfig, MovieLensConfig, MovieLensTagsConfig
+from simulator.datasets import avazu, criteo
+from simulator.datasets.config import (
+    AvazuConfig,
+    CriteoConfig,
+    DataConfig,
+    FrappeConfig,
+    MovieLensConfig,
+    MovieLensTagConfig,
+    MovieLensTagsConfig,
+)
 from simulator.datasets.fingerprint import fingerprints
-from simulator.datasets.read import read_rows
+from simulator.datasets.frappe import FEATURES, parts_of
+from simulator.datasets.read import open_source, read_rows
 from simulator.datasets.rows import find
 from simulator.errors import DataError
 from simulator.paper.network import take
@@ -22,14 +31,19 @@ from simulator.paper.training import Examples
 
 __all__ = ["READERS", "Corpus", "DataSet", "prepare", "read"]
 
-PARTS = ("train", "valid", "test")
+PARTS = ("train", "validation", "test")
 SHARES = (0.8, 0.1, 0.1)
+KINDS: dict[str, dict[str, str]] = {
+    "category": {"kind": "category"},
+    "list": {"kind": "list"},
+    "bucketed": {"kind": "number", "transform": "buckets"},
+}
 ROOM = 1 << 28  # values of a field: more than any of these sets has
 
 
 @dataclass(frozen=True)
 class DataSet:
-    """How one is read. fields: name → kind. has_clock: whether its rows say when they happened."""
+    """How one is read. fields: name → one of `KINDS`. has_clock: whether its rows say when they happened."""
 
     fields: Mapping[str, str]
     config: Callable[[str], DataConfig]
@@ -59,19 +73,25 @@ class Corpus:
         return SHARES[2] / SHARES[0] if self.is_split_anew else 0.0
 
 
-def _libfm(fields: int) -> Callable[[str], DataConfig]:
-    return lambda path: LibfmConfig(format="libfm", path=path, fields=fields, user_field=0, item_field=1)
-
-
 READERS = {
+    "criteo": DataSet(
+        {**dict.fromkeys(criteo.COUNTS, "bucketed"), **dict.fromkeys(criteo.CATEGORIES, "category")},
+        lambda path: CriteoConfig(format="criteo", path=path),
+        has_clock=False,
+    ),
+    "avazu": DataSet(
+        dict.fromkeys(("hour_of_day", "day_of_week", *avazu.INTEGERS, *avazu.TEXTS), "category"),
+        lambda path: AvazuConfig(format="avazu", path=path),
+        has_clock=True,
+    ),
     "frappe": DataSet(
-        {f"f{i}": "category" for i in range(10)},
-        _libfm(10),
+        dict.fromkeys(FEATURES["frappe"], "category"),
+        lambda path: FrappeConfig(format="frappe", path=path),
         has_clock=False,
     ),
     "movielens_tag": DataSet(
-        {f"f{i}": "category" for i in range(3)},
-        _libfm(3),
+        dict.fromkeys(FEATURES["movielens_tag"], "category"),
+        lambda path: MovieLensTagConfig(format="movielens_tag", path=path),
         has_clock=False,
     ),
     "ml_tags": DataSet(
@@ -92,38 +112,28 @@ def read(name: str, path: str) -> Corpus:
 
     Raises DataError.
     """
-    data_set = READERS[name]
-    files = _published(find(path)) if isinstance(data_set.config(path), LibfmConfig) else [path]
+    data_set, found = READERS[name], find(path)
+    is_split = found.is_dir() and isinstance(data_set.config(path), FrappeConfig | MovieLensTagConfig)
+    files = [str(file) for file in parts_of(found).values()] if is_split else [path]
     configs = [data_set.config(file) for file in files]
     parts = [read_rows(config) for config in configs]
     features = {field: concat_columns([rows.features[field] for rows in parts]) for field in data_set.fields}
     sizes = [len(rows) for rows in parts]
     return Corpus(
         [
-            FieldConfig.model_validate({"name": field, "kind": kind, "mode": "growing", "buckets": ROOM})
+            FieldConfig.model_validate({"name": field, "mode": "growing", "buckets": ROOM, **KINDS[kind]})
             for field, kind in data_set.fields.items()
         ],
         features,
         np.concatenate([rows.label for rows in parts]),
         np.concatenate([rows.time_ms for rows in parts]) if data_set.has_clock else None,
         np.repeat(np.arange(len(parts), dtype=np.int8), sizes) if len(parts) > 1 else None,
-        {file: found.sha256 for config in configs for file, found in fingerprints(config).items()},
+        {
+            file: found.sha256
+            for config in configs
+            for file, found in fingerprints(config.path, open_source(config).files).items()
+        },
     )
-
-
-def _published(path: Path) -> list[str]:
-    """The files of a folder that hold the parts of a split, or the one file. Raises DataError."""
-    if path.is_file():
-        return [str(path)]
-    found = {part: [file for file in sorted(path.iterdir()) if part in file.name.lower()] for part in PARTS}
-    for part, files in found.items():
-        if len(files) != 1:
-            seen = ", ".join(file.name for file in files) or "none"
-            raise DataError(
-                f"{path}: must have one file with {part!r} in its name, as in frappe.{part}.libfm, got {seen}; or name one "
-                "file of all rows, which is split 8:1:1"
-            )
-    return [str(files[0]) for files in found.values()]
 
 
 def prepare(corpus: Corpus, seed: int) -> Prepared:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["ARMS", "BACKBONES", "DATA_SETS", "MODELS", "PLAIN"]
 
-DATA_SETS = ("frappe", "movielens_tag", "ml_tags", "ml_ratings")
+DATA_SETS = ("criteo", "avazu", "movielens_tag", "frappe", "ml_tags", "ml_ratings")
 
 # The models of Table 1, in its order.
 MODELS = {

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.events import ListColumn, take_column
-from reloop_stream.features.encoder import Encoded, Encoder
+from reloop_stream.features.encoder import Encoded, EncodedList, Encoder
 from reloop_stream.models import build
 from reloop_stream.runtime.torch_state import drawing_from
 
@@ -22,7 +22,7 @@ def take(encoded: Encoded, rows: np.ndarray) -> Encoded:
     lists = [take_column(ListColumn(*one), rows) for one in encoded.lists]
     return Encoded(
         encoded.slots[rows],
-        tuple((one.values, one.offsets) for one in lists if isinstance(one, ListColumn)),
+        tuple(EncodedList(one.values, one.offsets, one.weights) for one in lists if isinstance(one, ListColumn)),
         encoded.numbers[rows],
     )
 
@@ -54,8 +54,9 @@ class Network(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         parts = [nn.functional.embedding(torch.from_numpy(encoded.slots), self.table)]
-        for rows, offsets in encoded.lists:
-            bags = torch.from_numpy(rows), self.table, torch.from_numpy(offsets[:-1])
+        for one in encoded.lists:
+            assert one.weights is None  # no data set of the paper has them
+            bags = torch.from_numpy(one.rows), self.table, torch.from_numpy(one.offsets[:-1])
             parts.append(nn.functional.embedding_bag(*bags, mode="mean")[:, None])
         if encoded.numbers.shape[1]:
             parts.append(torch.from_numpy(encoded.numbers)[:, :, None] * self.number_vectors)

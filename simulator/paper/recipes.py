@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from reloop_stream.config import ModelConfig
+from simulator.paper.names import MODELS
 from simulator.paper.training import Recipe
 
 __all__ = ["ALPHA", "recipe_of", "tried"]
@@ -46,6 +47,12 @@ FOUND: dict[str, dict[str, tuple[float, dict[str, Any]]]] = {
         "afn_plus": (1e-3, {"dropout": 0.5, "logarithmic": 800}),
     },
 }
+# Of these the benchmark's settings for DCN and DeepFM are known here; every other model begins with DCN's.
+for _name, _dcn, _deepfm in (
+    ("criteo", (1e-5, {"dropout": 0.1, "crosses": 3}), (1e-5, {"dropout": 0.1, "batch_norm": True})),
+    ("avazu", (0.05, {"dropout": 0.1, "crosses": 3}), (0.1, {"dropout": 0.3, "batch_norm": True})),
+):
+    FOUND[_name] = {**dict.fromkeys(MODELS, _dcn), "deepfm": _deepfm}
 # No part of the benchmark and far smaller: MovieLens-tag's settings in small, at a batch that leaves a pass steps enough and
 # a rate at which validation rises from the first pass on, without which patience 2 ends too soon.
 SMALL: dict[str, Any] = {"hidden": (64, 64), "logarithmic": 64}

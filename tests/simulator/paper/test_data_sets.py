@@ -46,20 +46,18 @@ def test_values_that_no_training_row_has_share_a_row_of_their_field(tmp_path: Pa
 def test_ratings_have_a_clock_and_genres_as_lists(tmp_path: Path) -> None:
     found = prepare(read("ml_ratings", str(movielens(tmp_path, as_zip=False))), 1)
     assert found.time_ms is not None and len(found.time_ms) == len(found.train)
-    ((rows, offsets),) = found.test.rows.lists
+    ((rows, offsets, _),) = found.test.rows.lists
     assert ListColumn(rows, offsets).offsets[-1] == len(rows) and set(np.diff(offsets).tolist()) <= {0, 1, 2}
 
 
 def test_a_part_without_a_click_is_refused(tmp_path: Path) -> None:
     corpus = read("movielens_tag", str(libfm(tmp_path / "tags.libfm", 12)))
-    with pytest.raises(DataError, match="of 12 rows the 1 of valid are all clicks, or none is"):
+    with pytest.raises(DataError, match="of 12 rows the 1 of validation are all clicks, or none is"):
         prepare(corpus, 1)
 
 
 def test_a_folder_without_a_part_is_refused(tmp_path: Path) -> None:
     published(tmp_path)
     (tmp_path / "tags.test.libfm").unlink()
-    with pytest.raises(
-        DataError, match=r"must have one file with 'test' in its name, as in frappe\.test\.libfm, got none"
-    ):
+    with pytest.raises(DataError, match=r"has no file for test; it must have one, named such as test\.csv"):
         read("movielens_tag", str(tmp_path))
