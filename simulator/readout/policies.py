@@ -37,6 +37,10 @@ class Cuts(NamedTuple):
     clip: float = math.inf
     switch: float = math.inf
 
+    def __str__(self) -> str:
+        clip = "no weight is clipped" if math.isinf(self.clip) else f"weights are clipped to {self.clip:g}"
+        return clip if math.isinf(self.switch) else f"{clip}, switch-DR switches above {self.switch:g}"
+
 
 class JudgedPolicy(NamedTuple):
     """What a log says of a policy. values, differences: by the estimator's name; a difference is to the control's policy.
@@ -125,7 +129,7 @@ def policy_lines(policies: Mapping[str, JudgedPolicy], cuts: Cuts) -> list[str]:
     width = max(6, *map(len, policies))
     header = f"{'policy':<{width}}  {'estimator':<19}  {'value':>8}  {'95% interval':<20}  {'ess':>9}  {'cut':>5}"
     differences = any(policy.differences for policy in policies.values())
-    lines = [f"value of a policy by the log's propensities ({_cuts_in_words(cuts)})"]
+    lines = [f"value of a policy by the log's propensities ({cuts})"]
     lines.append(header + ("  difference to the control" if differences else ""))
     for name, policy in policies.items():
         lines.append(f"{name:<{width}}  {'as logged':<19}  {_number(policy.logged):>8}")
@@ -135,11 +139,6 @@ def policy_lines(policies: Mapping[str, JudgedPolicy], cuts: Cuts) -> list[str]:
             line += f"  {value.ess:>9,.1f}  {value.cut:>5.1%}"
             lines.append(f"{line}  {policy.differences[estimator]}" if policy.differences else line)
     return lines
-
-
-def _cuts_in_words(cuts: Cuts) -> str:
-    clip = "no weight is clipped" if math.isinf(cuts.clip) else f"weights are clipped to {cuts.clip:g}"
-    return clip if math.isinf(cuts.switch) else f"{clip}, switch-DR switches above {cuts.switch:g}"
 
 
 def _number(value: float) -> str:

@@ -24,13 +24,7 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {
-        "percent": _percent,
-        "number": _number,
-        "bound": _bound,
-        "signed": _signed,
-        "apart": _apart,
-    }
+    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed, "apart": _apart}
     environment.tests["same"] = _same
     run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
@@ -59,10 +53,6 @@ def _percent(value: Any, digits: int = 2, sign: bool = False) -> str:
     if value is None or math.isnan(value):
         return "–"
     return f"{value:{'+' if sign else ''}.{digits}%}"
-
-
-def _bound(value: float) -> str:
-    return "no bound" if math.isinf(value) else f"{value:g}"
 
 
 def _number(value: Any, digits: int = 4) -> str:
