@@ -48,7 +48,8 @@ class StreamMetrics:
     __slots__ = ("_histogram", "_sums")
 
     def __init__(self) -> None:
-        self._histogram = np.zeros(2 * BINS)  # negatives, then positives
+        # Negatives, then positives: whole numbers until the first weight comes.
+        self._histogram = np.zeros(2 * BINS, dtype=np.int64)
         # Rows, positives, predictions, cross-entropy, not_numbers, weights, weights of positives; the third and fourth
         # weighted.
         self._sums = np.zeros(7)
@@ -74,19 +75,20 @@ class StreamMetrics:
         bins = ((logit + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))).astype(np.int64)
         np.clip(bins, 0, BINS - 1, out=bins)
         bins[y] += BINS
-        self._histogram += np.bincount(bins, weight, minlength=2 * BINS)
         rows, positives, entropy = len(pctr), np.count_nonzero(y), np.log(np.where(y, bounded, 1 - bounded))
         if weight is None:
+            self._histogram += np.bincount(bins, minlength=2 * BINS)
             sums = rows, positives, pctr.sum(), -entropy.sum(), 0, rows, positives
         else:
             weight = weight.astype(np.float64, copy=False)
+            self._histogram = self._histogram + np.bincount(bins, weight, minlength=2 * BINS)
             weighted = (weight * pctr).sum(), -(weight * entropy).sum()
             sums = rows, positives, *weighted, 0, weight.sum(), weight[y].sum()
         self._sums += np.array(sums)
 
     def merge(self, other: StreamMetrics) -> None:
         """Add everything that was added to the other."""
-        self._histogram += other._histogram
+        self._histogram = self._histogram + other._histogram
         self._sums += other._sums
 
     def without(self, other: StreamMetrics) -> StreamMetrics:
@@ -136,7 +138,7 @@ class StreamMetrics:
         return {"histogram": self._histogram.copy(), "sums": self._sums.copy()}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        self._histogram = state["histogram"].astype(np.float64)
+        self._histogram = state["histogram"].copy()
         sums = state["sums"]
         # A state of before `not_numbers` was counted lacks it, and one of before there were weights lacks these.
         self._sums[:] = (*sums, *[0.0] * (5 - len(sums)), *sums[:2])[:7]

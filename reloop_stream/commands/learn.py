@@ -145,7 +145,7 @@ def add_parser(commands: Any) -> None:
         "--fields",
         type=Path,
         metavar="FILE",
-        help="YAML list of the fields that the model sees: name, kind, buckets, mode",
+        help="YAML list of the fields that the model sees: name, kind, transform, edges, buckets, mode",
     )
     learner.add_argument(
         "--base-rate", type=float, metavar="P", help="what it predicts at first (default: the mean of the first stamps)"

@@ -49,7 +49,8 @@ class EncodedList(NamedTuple):
 class Encoded:
     """Encoded rows of a batch.
 
-    slots: int64 [n, category fields], rows of the table. lists: of each list field. numbers: float32 [n, number fields]. A number in buckets is a category here.
+    slots: int64 [n, category fields], rows of the table. lists: of each list field. numbers: float32 [n, number fields]. A
+    number in buckets is a category here.
     """
 
     slots: np.ndarray

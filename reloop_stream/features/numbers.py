@@ -60,7 +60,7 @@ class Moments(NamedTuple):
     squares: float = 0.0
 
     def joined(self, x: np.ndarray) -> Moments:
-        """With more numbers, [n] (Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm", Eq. 2.1)."""
+        """With more numbers, [n] (Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm")."""
         if not len(x):
             return self
         wide = x.astype(np.float64)

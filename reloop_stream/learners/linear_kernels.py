@@ -77,10 +77,10 @@ def flatten(slots, lists, list_weights, offsets, numbers, first, number_rows, ro
     """Encoded rows as sparse ones, into rows, values and starts.
 
     slots: [n, categories]. lists: [total] slots of all list fields, list_weights: [total] in units of the mean weight of their
-    list, and offsets [list fields, n + 1] into both; equal values of one list become one feature. All integers are int64.
+    list, or [0] where all are 1, and offsets [list fields, n + 1] into both; equal values of one list become one feature. All integers are int64.
     numbers: [n, numbers], whose parameters are the table's `number_rows`. first: the table's row of slot 0.
     """
-    at = 0
+    at, are_weighted = 0, len(list_weights) > 0
     for i in range(len(slots)):
         starts[i] = at
         for j in range(slots.shape[1]):
@@ -97,7 +97,8 @@ def flatten(slots, lists, list_weights, offsets, numbers, first, number_rows, ro
                     rows[at] = row
                     values[at] = 0.0
                     at += 1
-                values[found] += list_weights[k] / (end - begin)
+                weight = list_weights[k] if are_weighted else 1.0
+                values[found] += weight / (end - begin)
         for j in range(len(number_rows)):
             rows[at] = number_rows[j]
             values[at] = numbers[i, j]

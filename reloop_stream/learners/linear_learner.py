@@ -45,7 +45,7 @@ def _sparse(encoder: Encoder, features: Mapping[str, Column], names: Sequence[st
     number_rows = np.array([BIAS + 1 + i for i, name in enumerate(numbers) if name in names], dtype=np.int64)
     lists = encoded.lists
     flat = np.concatenate([one.rows for one in lists]) if lists else np.empty(0, dtype=np.int64)
-    list_weights = np.ones(len(flat))
+    list_weights = np.ones(len(flat) if any(one.weights is not None for one in lists) else 0)
     offsets = np.empty((len(lists), n + 1), dtype=np.int64)
     before = 0
     for i, one in enumerate(lists):

@@ -72,7 +72,7 @@ def test_sums_of_before_there_were_weights_are_read_as_of_weight_1(length: int) 
     found, again = StreamMetrics(), StreamMetrics()
     found.add(p, y)
     state = found.state()
-    again.restore({"histogram": state["histogram"].astype(np.int64), "sums": state["sums"][:length]})
+    again.restore({"histogram": state["histogram"], "sums": state["sums"][:length]})
     for one in (found, again):
         one.add(p[:50], y[:50], np.full(50, 2.5))
     assert [getattr(again, name) for name in ("n", "auc", "logloss", "ne", "calibration")] == [
