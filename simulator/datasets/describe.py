@@ -237,7 +237,7 @@ class _Measurement:
         return FieldFacts(
             name,
             f"list of {kind}" if is_list else kind,
-            [*dict.fromkeys(_examples(column))][:EXAMPLES],
+            [*dict.fromkeys(filter(None, _examples(column)))][:EXAMPLES],
             distinct,
             missing,
             None if kind == "text" else least,

@@ -198,7 +198,7 @@ ELSEWHERE = {
     "log.kafka": "must not change a result: test_a_broker_that_asks_for_tls_and_a_password_gives_the_same_run",
     "log.unavailable_after_s": "test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed",
     "learner.device": "a machine with cuda alone has another",
-    "data": "tests of the replay",
+    "data": "tests/simulator/datasets/test_knobs.py",
     "experiment.design": "has a choice in a replay alone: test_split_users_are_a_choice",
     "learner.model.batch_norm": "refused in a scenario: test_a_learner_of_a_stream_refuses_batch_norm",
     "learner.model.options": "test_a_model_of_a_user_s_own_is_an_arm_like_any_other",
