@@ -220,15 +220,13 @@ def _known_encoding(name: str) -> str:
 class CsvConfig(TableConfig):
     """Values between separators, a row a line, in any encoding (also .gz, .xz, .bz2, .zst, .zip)."""
 
-    format: Literal["csv", "tsv"] = Field(
-        description="csv: commas between values, tsv: tabs; `separator` says another mark."
-    )
+    format: Literal["csv", "tsv"] = Field(description="csv: a comma between values. tsv: a tab.")
     separator: str | None = Field(
         None,
         min_length=1,
         max_length=4,
         pattern=r"^[\t !#-~]+$",
-        description="Between values: characters of ASCII, a tab too. Left out: a comma, of tsv a tab.",
+        description="Between values: characters of ASCII, a tab too. Left out: as `format` says.",
     )
     names: list[str] | None = Field(
         None,

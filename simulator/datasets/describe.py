@@ -167,6 +167,7 @@ class _Measurement:
                 rows += len(block)
                 told(rows)
             self._source.types.settle()
+            self._rejects.check(rows + self._rejects.count, is_end=True)
             if self._first is None:
                 raise DataError(f"{self._config.path}: holds no event")
             return self._description(sql, rows, self._first)

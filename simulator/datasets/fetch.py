@@ -91,11 +91,11 @@ def _check(path: Path, file: Download, target: Path) -> None:
     remembered = target.with_name(f"{target.name}.sha256")
     expected = file.sha256
     if expected is None and remembered.exists():
-        expected = remembered.read_text().split()[0]
+        expected = remembered.read_text(encoding="utf-8").split()[0]
     with open(path, "rb") as opened:
         found = hashlib.file_digest(opened, "sha256").hexdigest()
     if expected is None:
-        remembered.write_text(f"{found}  {target.name}\n")
+        remembered.write_text(f"{found}  {target.name}\n", encoding="utf-8")
     elif found != expected:
         raise FetchError(
             f"{target}: its sha256 is {found}, expected {expected}: it is damaged or another release; remove it and "
@@ -150,7 +150,7 @@ class _Part:
                     if size > furthest:
                         furthest = size
                         continue
-                    kept = f"; {size:,} bytes are kept, and fetching again goes on there" if size else ""
+                    kept = f"; {size:,} bytes are kept, and fetching again goes on there" if self._tag(url) else ""
                     raise FetchError(f"{url}: cannot be downloaded ({error}){kept}; or {ELSEWHERE}") from None
 
     def forget(self) -> None:
@@ -172,15 +172,15 @@ class _Part:
             # Weak tags are of contents that are alike, not the same.
             tag = answer.headers.get("ETag", "")
             tag = answer.headers.get("Last-Modified", "") if not tag or tag.startswith("W/") else tag
-            self._note.write_bytes(msgspec.json.encode(_Began(url, tag)))
             name = url.rsplit("/", 1)[1]
             task = progress.add_task(name, total=end, completed=start)
-            with open(self.path, "r+b" if start else "wb") as file:
-                file.seek(start)
+            with open(self.path, "ab") as file:
+                file.truncate(start)
+                # After it: whatever is kept is of the content that the note names.
+                self._note.write_bytes(msgspec.json.encode(_Began(url, tag)))
                 while block := _read(answer):
                     file.write(block)
                     progress.advance(task, len(block))
-                file.truncate()
                 got = file.tell()
             progress.remove_task(task)
         if end is not None and got < end:

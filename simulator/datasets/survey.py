@@ -187,11 +187,11 @@ def likely_roles(columns: dict[str, Surveyed]) -> Roles | None:
     holes = 0.0
     if (time := take("time", _time, lambda one: one.is_time or Evidence.WORD in one.evidence)) is not None:
         data |= {"time": time[0].name, **time[1]}
-        holes += time[0].empty / time[0].rows
+        holes += time[0].missing
     if (label := take("label", _label, _is_binary)) is None:
         return None
     data["label"] = {"column": label[0].name, **label[1]}
-    holes += label[0].empty / label[0].rows
+    holes += label[0].missing
     for role in ("user", "item"):
         if (one := take(role, _id, _is_likely_id)) is not None:
             data[role] = one[1]

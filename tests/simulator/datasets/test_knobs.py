@@ -131,9 +131,10 @@ def test_the_knob_changes_what_is_replayed(knob: str, tmp_path: Path, monkeypatc
 
 def leaves(model: type[BaseModel], prefix: str) -> set[str]:
     """The paths of all keys that hold no further section, as text or as one."""
+    sections: dict[str, type[BaseModel]] = {"label": config.LabelConfig, "columns": config.ColumnConfig}
     found = set()
     for name in model.model_fields:
-        below = {"label": config.LabelConfig, "columns": config.ColumnConfig}.get(name) if prefix == "csv." else None
+        below = sections.get(name) if prefix == "csv." else None
         if below is None or name == "columns":
             found.add(prefix + name)
         if below is not None:
