@@ -44,7 +44,7 @@ _RESEARCH = "For research, with acknowledgement (Harper and Konstan 2015); no co
 _KEPT = f"{_RESEARCH}; not to be passed on."
 _NFM = "https://raw.githubusercontent.com/hexiangnan/neural_factorization_machine/master/data/frappe"
 
-# The sha256 of MovieLens are those of archives whose MD5 is the one that GroupLens publishes beside each.
+# The sha256 of MovieLens are those that several others list, of 25M, 1M and 100k beside the MD5 that GroupLens publishes.
 PUBLICATIONS = {
     "movielens-small": Publication(
         "MovieLens, 100,836 ratings up to 2018",
