@@ -24,7 +24,8 @@ def write_report(results: Results, plots: dict[str, Path]) -> None:
         loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed, "apart": _apart}
+    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed}
+    environment.filters["apart"] = _apart
     environment.tests["same"] = _same
     run, captions = results.run, plots_of(results)
     page = environment.get_template("report.html.j2").render(
