@@ -7,28 +7,25 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from simulator.datasets.cells import NUMBER
-from simulator.datasets.config import DataConfig
 from simulator.datasets.frappe import FIELDS, parts_of
 from simulator.datasets.libfm import NUMBER as LIBFM_NUMBER
 from simulator.datasets.rows import find
-from simulator.datasets.text_file import NotUtf8, first_lines, members, text_file
+from simulator.datasets.text_file import NotUtf8, blocks, first_lines, members, text_file
 from simulator.errors import DataError
 
-__all__ = ["FORMATS", "Recognised", "recognise"]
+__all__ = ["Recognised", "recognise"]
 
-# All that a scenario may name.
-FORMATS = frozenset(
-    name for one in get_args(get_args(DataConfig)[0]) for name in get_args(one.model_fields["format"].annotation)
-)
 LINES = 200
 SEPARATORS = ",\t;|"
 LIBFM = re.compile(rf"{LIBFM_NUMBER}(?:\s+[0-9]+:{LIBFM_NUMBER})+\s*(?:#.*)?")
 LIBFFM = re.compile(rf"{LIBFM_NUMBER}(?:\s+[0-9]+:[0-9]+:{LIBFM_NUMBER})+\s*(?:#.*)?")
 CRITEO = re.compile(r"[01](?:\t-?[0-9]*){13}(?:\t(?:[0-9a-f]{8})?){26}")
 MIND = re.compile(r"[0-9]+\t\S+\t[0-9/]+ [0-9:]+ [AP]M\t[^\t]*\t\s*N[0-9]+(?:-[01])?(?:\s+N[0-9]+(?:-[01])?)*\s*")
+FIELD_OF_LIBFFM = re.compile(rb"(?:^|[ \t])([0-9]{1,4}):[0-9]+:", re.MULTILINE)
+ITEMS = "item_context.csv"
 # Sets of columns that only one publication has.
 HEADERS = {
     "avazu": {"id", "click", "hour", "banner_pos", "device_ip"},
@@ -93,7 +90,7 @@ def _file(path: Path) -> Recognised:
         return Recognised({"format": "movielens"}, [])
     events = [line for line in lines if line.partition("#")[0].strip()]
     if events and all(LIBFFM.fullmatch(line) for line in events):
-        return _of_format("libffm", path)
+        return Recognised({"format": "libffm", "fields": _fields_of_libffm(path)}, [])
     if events and all(LIBFM.fullmatch(line) for line in events):
         return _libfm(path, events)
     return _text_table(path, encoding, lines)
@@ -111,17 +108,19 @@ def _lines(path: Path) -> tuple[str, list[str]]:
     raise AssertionError("latin-1 reads every byte")
 
 
-def _of_format(name: str, path: Path, **more: Any) -> Recognised:
-    if name not in FORMATS:
-        raise DataError(f"{path}: looks like {name}, which no format reads; write it as CSV, or as libfm (index:1)")
-    return Recognised({"format": name, **more}, [])
+def _fields_of_libffm(path: Path) -> int:
+    """One more than the highest number of a field, in the whole file."""
+    most = 0
+    for _, block in blocks(text_file(path)):
+        most = max(most, *map(int, set(FIELD_OF_LIBFFM.findall(block))), 0)
+    return most + 1
 
 
 def _libfm(path: Path, lines: Sequence[str]) -> Recognised:
     cells = [line.partition("#")[0].split()[1:] for line in lines]
     widths = {len(row) for row in cells}
     if len(widths) > 1 or any(float(cell.partition(":")[2]) != 1 for row in cells for cell in row):
-        return _of_format("libsvm", path)
+        return Recognised({"format": "libsvm"}, [])
     (fields,) = widths
     name = path.name.lower()
     if "frappe" in name and fields == len(FIELDS["frappe"]):
@@ -136,8 +135,9 @@ def _text_table(path: Path, encoding: str, lines: Sequence[str]) -> Recognised:
     separator, quotes, rows = _cut(path, lines)
     header = rows[0]
     for name, columns in HEADERS.items():
-        if columns <= {*header} and name in FORMATS:
-            return Recognised({"format": name}, [])
+        if columns <= {*header} and (name != "open_bandit" or _items_of(path) is not None):
+            items = _items_of(path) if name == "open_bandit" else None
+            return Recognised({"format": name} | ({} if items in (None, ITEMS) else {"items": items}), [])
     if separator == "," and header[0] == "label":
         for name, fields in FIELDS.items():
             if {*header[1:]} in ({*fields}, {*fields.values()}):
@@ -156,6 +156,16 @@ def _text_table(path: Path, encoding: str, lines: Sequence[str]) -> Recognised:
         data["names"] = [f"c{i}" for i in range(len(header))]
         said.append("the first line is a row: its columns are called c0, c1, …")
     return Recognised(data, said)
+
+
+def _items_of(path: Path) -> str | None:
+    """The items' file beside a log of Open Bandit: item_context.csv, or what begins as the log's name does."""
+    stem = path.name.partition(".")[0]
+    for name in (ITEMS, f"{stem}_{ITEMS}"):
+        for suffix in ("", ".xz", ".gz", ".bz2", ".zst"):
+            if (path.parent / f"{name}{suffix}").exists():
+                return f"{name}{suffix}"
+    return None
 
 
 def _cut(path: Path, lines: Sequence[str]) -> tuple[str, bool, list[list[str]]]:

@@ -91,7 +91,7 @@ class ReplayedFeed:
         names = [arm.name for arm in self._scenario.arms]
         assignment = None if self._scenario.is_paired else self._assignment
         base = BaseRate(self.base_rate)
-        judge, catalogue = None, self._prepared.catalogue
+        judge, catalogue = None, self._stream.catalogue
         if self._data.off_policy is not None:
             assert catalogue is not None
             judge = PolicyJudge(self._scenario.serving, self.fields, self.calendar, self._folder, catalogue)

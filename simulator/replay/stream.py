@@ -9,6 +9,7 @@ import numpy as np
 
 from reloop_stream.config import FieldConfig
 from reloop_stream.events import Column, ListColumn
+from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.config import DataConfig
 from simulator.datasets.prepared import Prepared, prepare
 from simulator.datasets.read import open_source
@@ -94,6 +95,11 @@ class ReplayStream:
         warm = phases.count("warmup")
         first = int(day_rows[warm]) if 0 < warm < len(day_rows) else int(self._starts[1])
         self.base_rate = float(np.clip(self._click_rate(first), 0.001, 0.999))
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """What could have been shown; None where that is not known."""
+        return self._prepared.catalogue
 
     @property
     def rows(self) -> int:

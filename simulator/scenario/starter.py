@@ -6,6 +6,7 @@ import re
 from pathlib import PurePath
 from typing import Any
 
+from simulator.datasets.criteo import COUNTS
 from simulator.datasets.describe import Description, FieldFacts
 from simulator.errors import DataError
 from simulator.scenario.load import parse_scenario
@@ -16,6 +17,7 @@ __all__ = ["starter"]
 FEWEST_DAYS, MOST_DAYS = 4, 60
 PERIODS = 10  # else so many days of as many rows
 MOST_BUCKETS = 1 << 20
+COUNT_BUCKETS = 1 << 10  # floor(log(x)^2) is below 500 for every 32-bit count
 HOUR_MS = 3_600_000
 
 
@@ -76,12 +78,15 @@ def _features(found: Description) -> list[dict[str, Any]]:
         for field in fields
         if field.kind == "number" or field.name in ("user_id", "item_id") or 2 * field.distinct < found.rows
     ]
-    return [_field(field) for field in again or fields]
+    counts = COUNTS if found.data["format"] == "criteo" else ()
+    return [_field(field, is_count=field.name in counts) for field in again or fields]
 
 
-def _field(field: FieldFacts) -> dict[str, Any]:
-    if field.kind == "number":
-        return {"name": field.name, "kind": "number"}
+def _field(field: FieldFacts, *, is_count: bool) -> dict[str, Any]:
+    if field.kind == "number":  # in units that nobody knows here
+        return {"name": field.name, "kind": "number", "transform": "standardised"}
+    if is_count:
+        return {"name": field.name, "kind": "number", "transform": "buckets", "buckets": COUNT_BUCKETS}
     kind = {"kind": "list"} if field.kind.startswith("list") else {}
     # Twice as many rows as values, so that few share one.
     buckets = min(MOST_BUCKETS, 1 << max(4, (2 * field.distinct - 1).bit_length()))

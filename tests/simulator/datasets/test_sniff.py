@@ -9,6 +9,7 @@ import pytest
 
 from simulator.datasets.sniff import recognise
 from simulator.errors import DataError
+from tests.simulator.datasets.bandit import write_bandit
 from tests.simulator.datasets.published import PUBLISHED
 
 
@@ -54,18 +55,12 @@ NONE: dict[str, tuple[bytes, str]] = {
     "a picture": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "log.txt: is a picture, no table"),
     "bytes": (bytes(range(256)), "log.txt: line 1 has a zero byte"),
     "prose": (b"It was a dark night.\nIt rained.\n", "log.txt: is no table: none of its lines has a comma"),
-    "libffm": (b"1 0:3:1 1:4:1\n", "log.txt: looks like libffm, which no format reads"),
-    "libsvm": (b"1 3:0.5 4:1\n", "log.txt: looks like libsvm, which no format reads"),
 }
 
 
 @pytest.mark.parametrize("name", NONE)
-def test_what_no_format_reads_is_refused_with_a_remedy(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_no_format_reads_is_refused_with_a_remedy(tmp_path: Path, name: str) -> None:
     content, message = NONE[name]
-    if name.startswith("lib"):  # whether or not there is such a format now
-        monkeypatch.setattr("simulator.datasets.sniff.FORMATS", frozenset({"csv", "libfm"}))
     (tmp_path / "log.txt").write_bytes(content)
     with pytest.raises(DataError) as caught:
         recognise(str(tmp_path / "log.txt"))
@@ -78,3 +73,26 @@ def test_a_path_that_is_not_there_and_a_folder_of_anything_are_refused(tmp_path:
     (tmp_path / "notes.txt").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"is a folder of no known data set \(has notes.txt\); name one of its files"):
         recognise(str(tmp_path))
+
+
+def test_sparse_texts_are_told_apart_by_their_cells(tmp_path: Path) -> None:
+    lines = {
+        "libsvm": "1 3:0.5 4:1\n0 7:2\n",
+        "libffm": "1 0:3:1 1:4:1\n" * 300 + "0 11:2:0.5\n",  # its last field is beyond the first lines
+        "libfm": "1 3:1 4:1\n-1 5:1 6:1\n",
+    }
+    for name, text in lines.items():
+        path = tmp_path / f"log.{name}"
+        path.write_text(text)
+        found = recognise(str(path)).data
+        assert found["format"] == name and found.get("fields") == {"libsvm": None, "libffm": 12, "libfm": 2}[name]
+
+
+@pytest.mark.parametrize("items, said", [("item_context.csv", None), ("men_item_context.csv", "men_item_context.csv")])
+def test_a_log_of_open_bandit_is_known_by_its_items(tmp_path: Path, items: str, said: str | None) -> None:
+    path = write_bandit(tmp_path)["path"]
+    (tmp_path / "item_context.csv").rename(tmp_path / items)
+    found = recognise(path).data
+    assert found["format"] == "open_bandit" and found.get("items") == said
+    (tmp_path / items).unlink()
+    assert recognise(path).data["format"] == "csv"

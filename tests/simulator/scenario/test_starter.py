@@ -14,10 +14,15 @@ from simulator.errors import DataError
 from simulator.lab.run import start_run
 from simulator.scenario import parse_scenario
 from simulator.scenario.starter import starter
+from tests.simulator.datasets.bandit import write_bandit
 from tests.simulator.datasets.logged import log_of, write
 from tests.simulator.datasets.published import PUBLISHED
 
 TABLES = ["csv", "csv.gz", "parquet", "libfm"]
+SPARSE = {
+    "libsvm": "1 3:0.5 4:1\n0 7:2\n0 3:1 9:0.25\n",
+    "libffm": "1 0:3:0.5 1:4:1\n0 0:7:2\n0 1:4:1 1:9:0.25\n",
+}
 
 
 def found(**changes: Any) -> Description:
@@ -46,9 +51,15 @@ def found(**changes: Any) -> Description:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [*PUBLISHED, *TABLES])
+@pytest.mark.parametrize("kind", [*PUBLISHED, *TABLES, *SPARSE, "open_bandit"])
 def test_the_scenario_of_every_format_runs_to_its_end(tmp_path: Path, kind: str) -> None:
-    data = write(tmp_path, kind) if kind in TABLES else PUBLISHED[kind](tmp_path, 150)
+    if kind in SPARSE:
+        (tmp_path / "log.txt").write_text(SPARSE[kind] * 50)
+        data = {"path": str(tmp_path / "log.txt")}
+    elif kind == "open_bandit":
+        data = write_bandit(tmp_path)
+    else:
+        data = write(tmp_path, kind) if kind in TABLES else PUBLISHED[kind](tmp_path, 150)
     seen = describe(data["path"])
     start_run(parse_scenario(starter(seen)), tmp_path / "run", command="", workers=1, quiet=True)
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
@@ -95,7 +106,7 @@ def test_features_are_fields_that_tell_rows_apart_and_come_again() -> None:
     assert made["features"] == [
         {"name": "user_id", "buckets": 128},
         {"name": "item_id", "buckets": 2048},
-        {"name": "price", "kind": "number"},
+        {"name": "price", "kind": "number", "transform": "standardised"},
         {"name": "tags", "kind": "list", "buckets": 32},
     ]
     assert made["name"] == "replay-my-log" and [arm["name"] for arm in made["arms"]] == ["control", "reloop"]
