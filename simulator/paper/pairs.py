@@ -17,7 +17,7 @@ def paired_seeds(backbone: np.ndarray, arm: np.ndarray, test_share: float) -> Di
 
     test_share: test rows over training rows where each seed splits the rows anew, 0 where all have one split. Splits of the
     same rows overlap, so that their differences vary less between seeds than between data sets; the variance of the mean is
-    then (1 / seeds + test_share) times theirs (Nadeau and Bengio 2003, "Inference for the generalization error", Eq. 3.1).
+    then (1 / seeds + test_share) times theirs (Nadeau and Bengio 2003, "Inference for the generalization error").
     With one split the interval speaks of other seeds on the same test rows alone.
 
     >>> print(paired_seeds(np.array([0.70, 0.71, 0.72]), np.array([0.71, 0.73, 0.73]), test_share=0))
