@@ -22,6 +22,7 @@ from tests.simulator.replay.described import stream_of
 N = 300
 USUAL = {"user": "who", "item": "what", "label": {"column": "bought"}, "time": "at", "columns": ["price"]}
 PRICE = "columns=[{column: price, name: price}]"
+MORE: dict[str, dict[str, Any]] = {"csv": USUAL, "tsv": USUAL, "libfm": {"fields": 3}, "libffm": {"fields": 3}}
 OFFERED = {"libfm": ["f0", "f1"], "libsvm": ["x"], "libffm": ["f0"]}
 HOLES = "columns=[{column: holes, missing: 0}]"
 
@@ -118,10 +119,7 @@ def given(folder: Path, what: str, *settings: str) -> str:
         data = PUBLISHED[what](folder / "set", 200)
     else:
         form = {"tags.csv": "movielens_tags", "men.csv": "open_bandit"}.get(what, what.rpartition(".")[2])
-        more: dict[str, Any] = {"csv": USUAL, "tsv": USUAL, "libfm": {"fields": 3}, "libffm": {"fields": 3}}.get(
-            form, {}
-        )
-        data = {"format": form, "path": what, **more}
+        data = {"format": form, "path": what, **MORE.get(form, {})}
     data = apply_overrides(data, settings)
     try:
         offered = OFFERED.get(data["format"], ["user_id", "item_id"])
