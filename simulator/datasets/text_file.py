@@ -34,7 +34,7 @@ __all__ = [
     "text_file",
 ]
 
-BLOCK_BYTES = 1 << 22
+BLOCK_BYTES = 1 << 20
 LINE_BYTES = 1 << 24  # a longer line is no line, and would have to be held in memory
 BOM = b"\xef\xbb\xbf"
 

@@ -126,7 +126,7 @@ class Lab:
             lambda day: self.recorder.close_day(day, report),
             feed.is_random,
             in_blocks=scenario.is_replay,
-            paired=scenario.is_paired,
+            copies=len(self.names) if scenario.is_paired else 1,
             top=feed.top,
             seed=scenario.seed.world,
         )

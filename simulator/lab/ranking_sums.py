@@ -16,17 +16,19 @@ __all__ = ["RankingSums"]
 class RankingSums:
     """Sums by user over slates ranked by their stamps. All of a slate comes in one call of `add`.
 
-    top: the k of what is counted among the first k. seed: of the draws that decide among equal stamps, the same in all arms.
+    top: the k of what is counted among the first k. seed: of the draws that decide among equal stamps. copies: of each event, one
+    an arm: the draws are those of the event, the same in all arms.
     """
 
-    def __init__(self, top: Sequence[int], seed: int) -> None:
+    def __init__(self, top: Sequence[int], seed: int, copies: int = 1) -> None:
         self._top = list(top)
         self._seed = seed
+        self._copies = copies
         self.columns = ranking_columns(top)
         self._parts: list[tuple[np.ndarray, np.ndarray]] = []  # users [u], sums [u, columns]
 
     def add(self, exposures: ExposureBatch, label: np.ndarray) -> None:
-        tie = uniform(self._seed, "ranking/tie", exposures.exposure_id)
+        tie = uniform(self._seed, "ranking/tie", exposures.exposure_id // self._copies)
         slates = rank_slates(exposures.request_id, exposures.pctr, label, tie, self._top)
         sums = np.zeros((len(exposures), len(self.columns)))
         sums[slates.first] = slates.sums  # a row a slate, and every user there, for `users.parquet` has them

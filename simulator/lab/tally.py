@@ -78,7 +78,8 @@ class Tally:
 
     is_random: for request ids [n], whether the slate was drawn at random in every arm; None where none ever is.
     on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
-    calendar's blocks. paired: whether each arm has a copy of every event, so that one learnt for all counts in each. top, seed:
+    calendar's blocks. copies: how many of each event there are, one an arm in a paired replay; what is learnt of one counts in each.
+    top, seed:
     how slates that were logged are ranked, see `RankingSums`; no top: there are none.
     """
 
@@ -90,7 +91,7 @@ class Tally:
         on_day: Callable[[DayOfArm], None],
         is_random: Callable[[np.ndarray], np.ndarray | None] = lambda request_id: None,
         in_blocks: bool = False,
-        paired: bool = False,
+        copies: int = 1,
         top: Sequence[int] = (),
         seed: int = 0,
     ) -> None:
@@ -100,7 +101,7 @@ class Tally:
         self._on_day = on_day
         self._is_random = is_random
         self._in_blocks = in_blocks
-        self._paired = paired
+        self._copies = copies
         self._top = top
         self._seed = seed
         self._open: dict[tuple[int, str], _OpenDay] = {}
@@ -131,7 +132,7 @@ class Tally:
         """Count the progressive predictions of rows that the learner trains on."""
         assert trained.examples is not None
         label, weight = trained.examples.label, trained.examples.exposures.weight
-        for day, arm, mask in self._parts(trained.examples, for_each=self._paired):
+        for day, arm, mask in self._parts(trained.examples, for_each=self._copies > 1):
             rows = slice(None) if mask is None else mask
             self._open_day(day, arm).progressive.add(trained.pctr[rows], label[rows], _some(weight, rows))
 
@@ -168,7 +169,7 @@ class Tally:
         return self._open[day, arm]
 
     def _new_day(self) -> _OpenDay:
-        return _OpenDay(RankingSums(self._top, self._seed))
+        return _OpenDay(RankingSums(self._top, self._seed, self._copies))
 
     def metrics(self) -> dict[str, Any]:
         """Nothing: the days' rows tell it."""

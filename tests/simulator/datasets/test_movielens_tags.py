@@ -63,7 +63,7 @@ def test_a_folder_and_a_zip_give_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_bad_rows_and_what_is_no_such_folder_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"has no tags\.csv; is it a MovieLens folder or zip"):
+    with pytest.raises(DataError, match=r"has no tags\.csv; name a MovieLens folder"):
         read({"format": "movielens_tags", "path": str(tmp_path)})
     with pytest.raises(DataError, match=r"column 'movieId' holds 'x' in row 2 \(line 3\)"):
         read(tags(tmp_path, [GIVEN[0], (1, "x", "dark", 3)]))  # type: ignore[list-item]

@@ -25,10 +25,9 @@ def test_a_row_s_weight_is_its_exposure_s(weight: np.ndarray | None) -> None:
         clicks=lambda arm, batch, tick: None,
         end_tick=lambda tick, watermark_ms: None,
     )
-    stream: Any = SimpleNamespace(tick=lambda tick: (0, rows))
     calendar: Any = SimpleNamespace(serving_ticks=1, phase_of_tick=lambda tick: "warmup", bounds_ms=[0, 10])
     one_arm, deployments = Assignment("x", "1", [1.0]), SimpleNamespace()
-    server = ReplayServer(stream, calendar, deployments, writer, one_arm, ["a"], [0], BaseRate(0.1))  # type: ignore[arg-type]
+    server = ReplayServer(lambda tick: (0, rows), calendar, deployments, writer, one_arm, ["a"], [0], BaseRate(0.1))  # type: ignore[arg-type]
     server.serve(0)
     found = written[0].weight
     assert (found is None) if weight is None else (found is not None and found.tolist() == weight.tolist())
