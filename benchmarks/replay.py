@@ -1,6 +1,6 @@
 """Replaying a data set: rows read a second by format, and a paired replay beside plain torch on the same rows.
 
-Read: 300,000 rows of ten categories, from the file to rows in order on disk, in one process. loop_over_plain: two arms, each
+Read: a million rows of ten categories, from the file to rows in order on disk, in one process. loop_over_plain: two arms, each
 stamping and learning every row (DeepFM of 10 fields × 8 with an MLP of 64-32, batches of 1,024); plain torch scores each row
 and trains on it, one process an arm. The start of processes is counted in neither, nor is the reading.
 """
@@ -23,7 +23,7 @@ from simulator.lab.run import start_run
 from simulator.replay.stream import prepare_rows
 from simulator.scenario import Scenario, parse_scenario
 
-ROWS = 300_000
+ROWS = 1_000_000
 FIELDS = 10
 VALUES = 5_000
 FORMATS = ("libfm", "csv", "parquet")
