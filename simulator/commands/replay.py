@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 import time
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -19,6 +21,10 @@ from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.errors import ScenarioError
 from simulator.scenario import find_scenario, load_scenario
+
+if TYPE_CHECKING:
+    from reloop_stream.events import Column
+    from reloop_stream.serving.scores import Scores
 
 __all__ = ["add_parser"]
 
@@ -70,7 +76,7 @@ def add_parser(commands: Any) -> None:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
-    from reloop_stream.serving.scorer import Scorer
+    from simulator.datasets.prepared import unless
     from simulator.replay.pace import Pace
     from simulator.replay.publish import Published, Target, publish
     from simulator.replay.stream import ReplayStream, prepare_rows
@@ -83,12 +89,11 @@ def _replay(chosen: argparse.Namespace) -> int:
     with (
         tempfile.TemporaryDirectory(prefix="reloop-replay-") as folder,
         stop_on_signals("writing what has been stamped") as stop,
-        prepare_rows(scenario, Path(folder) / "rows") as prepared,
+        prepare_rows(scenario, Path(folder) / "rows", unless(stop)) as prepared,
     ):
         stream = ReplayStream.of(scenario, prepared)
         for said in (*stream.warnings, *stream.notes):
             tell(said)
-        versions = Path(folder) if chosen.snapshots is None else chosen.snapshots
         console = Console(stderr=True)
         columns = (
             TextColumn("{task.description}"),
@@ -99,7 +104,7 @@ def _replay(chosen: argparse.Namespace) -> int:
         started = time.monotonic()
         with (
             open_log(place, unavailable_after_s=scenario.log.unavailable_after_s, settings=scenario.log.kafka) as log,
-            Scorer(versions, base_rate=stream.base_rate) as scorer,
+            _scoring(chosen.snapshots, stream.base_rate) as score,
             Progress(
                 *columns, console=console, transient=True, disable=chosen.quiet or not console.is_terminal
             ) as progress,
@@ -115,13 +120,28 @@ def _replay(chosen: argparse.Namespace) -> int:
                     rate=f"{rate:,.0f} exposures/s",
                 )
 
-            done = publish(stream, log, target, scorer, Pace(chosen.pace), told, stop)
+            done = publish(stream, log, target, score, Pace(chosen.pace), told, stop)
     seconds = time.monotonic() - started
     print(
         f"{done.exposures:,} exposures to {chosen.exposures}, {done.clicks:,} clicks to {chosen.clicks}, up to "
         f"{_when(done.time_ms)}, in {seconds:.1f} s ({done.exposures / seconds:,.0f} exposures/s); last stamped by version {done.version}"
     )
     return INTERRUPTED if stop.was_ctrl_c else OK
+
+
+@contextlib.contextmanager
+def _scoring(snapshots: Path | None, base_rate: float) -> Iterator[Callable[[Mapping[str, Column]], Scores]]:
+    """By the newest version in a folder; by the base rate, as version 0, where none is named."""
+    from reloop_stream.learners.base import BaseRate
+    from reloop_stream.serving.scorer import Scorer
+    from reloop_stream.serving.scores import Scores
+
+    if snapshots is None:
+        base = BaseRate(base_rate)
+        yield lambda features: Scores(base.predict(features), base.name, base.version)
+        return
+    with Scorer(snapshots, base_rate=base_rate) as scorer:
+        yield scorer.score
 
 
 def _when(time_ms: int) -> str:

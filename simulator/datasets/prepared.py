@@ -8,7 +8,7 @@ length.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -29,7 +29,7 @@ from simulator.datasets.rows import ROW_MS, ReplayRows
 from simulator.datasets.source import Source
 from simulator.errors import DataError
 
-__all__ = ["SORT_MEMORY", "Facts", "Prepared", "prepare"]
+__all__ = ["SORT_MEMORY", "Facts", "Prepared", "prepare", "unless"]
 
 ROWS, FACTS, ITEMS = "rows.arrow", "facts.json", "items.arrow"
 UNSORTED, SORTING = "unsorted.arrow", "sorting"
@@ -62,10 +62,17 @@ class Facts(msgspec.Struct, frozen=True):
     doubt: str
 
 
-def prepare(source: Source, config: DataConfig, folder: Path, wanted: int | None = None) -> Prepared:
+def prepare(
+    source: Source,
+    config: DataConfig,
+    folder: Path,
+    wanted: int | None = None,
+    told: Callable[[int], None] = lambda rows: None,
+) -> Prepared:
     """Read the data set into a new folder, which is there whole or not at all.
 
-    wanted: no more rows than this will be asked for. Raises DataError, also where no row is there, none is a click, or all
+    wanted: no more rows than this will be asked for. told: hears after each block how many rows were read, and may raise to end
+    it. Raises DataError, also where no row is there, none is a click, or all
     are.
     """
     order = config.order or ("time" if source.clock else "file")
@@ -82,7 +89,7 @@ def prepare(source: Source, config: DataConfig, folder: Path, wanted: int | None
             source.left_out.clear()
             rejects = Rejects(config.bad_rows, partial / FILE_NAME if config.bad_rows else None)
             try:
-                _Preparation(source, config, order, rejects, partial).write(sort, limit)
+                _Preparation(source, config, order, rejects, partial, told).write(sort, limit)
                 break
             except Retyped:
                 continue
@@ -97,15 +104,35 @@ def prepare(source: Source, config: DataConfig, folder: Path, wanted: int | None
     return Prepared(folder)
 
 
+def unless(should_stop: Callable[[], bool], told: Callable[[int], None] = lambda rows: None) -> Callable[[int], None]:
+    """What hears how many rows were read, and ends the reading by KeyboardInterrupt once it is asked to stop."""
+
+    def heard(rows: int) -> None:
+        if should_stop():
+            raise KeyboardInterrupt
+        told(rows)
+
+    return heard
+
+
 class _Preparation:
     """One attempt."""
 
-    def __init__(self, source: Source, config: DataConfig, order: str, rejects: Rejects, folder: Path) -> None:
+    def __init__(
+        self,
+        source: Source,
+        config: DataConfig,
+        order: str,
+        rejects: Rejects,
+        folder: Path,
+        told: Callable[[int], None],
+    ) -> None:
         self._source = source
         self._config = config
         self._order = order
         self._rejects = rejects
         self._folder = folder
+        self._told = told
         self._read = 0
 
     def write(self, sort: bool, limit: int | None) -> None:
@@ -152,6 +179,7 @@ class _Preparation:
         for rows in self._source.blocks(self._rejects):
             self._read += len(rows)
             self._rejects.check(self._read + self._rejects.count)
+            self._told(self._read)
             if len(rows):
                 yield rows
 
@@ -209,9 +237,15 @@ def _read_sorted(path: Path, keys: Sequence[str], scratch: Path, names: Sequence
         reader = pa.ipc.open_file(file)
         batches = (reader.get_batch(i) for i in range(reader.num_record_batches))
         sql.register("unsorted", pa.RecordBatchReader.from_batches(reader.schema, batches))
-        found = sql.sql(f"SELECT * FROM unsorted ORDER BY {', '.join(keys)}").fetch_arrow_reader(SORTED_BLOCK)
-        for batch in found:
-            yield _to_rows(batch.cast(reader.schema), names)
+        try:
+            found = sql.sql(f"SELECT * FROM unsorted ORDER BY {', '.join(keys)}").fetch_arrow_reader(SORTED_BLOCK)
+            for batch in found:
+                yield _to_rows(batch.cast(reader.schema), names)
+        except duckdb.Error as error:
+            said = " ".join(str(error).split())[:200]
+            raise DataError(
+                f"{scratch}: the rows cannot be sorted there: {said}; is there space for them twice?"
+            ) from None
     shutil.rmtree(scratch, ignore_errors=True)
 
 

@@ -16,6 +16,7 @@ from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import peak_mib_of_largest
 from simulator.datasets.fingerprint import fingerprints, require_same
+from simulator.datasets.prepared import unless
 from simulator.datasets.read import open_source
 from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
@@ -25,7 +26,7 @@ from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
 from simulator.lab.reports import DayClosed, Report, Saved, StageFinished, TickServed, Told
-from simulator.lab.run_progress import RunProgress
+from simulator.lab.run_progress import ReadingProgress, RunProgress
 from simulator.lab.truth import launches
 from simulator.run_folder.manifest import Counts, Manifest, StageTimings, Timings
 from simulator.run_folder.provenance import git_revision, versions
@@ -65,7 +66,8 @@ def start_run(
     data = {} if scenario.data is None else fingerprints(scenario.data.path, open_source(scenario.data).files)
     rows = path.with_name(f".{path.name}.rows")  # a mistake shows before there is a folder
     try:
-        warnings, notes = lab.feed.prepare(rows)
+        with ReadingProgress(quiet=quiet) as progress:
+            warnings, notes = lab.feed.prepare(rows, unless(should_stop, progress.rows))
         lab.place.check(scenario.log, {})
         folder = RunFolder.create(path, scenario)
         if data:
@@ -108,7 +110,8 @@ def resume_run(
     if manifest.status != "finished":
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
             require_same(scenario.data.path, open_source(scenario.data).files, manifest.data)
-            lab.feed.prepare(lab.place.rows)
+            with ReadingProgress(quiet=quiet) as progress:
+                lab.feed.prepare(lab.place.rows, unless(should_stop, progress.rows))
         _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)

@@ -9,21 +9,56 @@ from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, SpinnerColumn, TaskID, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from reloop_stream.runtime.exits import tell
 from simulator.run_folder.columns import PHASE_LABELS
 
-__all__ = ["RunProgress"]
+__all__ = ["ReadingProgress", "RunProgress"]
 
 RATE_WINDOW_S = 5.0  # the rate shown is that of the last seconds: it differs between phases
 
 
 class _Rate(ProgressColumn):
+    def __init__(self, unit: str) -> None:
+        super().__init__()
+        self._unit = unit
+
     def render(self, task: Any) -> Text:
         rate = task.fields.get("rate")
-        return Text("" if not rate else f"{rate:,.0f} exposures/s", style="cyan")
+        return Text("" if not rate else f"{rate:,.0f} {self._unit}/s", style="cyan")
+
+
+class ReadingProgress:
+    """How many rows of a data set were read, and how fast, while a run begins: where stderr is a terminal, and not when quiet."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        console = Console(stderr=True)
+        self._progress = Progress(
+            SpinnerColumn(),
+            TextColumn("reading the data: {task.completed:,.0f} rows"),
+            _Rate("rows"),
+            console=console,
+            transient=True,
+            disable=quiet or not console.is_terminal,
+        )
+        self._began = time.monotonic()
+        self._task: TaskID = self._progress.add_task("", total=None)
+
+    def rows(self, rows: int) -> None:
+        """So many were read so far."""
+        rate = rows / max(time.monotonic() - self._began, 1e-9)
+        self._progress.update(self._task, completed=rows, rate=rate)
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
 
 
 class RunProgress:
@@ -51,7 +86,7 @@ class RunProgress:
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=14),
-            _Rate(),
+            _Rate("exposures"),
             TimeRemainingColumn(compact=True),
             console=console,
             transient=True,

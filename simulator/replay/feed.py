@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -52,9 +52,9 @@ class ReplayedFeed:
     def _stream(self) -> ReplayStream:
         return ReplayStream.of(self._scenario, self._prepared)
 
-    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
+    def prepare(self, rows: Path, told: Callable[[int], None]) -> tuple[list[str], list[str]]:
         self._rows = rows
-        prepare_rows(self._scenario, rows).close()
+        prepare_rows(self._scenario, rows, told).close()
         return self._stream.warnings, self._stream.notes
 
     def close(self) -> None:

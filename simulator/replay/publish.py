@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from reloop_stream.codec.records import encode
-from reloop_stream.events import ClickBatch, ExposureBatch
+from reloop_stream.events import ClickBatch, Column, ExposureBatch
 from reloop_stream.log import EventLog, Partition
-from reloop_stream.serving.scorer import Scorer
 from reloop_stream.serving.scores import Scores
 from simulator.datasets.rows import ReplayRows
 from simulator.replay.pace import Pace
@@ -45,14 +44,14 @@ def publish(
     stream: ReplayStream,
     log: EventLog,
     target: Target,
-    scorer: Scorer,
+    score: Callable[[Mapping[str, Column]], Scores],
     pace: Pace,
     told: Callable[[Published], None] = lambda published: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Published:
-    """Stamp each tick's rows by the version that serves, and append exposures and clicks when they are due.
+    """Stamp each tick's rows, and append exposures and clicks when they are due.
 
-    Without marks: as a stranger's topics have none. Stops between two ticks. Raises LogError.
+    score: by the version that serves. Without marks: as a stranger's topics have none. Stops between two ticks. Raises LogError.
     """
     done = Published()
     log.create_topics({target.exposures: target.partitions, target.clicks: target.partitions})
@@ -63,7 +62,7 @@ def publish(
             if not pace.wait(int(rows.time_ms[0]), should_stop):
                 break
             ids = np.arange(first, first + len(rows), dtype=np.int64)
-            exposures = exposures_of(scorer.score(rows.features), rows, ids)
+            exposures = exposures_of(score(rows.features), rows, ids)
             clicked = np.flatnonzero(rows.label)
             clicks = ClickBatch(ids[clicked], rows.time_ms[clicked], rows.time_ms[clicked])
             for topic, batch in ((target.exposures, exposures), (target.clicks, clicks)):

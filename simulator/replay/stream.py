@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,15 +23,18 @@ __all__ = ["ReplayStream", "prepare_rows"]
 DAY_MS = 86_400_000
 
 
-def prepare_rows(scenario: Scenario, folder: Path) -> Prepared:
-    """The data of a scenario, made ready in a new folder, as far as its phases can need them. Raises DataError."""
+def prepare_rows(scenario: Scenario, folder: Path, told: Callable[[int], None] = lambda rows: None) -> Prepared:
+    """The data of a scenario, made ready in a new folder, as far as its phases can need them.
+
+    told: hears how many rows were read so far. Raises DataError.
+    """
     config = scenario.data
     assert config is not None and scenario.features is not None
     source = open_source(config, {field.name: field.kind for field in scenario.features})
     every = config.period_events
     # A day begins with a slate or a time of its own, so that the last may need a few rows more.
     wanted = None if every is None else (sum(scenario.phases.days.values()) + 1) * every
-    return prepare(source, config, folder, wanted)
+    return prepare(source, config, folder, wanted, told)
 
 
 class ReplayStream:

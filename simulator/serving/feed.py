@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -46,10 +46,10 @@ class Feed(Protocol):
     def expected_exposures(self) -> int | None:
         """About how many there will be in all; None where that is not known beforehand."""
 
-    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
+    def prepare(self, rows: Path, told: Callable[[int], None]) -> tuple[list[str], list[str]]:
         """Build the world, or make the data ready in the new folder `rows`, where every process of the run reads them.
 
-        Gives what is likely to mislead, and notes on what is read. Raises ScenarioError, DataError.
+        told: hears how many rows were read so far, and may raise to end it. Gives what is likely to mislead, and notes on what is read. Raises ScenarioError, DataError.
         """
 
     def close(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -59,7 +59,7 @@ class SimulatedFeed:
         except ValueError as error:
             raise ScenarioError(f"{scenario.name}: {error}") from None
 
-    def prepare(self, rows: Path) -> tuple[list[str], list[str]]:
+    def prepare(self, rows: Path, told: Callable[[int], None]) -> tuple[list[str], list[str]]:
         _ = self.world
         return [], []
 

@@ -48,3 +48,11 @@ def test_bad_data_is_an_error_that_names_the_place(tmp_path: Path, monkeypatch: 
     with pytest.raises(DataError) as caught:
         read({**data, **change})
     assert message in str(caught.value)
+
+
+def test_rows_that_cannot_be_sorted_are_an_error_that_names_the_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("simulator.datasets.prepared.SORT_MEMORY", "1KB")
+    with pytest.raises(DataError, match=r"the rows cannot be sorted there: Out of Memory .*is there space for them"):
+        read({**write(tmp_path, "csv"), "order": "shuffled"})

@@ -78,3 +78,10 @@ def test_a_mistake_in_the_data_is_exit_code_2_before_there_is_a_folder(tmp_path:
     with pytest.raises(DataError, match=r"'price' holds 1e\+39 in row 10 \(line 11\)"):
         start_run(scenario(data), tmp_path / "run", command="", workers=1, quiet=True)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_stop_while_the_data_are_read_leaves_nothing(tmp_path: Path) -> None:
+    data = write(tmp_path, "csv")
+    with pytest.raises(KeyboardInterrupt):
+        start_run(scenario(data), tmp_path / "run", command="", workers=1, quiet=True, should_stop=lambda: True)
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
