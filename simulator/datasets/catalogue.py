@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reloop_stream.events import Column, concat_columns, take_column
-from simulator.datasets.cells import Table
+from simulator.datasets.table import Table
 
 __all__ = ["Catalogue", "CatalogueOfRows"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 import pyarrow as pa
 import pyarrow.csv
 
-from simulator.datasets.cells import Table, only
 from simulator.datasets.rejects import Rejects
+from simulator.datasets.table import Table, only
 from simulator.datasets.text_file import TextFile, blocks
 from simulator.errors import DataError
 

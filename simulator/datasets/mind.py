@@ -10,12 +10,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from reloop_stream.events import Column, ListColumn, take_column
-from simulator.datasets.cells import Table, converted, integers, texts
+from simulator.datasets.cells import integers, texts
 from simulator.datasets.config import MindConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted
 from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError

@@ -11,12 +11,13 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.events import Column, ListColumn, take_column
-from simulator.datasets.cells import Table, converted, integers, numbers, texts
+from simulator.datasets.cells import integers, numbers, texts
 from simulator.datasets.config import MovieLensConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted
 from simulator.datasets.text_file import TextFile, member, members, text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from reloop_stream.events import Column
-from simulator.datasets.cells import Table, converted, integers, texts
+from simulator.datasets.cells import integers, texts
 from simulator.datasets.config import MovieLensTagsConfig
 from simulator.datasets.movielens import FIRST_YEAR, column_of, movielens_table
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted
 from simulator.datasets.times import Clock
 from simulator.errors import DataError
 

@@ -9,13 +9,14 @@ import numpy as np
 
 from reloop_stream.events import Column, take_column
 from simulator.datasets.catalogue import Catalogue
-from simulator.datasets.cells import Table, converted, features, integers, labels, numbers, probabilities, texts
+from simulator.datasets.cells import features, integers, labels, numbers, probabilities, texts
 from simulator.datasets.column_types import ColumnTypes, settled
 from simulator.datasets.config import ColumnConfig, LabelConfig, OpenBanditConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted
 from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError

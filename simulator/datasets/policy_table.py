@@ -7,11 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from simulator.datasets.cells import Table, ids, numbers, only, probabilities
+from simulator.datasets.cells import ids, numbers, probabilities
 from simulator.datasets.column_types import ColumnTypes, settled
 from simulator.datasets.config import ColumnConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
+from simulator.datasets.table import Table, only
 from simulator.datasets.tables import parquet_tables
 from simulator.datasets.text_file import text_file
 from simulator.errors import DataError

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import msgspec
 import numpy as np
@@ -19,12 +19,12 @@ import pyarrow as pa
 import pyarrow.feather
 
 from reloop_stream.codec.arrow_format import from_arrow, to_arrow
-from reloop_stream.events import Column
 from reloop_stream.features.hashing import mix64
 from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.column_types import Retyped
 from simulator.datasets.config import DataConfig
 from simulator.datasets.rejects import FILE_NAME, Rejects
+from simulator.datasets.row_file import RowFile, to_rows
 from simulator.datasets.rows import ROW_MS, ReplayRows
 from simulator.datasets.source import Source
 from simulator.errors import DataError
@@ -36,10 +36,6 @@ UNSORTED, SORTING = "unsorted.arrow", "sorting"
 # What the sort may hold in memory; beyond it, it writes to disk.
 SORT_MEMORY = "384MB"
 SORTED_BLOCK = 1 << 16
-FEATURE, PAIR = "feature.", "pair."
-OPTIONAL = ("request_id", "position", "propensity", "weight")
-# Features that are the id columns, and are not stored twice.
-IDS = ("user_id", "item_id")
 
 
 class _OutOfOrder(Exception):
@@ -49,7 +45,7 @@ class _OutOfOrder(Exception):
 class Facts(msgspec.Struct, frozen=True):
     """What is known of the rows as a whole.
 
-    starts: the first row of each block, and the end. notes: order, and which rows were left out. first_rejects: so many
+    starts: the first row of each block, and the end. notes: order, and which rows were left out. rejected: so many
     rows could not be read.
     """
 
@@ -137,11 +133,11 @@ class _Preparation:
 
     def write(self, sort: bool, limit: int | None) -> None:
         source = self._source
-        blocks = self._sorted() if sort else self._in_order(limit)
+        blocks = self._sorted() if sort else self._in_order()
         blocks = _ties_arranged(blocks) if self._order == "time" else _a_second_apart(blocks)
         clicks, written = 0, 0
         names: list[str] = []
-        with _RowFile(self._folder / ROWS) as file:
+        with RowFile(self._folder / ROWS) as file:
             for rows in source.derived(blocks):
                 kept = rows if limit is None else rows.part(slice(0, max(0, limit - written)))
                 if len(kept):
@@ -183,7 +179,7 @@ class _Preparation:
             if len(rows):
                 yield rows
 
-    def _in_order(self, limit: int | None) -> Iterator[ReplayRows]:
+    def _in_order(self) -> Iterator[ReplayRows]:
         last = -(2**63)
         for rows in self._checked():
             if self._order == "time":
@@ -195,7 +191,7 @@ class _Preparation:
     def _sorted(self) -> Iterator[ReplayRows]:
         """All rows by time, or by the shuffle; those of one slate together, equal ones in the file's order."""
         unsorted, is_slates = self._folder / UNSORTED, False
-        with _RowFile(unsorted, with_keys=True) as file:
+        with RowFile(unsorted) as file:
             for rows in self._checked():
                 number = np.arange(self._read - len(rows), self._read, dtype=np.int64)
                 key = rows.time_ms
@@ -240,7 +236,7 @@ def _read_sorted(path: Path, keys: Sequence[str], scratch: Path, names: Sequence
         try:
             found = sql.sql(f"SELECT * FROM unsorted ORDER BY {', '.join(keys)}").fetch_arrow_reader(SORTED_BLOCK)
             for batch in found:
-                yield _to_rows(batch.cast(reader.schema), names)
+                yield to_rows(batch.cast(reader.schema), names)
         except duckdb.Error as error:
             said = " ".join(str(error).split())[:200]
             raise DataError(
@@ -288,67 +284,6 @@ def _a_second_apart(blocks: Iterator[ReplayRows]) -> Iterator[ReplayRows]:
         yield replace(rows, time_ms=number * ROW_MS)
 
 
-class _RowFile:
-    """Rows written as an Arrow file, a record batch a block."""
-
-    def __init__(self, path: Path, *, with_keys: bool = False) -> None:
-        self._path = path
-        self._sink: Any = None
-        self._writer: Any = None
-        self._schema: pa.Schema = None
-        self.starts = [0]
-        self.features: list[str] = []
-
-    def __enter__(self) -> Self:
-        self._sink = pa.OSFile(str(self._path), "wb")
-        return self
-
-    def write(self, rows: ReplayRows, keys: dict[str, np.ndarray] | None = None) -> None:
-        columns = _to_columns(rows) | {name: pa.array(column) for name, column in (keys or {}).items()}
-        if self._writer is None:
-            self._schema = pa.schema([(name, column.type) for name, column in columns.items()])
-            self._writer = pa.ipc.new_file(self._sink, self._schema, options=pa.ipc.IpcWriteOptions(compression="lz4"))
-            self.features = list(rows.features)
-        self._writer.write_batch(pa.record_batch(list(columns.values()), schema=self._schema))
-        self.starts.append(self.starts[-1] + len(rows))
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-        self._sink.close()
-
-
-def _to_columns(rows: ReplayRows) -> dict[str, pa.Array]:
-    columns = {"time_ms": to_arrow(rows.time_ms), "user_id": to_arrow(rows.user_id), "item_id": to_arrow(rows.item_id)}
-    columns["label"] = to_arrow(rows.label)
-    for name in OPTIONAL:
-        if (column := getattr(rows, name)) is not None:
-            columns[name] = to_arrow(column)
-    for name, feature in rows.features.items():
-        if name not in IDS:
-            columns[FEATURE + name] = to_arrow(feature)
-    for name, values in rows.pairs.items():
-        columns[PAIR + name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
-    return columns
-
-
-def _to_rows(batch: pa.RecordBatch, names: Sequence[str]) -> ReplayRows:
-    user, item = (np.asarray(from_arrow(name, batch.column(name))) for name in IDS)
-    ids = dict(zip(IDS, (user, item), strict=True))
-    features: dict[str, Column] = {
-        name: ids[name] if name in ids else from_arrow(name, batch.column(FEATURE + name)) for name in names
-    }
-    there = set(batch.schema.names)
-    optional = {name: batch.column(name).to_numpy() for name in OPTIONAL if name in there}
-    time_ms, label = batch.column("time_ms").to_numpy(), batch.column("label").to_numpy()
-    pairs = {
-        name.removeprefix(PAIR): batch.column(name).flatten().to_numpy().reshape(len(batch), -1)
-        for name in there
-        if name.startswith(PAIR)
-    }
-    return ReplayRows(time_ms, user, item, label, features, **optional, pairs=pairs)
-
-
 class Prepared:
     """The rows in a folder that `prepare` made."""
 
@@ -378,7 +313,7 @@ class Prepared:
 
     def _of(self, number: int) -> ReplayRows:
         if self._block is None or self._block[0] != number:
-            self._block = (number, _to_rows(self._reader.get_batch(number), self.facts.features))
+            self._block = (number, to_rows(self._reader.get_batch(number), self.facts.features))
         return self._block[1]
 
     def times_and_labels(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:

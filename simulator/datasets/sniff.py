@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simulator.datasets.cells import NUMBER
 from simulator.datasets.frappe import FIELDS, parts_of
 from simulator.datasets.libfm import NUMBER as LIBFM_NUMBER
 from simulator.datasets.rows import find
 from simulator.datasets.text_file import NotUtf8, blocks, first_lines, members, text_file
+from simulator.datasets.words import NUMBER
 from simulator.errors import DataError
 
 __all__ = ["Recognised", "recognise"]

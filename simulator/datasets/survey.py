@@ -13,8 +13,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from simulator.datasets.cells import MISSING, NUMBER, Table, Words, is_list, is_text, is_whole
 from simulator.datasets.column_types import Evidence
+from simulator.datasets.table import Table, is_list, is_text, is_whole
+from simulator.datasets.words import MISSING, NUMBER, Words
 
 __all__ = ["Roles", "Surveyed", "likely_roles", "survey"]
 

@@ -14,22 +14,13 @@ import pyarrow.parquet as pq
 
 from reloop_stream.events import Column, constant
 from simulator.datasets.catalogue import Catalogue, CatalogueOfRows
-from simulator.datasets.cells import (
-    Table,
-    converted,
-    features,
-    ids,
-    integers,
-    labels,
-    only,
-    probabilities,
-    weights,
-)
+from simulator.datasets.cells import features, ids, integers, labels, probabilities, weights
 from simulator.datasets.config import CsvConfig, ParquetConfig, TableConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ROW_MS, ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted, only
 from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 from simulator.errors import DataError

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from simulator.datasets.cells import Table, is_text, numbers
+from simulator.datasets.cells import numbers
+from simulator.datasets.table import Table, is_text
 
 __all__ = ["Clock"]
 

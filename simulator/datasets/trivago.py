@@ -8,12 +8,13 @@ import numpy as np
 import pyarrow.compute as pc
 
 from reloop_stream.events import Column
-from simulator.datasets.cells import Table, converted, texts
+from simulator.datasets.cells import texts
 from simulator.datasets.config import TrivagoConfig
 from simulator.datasets.csv_file import CsvFile
 from simulator.datasets.rejects import Rejects
 from simulator.datasets.rows import ReplayRows, find
 from simulator.datasets.source import Source
+from simulator.datasets.table import Table, converted
 from simulator.datasets.text_file import text_file
 from simulator.datasets.times import Clock
 

@@ -15,7 +15,7 @@ from rich.text import Text
 from reloop_stream.runtime.exits import tell
 from simulator.run_folder.columns import PHASE_LABELS
 
-__all__ = ["ReadingProgress", "RunProgress"]
+__all__ = ["LiveProgress", "ReadingProgress", "RunProgress"]
 
 RATE_WINDOW_S = 5.0  # the rate shown is that of the last seconds: it differs between phases
 
@@ -30,7 +30,22 @@ class _Rate(ProgressColumn):
         return Text("" if not rate else f"{rate:,.0f} {self._unit}/s", style="cyan")
 
 
-class ReadingProgress:
+class LiveProgress:
+    """Shows `_progress` while it is entered."""
+
+    _progress: Progress
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+
+class ReadingProgress(LiveProgress):
     """How many rows of a data set were read, and how fast, while a run begins: where stderr is a terminal, and not when quiet."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -51,17 +66,8 @@ class ReadingProgress:
         rate = rows / max(time.monotonic() - self._began, 1e-9)
         self._progress.update(self._task, completed=rows, rate=rate)
 
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
-
-
-class RunProgress:
+class RunProgress(LiveProgress):
     """A live bar where stderr is a terminal, a line a finished day where it is not, nothing when quiet.
 
     of_replay: whether arms differ in log loss, and not in CTR.
@@ -93,15 +99,6 @@ class RunProgress:
             disable=not self._live,
         )
         self._task: TaskID = self._progress.add_task(self._label, total=ticks)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def tick(self, source: str, tick: int, exposures: int, day: int, phase: str) -> None:
         """A process served up to `tick`, `exposures` in all."""

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from reloop_stream.runtime.exits import tell
+from simulator.lab.run_progress import LiveProgress
 
 __all__ = ["CellProgress"]
 
 
-class CellProgress:
+class CellProgress(LiveProgress):
     """A live bar where stderr is a terminal, a line a cell where it is not, nothing when quiet."""
 
     def __init__(self, total: int, *, quiet: bool) -> None:
@@ -32,15 +30,6 @@ class CellProgress:
             disable=not live,
         )
         self._task = self._progress.add_task("starting", total=total)
-
-    def __enter__(self) -> Self:
-        self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._progress.stop()
 
     def found(self, n: int) -> None:
         """So many cells were there already: they do not count in the time left."""
