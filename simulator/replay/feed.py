@@ -10,7 +10,6 @@ from typing import Literal
 import numpy as np
 
 from reloop_stream.config import FieldConfig
-from reloop_stream.learners.base import BaseRate
 from simulator.datasets.prepared import Prepared
 from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
@@ -90,11 +89,8 @@ class ReplayedFeed:
     ) -> ReplayServer:
         names = [arm.name for arm in self._scenario.arms]
         assignment = None if self._scenario.is_paired else self._assignment
-        base = BaseRate(self.base_rate)
         judge, catalogue = None, self._stream.catalogue
         if self._data.off_policy is not None:
             assert catalogue is not None
             judge = PolicyJudge(self._scenario.serving, self.fields, self.calendar, self._folder, catalogue)
-        return ReplayServer(
-            self._tick, self.calendar, deployments, writer, assignment, names, serves, base, catalogue, judge
-        )
+        return ReplayServer(self._tick, self.calendar, deployments, writer, assignment, names, serves, catalogue, judge)

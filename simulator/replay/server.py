@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from reloop_stream.events import ClickBatch
-from reloop_stream.learners.base import BaseRate, FrozenModel
+from reloop_stream.learners.base import FrozenModel
 from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
 from simulator.datasets.catalogue import Catalogue
@@ -39,7 +39,6 @@ class ReplayServer:
         assignment: Assignment | None,
         names: Sequence[str],
         serves: Sequence[int],
-        base_rate: BaseRate,
         catalogue: Catalogue | None = None,
         judge: PolicyJudge | None = None,
     ) -> None:
@@ -52,15 +51,13 @@ class ReplayServer:
         self._assignment = assignment
         self._names = list(names)
         self._serves = list(serves)
-        self._base_rate = base_rate
         self._catalogue = catalogue
         self._judge = judge
 
     def serve(self, tick: int) -> None:
         """Stamp and append one tick's events and marks. Raises FeedStopped while it waits for a version."""
         if tick < self._calendar.serving_ticks:
-            warm = self._calendar.phase_of_tick(tick) == "warmup"
-            model = self._base_rate if warm else self.deployments.due(tick)
+            model = self.deployments.serving(tick)
             first, rows = self._rows(tick)
             ids = first + np.arange(len(rows), dtype=np.int64)
             if self._assignment is None:

@@ -88,9 +88,21 @@ class Deployments:
         if due_tick is None:
             return self._base
         self._wait_for(due_tick)
-        for published_at in [t for t in self.offered if t < due_tick]:
-            del self.offered[published_at]
+        self._forget_before(tick)
         return self.offered[due_tick]
+
+    def serving(self, tick: int) -> FrozenModel:
+        """What stamps in this tick: the base rate in the warm-up, then the version that is due. Raises FeedStopped."""
+        if self._calendar.phase_of_tick(tick) != "warmup":
+            return self.due(tick)
+        self._forget_before(tick)  # in a long warm-up they would pile up
+        return self._base
+
+    def _forget_before(self, tick: int) -> None:
+        """Let go of the versions older than the one that is due."""
+        due_tick = self._due_tick(tick)
+        for published_at in [t for t in self.offered if due_tick is not None and t < due_tick]:
+            del self.offered[published_at]
 
     def _due_tick(self, tick: int) -> int | None:
         """When the version that serves in a tick was published; None before the first one is due."""

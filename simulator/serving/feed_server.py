@@ -100,7 +100,7 @@ class FeedServer:
         """Serve one tick and append its events and marks. Raises FeedStopped while it waits for a version."""
         if tick < self._calendar.serving_ticks:
             random = self._calendar.phase_of_tick(tick) == "warmup"
-            model = self._base_rate if random else self.deployments.due(tick)
+            model = self.deployments.serving(tick)
             self._show(self._world.tick(tick, self._users), tick, model, random)
         end_ms = int(self._calendar.bounds_ms[tick + 1])
         for partition, clicks in self._pending.due(end_ms).items():

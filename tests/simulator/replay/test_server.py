@@ -26,8 +26,8 @@ def test_a_row_s_weight_is_its_exposure_s(weight: np.ndarray | None) -> None:
         end_tick=lambda tick, watermark_ms: None,
     )
     calendar: Any = SimpleNamespace(serving_ticks=1, phase_of_tick=lambda tick: "warmup", bounds_ms=[0, 10])
-    one_arm, deployments = Assignment("x", "1", [1.0]), SimpleNamespace()
-    server = ReplayServer(lambda tick: (0, rows), calendar, deployments, writer, one_arm, ["a"], [0], BaseRate(0.1))  # type: ignore[arg-type]
+    one_arm, deployments = Assignment("x", "1", [1.0]), SimpleNamespace(serving=lambda tick: BaseRate(0.1))
+    server = ReplayServer(lambda tick: (0, rows), calendar, deployments, writer, one_arm, ["a"], [0])  # type: ignore[arg-type]
     server.serve(0)
     found = written[0].weight
     assert (found is None) if weight is None else (found is not None and found.tolist() == weight.tolist())

@@ -14,19 +14,20 @@ from reloop_stream.log.topics import Topics
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
 from simulator.experiment.calendar import Calendar
+from simulator.scenario import Phase
 from simulator.serving.deployments import AnnouncedVersions, Deployments, VersionFiles, worker_lag
 
 HOUR_MS = 3_600_000
 
 
-def calendar(tick_minutes: int = 30) -> Calendar:
+def calendar(tick_minutes: int = 30, phase: Phase = "aa") -> Calendar:
     return Calendar.regular(
-        start_ms=0, tick_ms=tick_minutes * 60_000, day_ms=24 * HOUR_MS, days={"aa": 1}, attribution_ms=HOUR_MS
+        start_ms=0, tick_ms=tick_minutes * 60_000, day_ms=24 * HOUR_MS, days={phase: 1}, attribution_ms=HOUR_MS
     )
 
 
-def deployments(delay_ms: int, every_ms: int = 3 * HOUR_MS, **more: Any) -> Deployments:
-    days = calendar()
+def deployments(delay_ms: int, every_ms: int = 3 * HOUR_MS, phase: Phase = "aa", **more: Any) -> Deployments:
+    days = calendar(phase=phase)
     return Deployments(days, days.publish_ticks(every_ms), delay_ms, BaseRate(0.1), LearnerConfig(), **more)
 
 
@@ -42,6 +43,15 @@ def test_a_version_serves_once_its_delay_has_passed() -> None:
     rates = [found.due(tick).rate for tick in range(20)]  # type: ignore[attr-defined]
     # Published at the end of ticks 5 (3 h) and 11 (6 h): an hour, two ticks, later they serve.
     assert rates == [0.1] * 8 + [0.2] * 6 + [0.3] * 6
+
+
+def test_in_the_warm_up_the_base_rate_serves_and_versions_do_not_pile_up() -> None:
+    found = deployments(0, HOUR_MS, phase="warmup")
+    for tick in range(40):
+        if tick % 2:
+            found.offer(Published("x", tick, tick, 0, BaseRate(0.2)))
+        assert found.serving(tick).rate == 0.1  # type: ignore[attr-defined]
+        assert len(found.offered) <= 2
 
 
 def test_a_due_version_that_never_came_is_an_error_and_not_a_wait() -> None:
