@@ -31,6 +31,11 @@ def prepare_rows(scenario: Scenario, folder: Path, told: Callable[[int], None] =
     config = scenario.data
     assert config is not None and scenario.features is not None
     source = open_source(config, {field.name: field.kind for field in scenario.features})
+    if not source.has_users and not scenario.is_paired and len(scenario.arms) > 1:
+        raise DataError(
+            f"experiment.design: split: {config.path} tells no user from another, so that one arm would get every event; say "
+            "paired, or name data.user where the format has it"
+        )
     every = config.period_events
     # A day begins with a slate or a time of its own, so that the last may need a few rows more.
     wanted = None if every is None else (sum(scenario.phases.days.values()) + 1) * every

@@ -12,6 +12,13 @@ from tests.simulator.datasets.logged import TABLE, N, log_of, write
 from tests.simulator.replay.described import stream_of
 
 
+def test_users_that_nobody_tells_apart_cannot_be_split(tmp_path: Path) -> None:
+    data = {**write(tmp_path, "csv"), "user": None}
+    with pytest.raises(DataError, match=r"experiment.design: split: .*log.csv tells no user from another"):
+        stream_of(data, experiment={"design": "split"})
+    assert stream_of(data).rows == N
+
+
 def test_ticks_and_days_cut_the_rows_once_and_keep_equal_times_together(tmp_path: Path) -> None:
     frame = log_of()
     frame["when"] = frame["when"] // 6000 * 6000  # ten rows at a time
