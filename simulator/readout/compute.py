@@ -162,9 +162,9 @@ def _note_of_a_replay(run: Run, rows: list[dict[str, Any]]) -> str:
 
 
 def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
-    notes = [*run.manifest.warnings, *run.manifest.notes]
-    if run.manifest.status != "finished":
-        notes.append(f"the run is {run.manifest.status}: the figures cover the days so far")
+    notes = [*run.manifest.warnings, *run.manifest.notes] if run.manifest is not None else []
+    if run.status != "finished":
+        notes.append(f"the run is {run.status}: the figures cover the days so far")
     if srm_p < SRM_ALARM:
         notes.append(f"sample ratio mismatch (p = {srm_p:.2g}): the arms' numbers of users do not fit their shares")
     if run.is_replay:

@@ -86,7 +86,7 @@ def judge_arms(run: Run, cuts: Cuts) -> dict[str, JudgedPolicy]:
         return found
     phase = "ab" if "ab" in run.off_policy["phase"].unique().to_pylist() else "aa"
     rows = run.off_policy.filter(pa.compute.equal(run.off_policy["phase"], phase))
-    for arm in run.arms:
+    for arm in (run.control, *run.treatments):
         mine = rows.filter(pa.compute.equal(rows["arm"], arm))
         found[arm] = judge(_log_of(mine), cuts, found.get(run.control))
     return found

@@ -73,7 +73,7 @@ def _arms(run: Run, users: pa.Table, parts: dict[str, tuple[str, str, str]]) -> 
     """Every arm that has users there."""
     found: dict[str, dict[str, RankedArm]] = {}
     control: dict[str, Ratio] = {}
-    for arm in run.arms:
+    for arm in (run.control, *run.treatments):
         mine = users.filter(pa.compute.equal(users["arm"], arm))
         if not len(mine):
             continue

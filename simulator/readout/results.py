@@ -7,10 +7,19 @@ import math
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from simulator.readout.bounds import Bounds
+from simulator.readout.checks import Check
 from simulator.readout.differences import DayDifference, Differences
 from simulator.readout.policies import Cuts, JudgedPolicy, policies_as_json, policy_lines
 from simulator.readout.ranking import Ranking
+from simulator.readout.reliability import ReliabilityBin
+from simulator.readout.statistics.catalogue import Catalogue
 from simulator.readout.statistics.estimate import CONFIDENCE, Estimate
+from simulator.readout.statistics.novelty import SinceFirst
+from simulator.readout.statistics.phases import PhaseOfArm
+from simulator.readout.statistics.pre_period import AaCheck
+from simulator.readout.statistics.segments import SegmentUplift
+from simulator.readout.statistics.sequential import Look
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.run_folder.reader import Run
 
@@ -24,13 +33,14 @@ SRM_ALARM = 0.001  # the usual bound: an alarm here means that the assignment is
 @dataclass(frozen=True)
 class Day:
     """One day of one arm. row: as in daily.csv. lo, hi: interval of its CTR. uplift, corrected: against control, raw and
-    A/B - A/A; None for the control."""
+    A/B - A/A; None for the control. so_far: the headline from the first A/B day up to this one; None on other days."""
 
     row: dict[str, Any]
     lo: float
     hi: float
     uplift: Estimate | None = None
     corrected: Estimate | None = None
+    so_far: Estimate | None = None
 
 
 class Alarm(NamedTuple):
@@ -54,9 +64,17 @@ class Alarm(NamedTuple):
 
 @dataclass(frozen=True)
 class Results:
-    """What a run says. uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift.
+    """What a run says. Days are numbered from 0, numbers that are not defined NaN.
+
+    uplift: treatment → estimator → Estimate. truth: treatment → kind → relative uplift; None where it is not known.
     alarms: of drift, in order; None where no learner had a monitor. ranking: None where the data have no slates
-    to rank. policies: arm → what the log says of it as a policy."""
+    to rank. policies: arm → what the log says of it as a policy.
+
+    holm: treatment → p of its headline, corrected over all treatments. sequential: treatment → a look a day of A/B. novelty:
+    treatment → by day since first exposure. mde: treatment → the smallest relative uplift that this run's headline finds with
+    80% power at 5%. aa: None where there was no A/A period. truth_days: treatment → kind → day → relative uplift.
+    error: treatment → estimator → estimate - truth (experiment). bounds: None unless the run kept them. catalogue: arm → over
+    the A/B days; catalogue_days: arm → day → of it. reliability: arm → bins, over the A/B days."""
 
     run: Run
     days: list[Day]
@@ -71,10 +89,54 @@ class Results:
     policies: dict[str, JudgedPolicy] = field(default_factory=dict)
     cuts: Cuts = field(default_factory=Cuts)
     notes: list[str] = field(default_factory=list)
+    holm: dict[str, float] = field(default_factory=dict)
+    sequential: dict[str, list[Look]] = field(default_factory=dict)
+    phases: list[PhaseOfArm] = field(default_factory=list)
+    segments: list[SegmentUplift] = field(default_factory=list)
+    novelty: dict[str, list[SinceFirst]] = field(default_factory=dict)
+    mde: dict[str, float] = field(default_factory=dict)
+    aa: AaCheck | None = None
+    checks: list[Check] = field(default_factory=list)
+    truth_days: dict[str, dict[str, dict[int, float]]] = field(default_factory=dict)
+    error: dict[str, dict[str, float]] = field(default_factory=dict)
+    bounds: Bounds | None = None
+    catalogue: dict[str, Catalogue] = field(default_factory=dict)
+    catalogue_days: dict[str, dict[int, Catalogue]] = field(default_factory=dict)
+    reliability: dict[str, list[ReliabilityBin]] = field(default_factory=dict)
 
     @property
     def headline(self) -> str:
         return "cuped" if any(not math.isnan(u["cuped"].relative) for u in self.uplift.values()) else "raw"
+
+    def sentence(self, arm: str) -> str:
+        """A treatment's headline in one sentence, with its interval and, where it is known, the truth."""
+        if self.run.is_replay:
+            return self._sentence_of_a_replay(arm)
+        found = self.uplift.get(arm, {}).get(self.headline)
+        if found is None or math.isnan(found.relative):
+            return f"Nothing can be said of {arm}'s uplift in CTR over {self.run.control}."
+        if found.lo <= 0 <= found.hi:
+            side = "cannot be told from 0"
+        elif self.holm.get(arm, found.p) >= 1 - CONFIDENCE:
+            side = "is no longer sure once all arms are counted"
+        else:
+            side = "is more than luck"
+        said = (
+            f"{arm} changes CTR by {found.relative:+.2%} against {self.run.control} "
+            f"(95% interval {found.lo:+.2%} to {found.hi:+.2%}, {ESTIMATOR_LABELS[self.headline]}), which {side}"
+        )
+        truth = self.truth.get(arm, {}).get("experiment")
+        return f"{said}." if truth is None else f"{said}; the truth is {truth:+.2%}."
+
+    def _sentence_of_a_replay(self, arm: str) -> str:
+        found = self.differences[arm]["logloss"].whole if arm in self.differences else None
+        if found is None or math.isnan(found.mean):
+            return f"Nothing can be said of how {arm} differs from {self.run.control}."
+        side = "is better" if found.hi < 0 else "is worse" if found.lo > 0 else "cannot be told from 0"
+        return (
+            f"{arm}'s log loss differs from {self.run.control}'s by {found.mean:+.5f} "
+            f"(95% interval {found.lo:+.5f} to {found.hi:+.5f}), which {side}."
+        )
 
     def to_json(self) -> str:
         """As results.json has it; undefined numbers are null."""

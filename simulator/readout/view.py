@@ -34,7 +34,7 @@ class RunView:
     @property
     def status(self) -> str:
         """running, finished, interrupted or failed."""
-        return self.results.run.manifest.status
+        return self.results.run.status
 
     @property
     def scenario(self) -> dict[str, Any]:
@@ -43,13 +43,14 @@ class RunView:
 
     @property
     def arms(self) -> list[str]:
-        """The control first."""
+        """In their order."""
         return self.results.run.arms
 
     @property
     def manifest(self) -> dict[str, Any]:
-        """Seeds, versions, counts, digests of the final models."""
-        return self.results.run.manifest.as_dict()
+        """Seeds, versions, counts, digests of the final models. Empty of a table of one's own."""
+        manifest = self.results.run.manifest
+        return {} if manifest is None else manifest.as_dict()
 
     @cached_property
     def daily(self) -> pd.DataFrame:
@@ -164,9 +165,12 @@ class RunView:
         return {phase: int((phases == phase).sum()) for phase in PHASE_LABELS if (phases == phase).any()}
 
 
-def open_run(path: str | Path) -> RunView:
-    """A run folder as it is now, finished or not. Raises RunFolderError naming what is missing in it."""
-    return RunView(compute(read_run(Path(path))))
+def open_run(path: str | Path, baseline: str | None = None) -> RunView:
+    """A run folder as it is now, finished or not. baseline: the arm to compare the others with; the first where it is None.
+
+    Raises RunFolderError naming what is missing in it, or the arms that there are.
+    """
+    return RunView(compute(read_run(Path(path), baseline)))
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

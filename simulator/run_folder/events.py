@@ -30,6 +30,8 @@ class Shown(NamedTuple):
 
 def read_shown(run: Run) -> Shown:
     """All exposures of the run, once each. Held in memory: about 100 bytes each. Raises RunFolderError, LogUnavailable."""
+    if run.manifest is None:
+        raise RunFolderError(f"{run.path}: a table of users has no events")
     log = run.config["log"]
     if log["retention"] != "all":
         raise RunFolderError(

@@ -30,17 +30,34 @@ class Run:
     """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
     truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor. blocks: of a
     replay, a row a day, arm and block; None where there is none yet. off_policy: a row a logged row and arm; None where no
-    policy was judged."""
+    policy was judged. segments: a row a user; items: a row an arm, day and item; topics: a row a user, phase and topic;
+    reliability: a row an arm, phase and bin of pCTR; bounds: a row a day and policy. All five None where the run kept none.
+
+    config: the resolved scenario. manifest: None of a table of one's own, which no run of this laboratory made; its config
+    then holds `name` and `arms` alone. baseline: the arm that the others are compared with; None: the first. has_days: whether
+    `day` is one; otherwise it counts phases."""
 
     path: Path
     config: dict[str, Any]
-    manifest: Manifest
+    manifest: Manifest | None
     daily: pa.Table
     users: pa.Table | None
     truth: pa.Table
     monitor: pa.Table | None = None
     blocks: pa.Table | None = None
     off_policy: pa.Table | None = None
+    segments: pa.Table | None = None
+    items: pa.Table | None = None
+    topics: pa.Table | None = None
+    reliability: pa.Table | None = None
+    bounds: pa.Table | None = None
+    baseline: str | None = None
+    has_days: bool = True
+
+    @property
+    def status(self) -> str:
+        """running, finished, interrupted or failed. A table of one's own is finished."""
+        return "finished" if self.manifest is None else self.manifest.status
 
     @property
     def config_text(self) -> str:
@@ -53,15 +70,17 @@ class Run:
 
     @property
     def control(self) -> str:
-        return self.arms[0]
+        """The baseline that was asked for; the first arm where none was."""
+        return self.arms[0] if self.baseline is None else self.baseline
 
     @property
     def treatments(self) -> list[str]:
-        return self.arms[1:]
+        """The other arms, in their order."""
+        return [arm for arm in self.arms if arm != self.control]
 
     @property
     def is_replay(self) -> bool:
-        return self.manifest.kind == "replay"
+        return self.manifest is not None and self.manifest.kind == "replay"
 
     @property
     def is_paired(self) -> bool:
@@ -69,8 +88,11 @@ class Run:
         return bool(self.config.get("experiment", {}).get("design") == "paired")
 
 
-def read_run(path: Path) -> Run:
-    """Raises RunFolderError naming the file or column that is missing."""
+def read_run(path: Path, baseline: str | None = None) -> Run:
+    """baseline: the arm to compare the others with; the first where it is None.
+
+    Raises RunFolderError naming the file or column that is missing, or the arms that there are.
+    """
     manifest = read_manifest(path)
     daily = path / "daily.parquet"
     if not daily.exists():
@@ -78,8 +100,9 @@ def read_run(path: Path) -> Run:
     users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
     blocks = path / "blocks.csv"
     off_policy = path / "off_policy.parquet"
+    segments = path / "segments.parquet"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
-    return Run(
+    run = Run(
         path,
         _config(path / "config.yaml"),
         manifest,
@@ -89,7 +112,12 @@ def read_run(path: Path) -> Run:
         read_csv(monitor, MONITOR_COLUMNS) if monitor.exists() else None,
         read_csv(blocks, BLOCK_COLUMNS) if blocks.exists() else None,
         read_parquet(off_policy, OFF_POLICY_COLUMNS) if off_policy.exists() else None,
+        segments=read_parquet(segments, ("user_id",)) if segments.exists() else None,
+        baseline=baseline,
     )
+    if run.control not in run.arms:
+        raise RunFolderError(f"{path}: baseline: got {baseline!r}, the arms are {', '.join(run.arms)}")
+    return run
 
 
 def _config(path: Path) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from simulator.errors import RunFolderError
 from simulator.readout import read_out
 from simulator.readout.view import open_run
 from simulator.run_folder.columns import DAILY_COLUMNS
@@ -102,3 +103,16 @@ def test_a_replay_without_blocks_yet_has_no_differences_and_a_dash_for_them(tmp_
     )
     assert view.differences["mean"].isna().all() and view.daily_differences["mean"].isna().all() and view.blocks.empty
     assert "nan" not in str(view) + repr(view) + view._repr_html_()
+
+
+def test_any_arm_can_be_the_baseline_and_an_unknown_one_is_refused_with_those_that_there_are(tmp_path: Path) -> None:
+    shown = ([40, 50, 30, 20], [4, 1, 2, 3]), ([60, 20, 40], [4, 6, 3])
+    folder = folder_of(tmp_path / "run", shown, "simulation")
+    one, other = open_run(folder).results, open_run(folder, baseline="01").results
+    assert (one.run.control, one.run.treatments) == ("00", ["01"])
+    assert (other.run.control, other.run.treatments) == ("01", ["00"])
+    there, back = one.uplift["01"]["raw"], other.uplift["00"]["raw"]
+    assert (1 + there.relative) * (1 + back.relative) == pytest.approx(1)
+    assert "00 changes CTR by" in other.sentence("00") and "against 01" in other.sentence("00")
+    with pytest.raises(RunFolderError, match="baseline: got 'none', the arms are 00, 01"):
+        open_run(folder, baseline="none")
