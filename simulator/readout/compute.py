@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
+from simulator.readout.checking import checks_of
+from simulator.readout.comparison import compared
 from simulator.readout.differences import differences
 from simulator.readout.policies import cuts_of, doubts, judge_arms
 from simulator.readout.ranking import rank_arms
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.estimate import Estimate
+from simulator.readout.statistics.phases import phases_of
 from simulator.readout.statistics.sample_ratio import srm
-from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
-from simulator.readout.statistics.users import UserSums, user_sums
+from simulator.readout.statistics.uplift import ab_minus_aa, raw
+from simulator.readout.statistics.users import ArmRows, Users, group_users
+from simulator.readout.truth import true_uplift, true_uplift_by_day
 from simulator.run_folder.reader import Run
 
 __all__ = ["compute"]
@@ -27,24 +32,15 @@ QUALITY = ("auc", "logloss", "ne", "calibration")
 def compute(run: Run) -> Results:
     """All statistics of a run folder."""
     rows = run.daily.to_pylist()
-    sums = {arm: user_sums(run.users, arm) for arm in run.arms} if run.users is not None else {}
-    uplift = {}
-    for arm in run.treatments if sums and not run.is_replay else []:
-        pair = sums[run.control], sums[arm]
-        uplift[arm] = {
-            "raw": raw(*pair),
-            "ab_minus_aa": ab_minus_aa(*pair),
-            "cuped": cuped(*pair),
-        }
-    srm_p = _srm(run)
+    users = None if run.users is None else group_users(run.users, run.arms)
     cuts = cuts_of(run)
     policies = judge_arms(run, cuts)
-    return Results(
+    results = Results(
         run=run,
-        days=_days(run, rows, sums),
-        uplift=uplift,
-        srm_p=srm_p,
-        truth={arm: _truth(run, arm) for arm in run.treatments},
+        days=_days(run, rows, users.arms if users else {}),
+        uplift={},
+        srm_p=_srm(run, users),
+        truth={arm: true_uplift(run, arm) for arm in run.treatments},
         quality=_quality(run, rows),
         ctr=_ctr_of_phases(run, rows),
         differences=differences(run) if run.is_replay else {},
@@ -52,53 +48,39 @@ def compute(run: Run) -> Results:
         ranking=rank_arms(run),
         policies=policies,
         cuts=cuts,
-        notes=_notes(run, rows, srm_p, uplift) + doubts(policies),
+        phases=phases_of(users.arms) if users else [],
+        truth_days={arm: true_uplift_by_day(run, arm) for arm in run.treatments},
     )
+    if users and not run.is_replay:
+        results = compared(results, users)
+    notes = _notes(run, rows, results.srm_p, results.uplift) + doubts(policies)
+    return replace(results, notes=notes, checks=checks_of(results))
 
 
-def _days(run: Run, rows: list[dict[str, Any]], sums: dict[str, UserSums]) -> list[Day]:
-    by_day: dict[tuple[int, str], UserSums] = {}
-    if run.users is not None:
-        for row in rows:
-            by_day[row["day"], row["arm"]] = user_sums(run.users, row["arm"], row["day"])
+def _days(run: Run, rows: list[dict[str, Any]], arms: dict[str, ArmRows]) -> list[Day]:
+    """Each day of each arm alone, and against the control's."""
     found = []
-    for row in rows:
-        mine = by_day.get((row["day"], row["arm"]))
-        if mine is None:
-            found.append(Day(row, math.nan, math.nan))
-            continue
-        _, lo, hi = ctr_interval(mine.exposures, mine.clicks)
-        control = by_day.get((row["day"], run.control))
-        if row["arm"] == run.control or control is None or run.is_replay:
-            found.append(Day(row, lo, hi))
-        else:
-            corrected = ab_minus_aa(control, mine) if row["phase"] == "ab" else None
-            found.append(Day(row, lo, hi, raw(control, mine), corrected))
+    for _, of_day in groupby(rows, lambda row: row["day"]):
+        mine = list(of_day)
+        sums = {row["arm"]: arms[row["arm"]].sums(arms[row["arm"]].day == row["day"]) for row in mine if arms}
+        for row in mine:
+            if row["arm"] not in sums:
+                found.append(Day(row, math.nan, math.nan))
+                continue
+            one, control = sums[row["arm"]], sums.get(run.control)
+            day = Day(row, *ctr_interval(one.exposures, one.clicks)[1:])
+            if row["arm"] != run.control and control is not None and not run.is_replay:
+                corrected = ab_minus_aa(control, one) if row["phase"] == "ab" else None
+                day = replace(day, uplift=raw(control, one), corrected=corrected)
+            found.append(day)
     return found
 
 
-def _srm(run: Run) -> float:
-    if run.users is None or run.is_paired:
+def _srm(run: Run, users: Users | None) -> float:
+    if users is None or run.is_paired:
         return math.nan
-    pairs = run.users.select(["user_id", "arm"]).group_by(["user_id", "arm"]).aggregate([])
-    counts = {row["values"]: row["counts"] for row in pa.compute.value_counts(pairs["arm"]).to_pylist()}
     shares = {arm["name"]: arm.get("share", 1 / len(run.arms)) for arm in run.config["arms"]}
-    return srm({arm: counts.get(arm, 0) for arm in shares}, shares)
-
-
-def _truth(run: Run, arm: str) -> dict[str, float | None]:
-    """The true relative uplift of each kind: expected clicks an exposure over those of the control."""
-    found: dict[str, float | None] = {}
-    truth = run.truth.to_pylist()
-    for kind in ("experiment", "launch"):
-        rates = {}
-        for name in (run.control, arm):
-            rows = [row for row in truth if row["kind"] == kind and row["arm"] == name]
-            shown = sum(row["exposures"] for row in rows)
-            rates[name] = sum(row["expected_clicks"] for row in rows) / shown if shown else math.nan
-        relative = rates[arm] / rates[run.control] - 1 if rates[run.control] else math.nan
-        found[kind] = None if math.isnan(relative) else relative
-    return found
+    return srm({arm: len(rows.who) for arm, rows in users.arms.items()}, shares)
 
 
 def _measured(run: Run, rows: list[dict[str, Any]], arm: str) -> list[dict[str, Any]]:

@@ -35,7 +35,7 @@ class Run:
 
     config: the resolved scenario. manifest: None of a table of one's own, which no run of this laboratory made; its config
     then holds `name` and `arms` alone. baseline: the arm that the others are compared with; None: the first. has_days: whether
-    `day` is one; otherwise it counts phases."""
+    `day` is one; otherwise it counts phases. shares_are_known: whether anybody said how large the arms should be."""
 
     path: Path
     config: dict[str, Any]
@@ -53,6 +53,7 @@ class Run:
     bounds: pa.Table | None = None
     baseline: str | None = None
     has_days: bool = True
+    shares_are_known: bool = True
 
     @property
     def status(self) -> str:
