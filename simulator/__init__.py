@@ -10,16 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simulator.notebook import load_scenario, open_run, run
-    from simulator.readout.view import RunView
+    from simulator.readout.view import RunView, open_table
     from simulator.scenario import Scenario
 
-__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "run"]
+__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "open_table", "run"]
 
 _HOME_OF = {
     "RunView": "readout.view",
     "Scenario": "scenario",
     "load_scenario": "notebook",
     "open_run": "readout.view",
+    "open_table": "readout.view",
     "run": "notebook",
 }
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from reloop_stream.errors import ConfigError, DivergedError, ReloopError
 
-__all__ = ["MISTAKES", "DataError", "FetchError", "RunFailed", "RunFolderError", "ScenarioError"]
+__all__ = ["MISTAKES", "DataError", "FetchError", "RunFailed", "RunFolderError", "ScenarioError", "TableError"]
 
 
 class ScenarioError(ConfigError):
@@ -25,6 +25,10 @@ class RunFolderError(ReloopError, ValueError):
     """A run folder that cannot be used as asked. The message names the file, what is missing in it, and the remedy."""
 
 
+class TableError(ReloopError, ValueError):
+    """A table of one's own that cannot be read out. The message names the file, the row, what is wrong, and the remedy."""
+
+
 class RunFailed(ReloopError):
     """A run that did not come to its end. What was done is kept in `path`.
 
@@ -39,4 +43,4 @@ class RunFailed(ReloopError):
 
 
 # What a user can put right: exit code 2.
-MISTAKES: tuple[type[Exception], ...] = (ConfigError, DataError, DivergedError, RunFolderError)
+MISTAKES: tuple[type[Exception], ...] = (ConfigError, DataError, DivergedError, RunFolderError, TableError)

@@ -144,7 +144,7 @@ def _note_of_a_replay(run: Run, rows: list[dict[str, Any]]) -> str:
 
 
 def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str, dict[str, Estimate]]) -> list[str]:
-    notes = [*run.manifest.warnings, *run.manifest.notes] if run.manifest is not None else []
+    notes = [*run.manifest.warnings, *run.manifest.notes] if run.manifest is not None else [*run.notes]
     if run.status != "finished":
         notes.append(f"the run is {run.status}: the figures cover the days so far")
     if srm_p < SRM_ALARM:
@@ -158,9 +158,9 @@ def _notes(run: Run, rows: list[dict[str, Any]], srm_p: float, uplift: dict[str,
             f"no uplift of {', '.join(unknown)}: it needs two users and a click in either arm, and users whose CTRs differ"
         )
     elif uplift and all(math.isnan(found["cuped"].relative) for found in uplift.values()):
-        notes.append("CUPED and A/B - A/A need an A/A period with clicks")
+        notes.append("CUPED and A/B - A/A need an A/A period with clicks of the users of A/B")
     known = any(not math.isnan(found["raw"].relative) for found in uplift.values())
-    if known:
+    if known and run.manifest is not None:
         notes.append(
             "the intervals are across users; the learners' own randomness, which other seeds would show, is not in them"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import cached_property
 from html import escape
 from pathlib import Path
@@ -12,13 +13,15 @@ import pandas as pd
 import pyarrow as pa
 from matplotlib.figure import Figure
 
+from simulator.readout import frames
 from simulator.readout.compute import compute
 from simulator.readout.plots.draw import figure, plots_of
 from simulator.readout.results import ESTIMATOR_LABELS, Results
 from simulator.run_folder.columns import PHASE_LABELS
+from simulator.run_folder.own_table import read_table
 from simulator.run_folder.reader import read_run
 
-__all__ = ["RunView", "open_run"]
+__all__ = ["RunView", "open_run", "open_table"]
 
 
 class RunView:
@@ -78,6 +81,46 @@ class RunView:
         return _table(
             {(arm, name): e._asdict() for arm, found in rows.items() for name, e in found.items()}, "estimator"
         )
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """A row a treatment: estimator, relative, lo, hi, p, holm (p over all treatments), mde, truth, launch, error."""
+        return frames.headline(self.results)
+
+    @cached_property
+    def daily_uplift(self) -> pd.DataFrame:
+        """A row a treatment, day and estimator: raw, ab_minus_aa, and so_far, the headline from the first A/B day on."""
+        return frames.by_day(self.results)
+
+    @cached_property
+    def looks(self) -> pd.DataFrame:
+        """A row a treatment and A/B day: the estimate so far, its fixed interval, and the bounds for who looks daily."""
+        return frames.looks(self.results)
+
+    @cached_property
+    def segments(self) -> pd.DataFrame:
+        """A row a segment, value and treatment: users, exposures, the uplift there, adjusted_p."""
+        return frames.segments(self.results)
+
+    @cached_property
+    def novelty(self) -> pd.DataFrame:
+        """A row a treatment and day since a user's first in A/B: users, the uplift."""
+        return frames.novelty(self.results)
+
+    @cached_property
+    def phases(self) -> pd.DataFrame:
+        """A row a phase and arm: users, exposures, clicks, ctr, lo, hi."""
+        return frames.phases(self.results)
+
+    @cached_property
+    def checks(self) -> pd.DataFrame:
+        """A row a check: name, verdict (good, warn, bad), says, do."""
+        return frames.checks(self.results)
+
+    @cached_property
+    def true_uplift(self) -> pd.DataFrame:
+        """A row a treatment, kind of truth and day: relative. Empty where only a simulator would know."""
+        return frames.true_by_day(self.results)
 
     @cached_property
     def differences(self) -> pd.DataFrame:
@@ -171,6 +214,15 @@ def open_run(path: str | Path, baseline: str | None = None) -> RunView:
     Raises RunFolderError naming what is missing in it, or the arms that there are.
     """
     return RunView(compute(read_run(Path(path), baseline)))
+
+
+def open_table(path: str | Path, baseline: str | None = None, shares: Mapping[str, float] | None = None) -> RunView:
+    """A table of one's own, CSV or Parquet, of an experiment that this laboratory never saw; nothing is written.
+
+    Columns: user, arm, exposures, clicks; phase (warmup, aa, ab) and day, if there are any; every other is a segment. shares:
+    how large the arms were meant to be, by name; all alike where it is None. Raises TableError naming row and remedy.
+    """
+    return RunView(compute(read_table(Path(path), None, baseline, shares)))
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:

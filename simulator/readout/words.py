@@ -67,7 +67,8 @@ def render(results: Findings) -> str:
         if check.verdict != "good"
     ]
     lines += [f"note: {note}" for note in results.notes]
-    lines += ["", f"report: {run.path / 'report.html'}"]
+    if (page := run.path / "report.html").exists():
+        lines += ["", f"report: {page}"]
     return "\n".join(lines).replace("−", "-")  # a terminal may have no minus sign of its own
 
 

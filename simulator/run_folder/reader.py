@@ -35,7 +35,7 @@ class Run:
 
     config: the resolved scenario. manifest: None of a table of one's own, which no run of this laboratory made; its config
     then holds `name` and `arms` alone. baseline: the arm that the others are compared with; None: the first. has_days: whether
-    `day` is one; otherwise it counts phases. shares_are_known: whether anybody said how large the arms should be."""
+    `day` is one; otherwise it counts phases. shares_are_known: whether anybody said how large the arms should be. notes: on how the table was read."""
 
     path: Path
     config: dict[str, Any]
@@ -54,6 +54,7 @@ class Run:
     baseline: str | None = None
     has_days: bool = True
     shares_are_known: bool = True
+    notes: tuple[str, ...] = ()
 
     @property
     def status(self) -> str:

@@ -60,7 +60,8 @@ def plots_of(results: Results) -> dict[str, Plot]:
         plots["uplift"] = UPLIFT
         if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
             plots["estimators"] = ESTIMATORS
-    plots["quality"] = QUALITY
+    if results.run.manifest is not None:  # a table of one's own knows of no predictions
+        plots["quality"] = QUALITY
     if results.ranking is not None:
         plots["ranking"] = RANKING
     if results.run.monitor is not None:

@@ -1,0 +1,124 @@
+"""What a test says, as pandas DataFrames with a row a figure: for notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+
+from simulator.readout.findings import Findings
+from simulator.readout.statistics.estimate import UNDEFINED, Estimate
+
+__all__ = ["by_day", "checks", "headline", "looks", "novelty", "phases", "segments", "true_by_day"]
+
+UPLIFT = Estimate._fields
+
+
+def headline(found: Findings) -> pd.DataFrame:
+    """A row a treatment, named: the headline, its p-value corrected over all treatments, what it can find, the truth."""
+    rows = {}
+    for arm, estimates in found.uplift.items():
+        truth = found.truth.get(arm, {})
+        rows[arm] = {
+            "estimator": found.headline,
+            **estimates[found.headline]._asdict(),
+            "holm": found.holm.get(arm),
+            "mde": found.mde.get(arm),
+            "truth": truth.get("experiment"),
+            "launch": truth.get("launch"),
+            "error": found.error.get(arm, {}).get(found.headline),
+        }
+    columns = ("estimator", *UPLIFT, "holm", "mde", "truth", "launch", "error")
+    frame = pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis("treatment")
+    return frame.astype(dict.fromkeys(columns[1:], float))
+
+
+def by_day(found: Findings) -> pd.DataFrame:
+    """A row a treatment, day and estimator: raw, ab_minus_aa, and so_far, which is the headline from the first day on."""
+    return _frame(
+        (
+            {"treatment": day.row["arm"], "day": day.row["day"], "phase": day.row["phase"], "estimator": name} | _of(of)
+            for day in found.days
+            for name, of in (("raw", day.uplift), ("ab_minus_aa", day.corrected), ("so_far", day.so_far))
+            if of is not None
+        ),
+        ("treatment", "day", "phase", "estimator", *UPLIFT),
+    )
+
+
+def looks(found: Findings) -> pd.DataFrame:
+    """A row a treatment and day of A/B; bound is of |z|, bound_lo and bound_hi are the repeated interval."""
+    return _frame(
+        (
+            {
+                "treatment": arm,
+                "day": look.day,
+                "information": look.information,
+                **_of(look.estimate),
+                "bound": look.bound,
+            }
+            | {"bound_lo": look.lo, "bound_hi": look.hi, "crossed": look.crossed}
+            for arm, of in found.sequential.items()
+            for look in of
+        ),
+        ("treatment", "day", "information", *UPLIFT, "bound", "bound_lo", "bound_hi", "crossed"),
+    )
+
+
+def segments(found: Findings) -> pd.DataFrame:
+    """A row a segment, value and treatment. adjusted_p is Holm's over all of them."""
+    return _frame(
+        (
+            {"segment": row.segment, "value": row.value, "treatment": row.arm, "users": row.users}
+            | {"exposures": row.exposures, **_of(row.estimate), "adjusted_p": row.adjusted_p}
+            for row in found.segments
+        ),
+        ("segment", "value", "treatment", "users", "exposures", *UPLIFT, "adjusted_p"),
+    )
+
+
+def novelty(found: Findings) -> pd.DataFrame:
+    """A row a treatment and day since a user's first in A/B."""
+    return _frame(
+        (
+            {"treatment": arm, "day": row.day, "users": row.users, **_of(row.estimate)}
+            for arm, of in found.novelty.items()
+            for row in of
+        ),
+        ("treatment", "day", "users", *UPLIFT),
+    )
+
+
+def phases(found: Findings) -> pd.DataFrame:
+    """A row a phase and arm: users, exposures, clicks, ctr, lo, hi."""
+    return _frame(
+        (row._asdict() for row in found.phases), ("phase", "arm", "users", "exposures", "clicks", "ctr", "lo", "hi")
+    )
+
+
+def checks(found: Findings) -> pd.DataFrame:
+    """A row a check: verdict (good, warn, bad), what it says, what to do."""
+    return _frame((row._asdict() for row in found.checks), ("name", "verdict", "says", "do"))
+
+
+def true_by_day(found: Findings) -> pd.DataFrame:
+    """A row a treatment, kind of truth and day: the true relative uplift."""
+    return _frame(
+        (
+            {"treatment": arm, "kind": kind, "day": day, "relative": value}
+            for arm, kinds in found.truth_days.items()
+            for kind, days in kinds.items()
+            for day, value in days.items()
+        ),
+        ("treatment", "kind", "day", "relative"),
+    )
+
+
+def _of(estimate: Estimate | None) -> dict[str, float]:
+    return (estimate or UNDEFINED)._asdict()
+
+
+def _frame(rows: Iterable[Mapping[str, Any]], columns: Iterable[str]) -> pd.DataFrame:
+    """With its columns where there is no row too."""
+    return pd.DataFrame(list(rows), columns=list(columns))
