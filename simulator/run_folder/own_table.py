@@ -17,7 +17,7 @@ from simulator.run_folder.cells import Cells
 from simulator.run_folder.columns import DAILY_COLUMNS, TRUTH_COLUMNS
 from simulator.run_folder.reader import Run
 
-__all__ = ["check_out", "folder_of", "read_table"]
+__all__ = ["check_out", "folder_of", "read_table", "run_of_table"]
 
 NEEDED = ("user_id", "arm", "exposures", "clicks")
 KNOWN = (*NEEDED, "phase", "day")
@@ -27,6 +27,7 @@ PHASE_NAMES = {"warmup": 0, "warm-up": 0, "aa": 1, "a/a": 1, "ab": 2, "a/b": 2}
 CONTROL = "control"  # the arm to compare with, where one is called so
 MOST_ARMS = 64
 MOST_KINDS = 200  # of text in a segment: more are ids
+SEGMENTS = (pa.types.is_dictionary, pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating)
 TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
@@ -58,7 +59,18 @@ def read_table(
 
     Raises TableError naming the file, the row and the remedy.
     """
-    table = _read(path)
+    return run_of_table(path, _read(path), out, baseline, shares)
+
+
+def run_of_table(
+    path: Path,
+    table: pa.Table,
+    out: Path | None = None,
+    baseline: str | None = None,
+    shares: Mapping[str, float] | None = None,
+) -> Run:
+    """The same of a table that is in memory. path: what it is called in messages."""
+    table = table.rename_columns([_plain(name) for name in table.column_names])
     _check_names(path, table)
     cells = Cells(path, table, 1 if _is_parquet(path) else 2)
     shown, clicked = cells.counts("exposures"), cells.counts("clicks")
@@ -112,14 +124,12 @@ def _is_parquet(path: Path) -> bool:
 
 
 def _read(path: Path) -> pa.Table:
-    """The file's columns, with the names that they have here."""
     try:
-        table = pq.read_table(path) if _is_parquet(path) else _read_csv(path)
+        return pq.read_table(path) if _is_parquet(path) else _read_csv(path)
     except FileNotFoundError:
         raise TableError(f"{path}: no such file") from None
     except (pa.ArrowException, OSError, ValueError) as error:
         raise TableError(f"{path}: cannot be read: {error}") from None
-    return table.rename_columns([_plain(name) for name in table.column_names])
 
 
 def _read_csv(path: Path) -> pa.Table:
@@ -225,14 +235,10 @@ def _segments(table: pa.Table) -> tuple[list[str], list[str]]:
     found, notes = [], []
     for name in table.column_names:
         kind = table.schema.field(name).type
+        is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         if name in KNOWN:
             continue
-        if (
-            pa.types.is_dictionary(kind)
-            or pa.types.is_boolean(kind)
-            or pa.types.is_integer(kind)
-            or pa.types.is_floating(kind)
-        ) or (pa.types.is_string(kind) and len(table[name].unique()) <= MOST_KINDS):
+        if any(fits(kind) for fits in SEGMENTS) or (is_text and len(table[name].unique()) <= MOST_KINDS):
             found.append(name)
         else:
             notes.append(
