@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,11 @@ import pyarrow.compute as pc
 from simulator.errors import TableError
 
 __all__ = ["Cells"]
+
+DAY_S = 86_400
+AS_DATE = "2024-05-31"
+NO_DATE = 0
+MOST_DAYS = 3660
 
 
 class Cells:
@@ -69,31 +75,33 @@ class Cells:
     def days(self, name: str) -> np.ndarray:
         """Days since the first one, of whole numbers or of dates: int64 [rows]."""
         column = self._full(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.cast(column.type.value_type)
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            fit = pc.match_substring_regex(column, r"^\d{4}-\d\d-\d\d$")
-            self.refuse(
-                ~_numpy(fit),
-                name,
-                lambda row: f"got {column[row].as_py()!r}, must be a whole number, or a date such as 2024-05-31",
-            )
-            column = pc.strptime(column, format="%Y-%m-%d", unit="s", error_is_null=True)
-            self.refuse(
-                _numpy(pc.is_null(column)),
-                name,
-                lambda row: f"got {self.table[name][row].as_py()!r}, which is no day of the calendar",
-            )
-        if pa.types.is_date(column.type) or pa.types.is_timestamp(column.type):
-            column = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
-            values = _numpy(column) // 86_400
-        elif pa.types.is_integer(column.type):
+        kind = column.type
+        if pa.types.is_integer(kind):
             values = _numpy(column)
+        elif pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            values = _numpy(column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())) // DAY_S
+        elif pa.types.is_floating(kind):
+            raise TableError(f"{self.path}: {name}: holds {kind}, must be whole numbers, or dates such as {AS_DATE}")
         else:
-            raise TableError(
-                f"{self.path}: {name}: holds {column.type}, must be whole numbers, or dates such as 2024-05-31"
-            )
-        return np.asarray(values.astype(np.int64) - int(values.min()))
+            values = self._dates(name)
+        days = values.astype(np.int64) - int(values.min())
+        self.refuse(
+            days > MOST_DAYS,
+            name,
+            lambda row: f"lies {days[row]:,} days after the first, must be at most {MOST_DAYS:,}; is it a time?",
+        )
+        return np.asarray(days)
+
+    def _dates(self, name: str) -> np.ndarray:
+        """Text such as 2024-05-31, as days since a fixed one."""
+        coded = self.coded(name)
+        numbers = np.array([_ordinal(text) for text in coded.dictionary.to_pylist()])[coded.indices.to_numpy()]
+        self.refuse(
+            numbers == NO_DATE,
+            name,
+            lambda row: f"got {coded[row].as_py()!r}, must be a whole number, or a date such as {AS_DATE}",
+        )
+        return numbers
 
     def _full(self, name: str) -> pa.ChunkedArray:
         column = self.table[name]
@@ -104,3 +112,10 @@ class Cells:
 def _numpy(column: pa.ChunkedArray) -> np.ndarray:
     values: np.ndarray = column.to_numpy()
     return values
+
+
+def _ordinal(text: object) -> int:
+    try:
+        return date.fromisoformat(str(text).strip()).toordinal()
+    except ValueError:
+        return NO_DATE

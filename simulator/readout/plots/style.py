@@ -46,6 +46,7 @@ SHADES = {"warmup": "#e9e9e9", "aa": "#f5f5f5", "ab": "#ffffff"}
 STYLE = {
     "svg.hashsalt": "reloop-stream",
     "svg.fonttype": "path",
+    "text.parse_math": False,  # an arm may be called $a$
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

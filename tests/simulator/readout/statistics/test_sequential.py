@@ -79,9 +79,9 @@ def test_what_is_spent_grows_to_the_whole(one: float, other: float) -> None:
 
 
 def estimate(log_ratio: float, log_error: float) -> Estimate:
-    z = scipy.stats.norm.ppf(0.975)
-    p = 2 * scipy.stats.norm.sf(abs(log_ratio) / log_error)
-    return Estimate(*(math.expm1(log_ratio + by * z * log_error) for by in (0, -1, 1)), float(p))
+    half = float(scipy.stats.norm.ppf(0.975)) * log_error
+    p = float(2 * scipy.stats.norm.sf(abs(log_ratio) / log_error))
+    return Estimate(math.expm1(log_ratio), math.expm1(log_ratio - half), math.expm1(log_ratio + half), p)
 
 
 @given(st.floats(-0.3, 0.3), st.floats(0.001, 0.1), st.floats(1.5, 8))
