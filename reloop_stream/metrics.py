@@ -10,7 +10,7 @@ import numpy as np
 
 from reloop_stream.errors import EventError
 
-__all__ = ["StreamMetrics", "Sums", "area_under_roc"]
+__all__ = ["Binned", "StreamMetrics", "Sums", "area_under_roc"]
 
 # Equal steps of the logit from -16 to 16: pCTR from 1e-7 to 1 - 1e-7 in steps of 0.4% of its odds. Two predictions in
 # one bin count as tied, which moves the AUC by less than 1e-4 for scores spread over one unit of the logit.
@@ -26,6 +26,14 @@ class Sums(NamedTuple):
     labels: float
     predictions: float
     cross_entropy: float
+
+
+class Binned(NamedTuple):
+    """By bin of the logit of the predictions, [bins]: how many, labels, and the sum of predictions; weighted."""
+
+    weight: np.ndarray
+    labels: np.ndarray
+    predictions: np.ndarray
 
 
 class StreamMetrics:
@@ -102,6 +110,26 @@ class StreamMetrics:
     def sums(self) -> Sums:
         _, _, predictions, cross_entropy, _, weight, labels = self._sums.tolist()
         return Sums(weight, labels, predictions, cross_entropy)
+
+    def binned(self, edges: np.ndarray) -> Binned:
+        """By bins of the logit between rising edges [b], b + 1 of them; an edge belongs to the bin above it.
+
+        edges: multiples of 1/256, by which the histogram is cut. Its cells give the predictions, to half of that in the logit; they
+        are scaled to add up to their exact sum. Weights and labels are exact.
+
+        >>> metrics = StreamMetrics()
+        >>> metrics.add(np.array([0.1, 0.4, 0.6]), np.array([0, 1, 1]))
+        >>> [column.round(2).tolist() for column in metrics.binned(np.array([-1.0, 0.0]))]
+        [[1, 1, 1], [0, 1, 1], [0.1, 0.4, 0.6]]
+        """
+        first = np.concatenate(([0], ((np.asarray(edges) + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))).astype(np.int64)))
+        positives = self._histogram[BINS:]
+        weight = self._histogram[:BINS] + positives
+        middle = (np.arange(BINS) + 0.5) * (2 * LOGIT_BOUND / BINS) - LOGIT_BOUND
+        about = weight / (1 + np.exp(-middle))
+        whole = about.sum()
+        exact = about * (self._sums[2] / whole) if whole else about
+        return Binned(*(np.add.reduceat(column, first) for column in (weight, positives, exact)))
 
     @property
     def n(self) -> int:

@@ -156,3 +156,28 @@ def test_a_certain_prediction_in_single_precision_has_a_finite_log_loss() -> Non
 def test_what_is_no_prediction_with_its_label_is_refused(pctr: Any, label: Any, weight: Any, message: str) -> None:
     with pytest.raises(EventError, match=message):
         StreamMetrics().add(pctr, label, weight)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_bins_hold_the_rows_between_their_edges(weighted: bool) -> None:
+    rng = np.random.default_rng(4)
+    pctr, label = rng.beta(1, 8, 4000), (rng.random(4000) < 0.1).astype(np.uint8)
+    weight = rng.uniform(0.1, 5, 4000) if weighted else None
+    edges = np.array([-6.0, -3.25, -3.0, -1.5, 0.5])
+    metrics = StreamMetrics()
+    metrics.add(pctr[:1500], label[:1500], None if weight is None else weight[:1500])
+    metrics.add(pctr[1500:], label[1500:], None if weight is None else weight[1500:])
+    ones = np.ones(4000) if weight is None else weight
+    bins = np.searchsorted(edges, np.log(pctr / (1 - pctr)), side="right")
+    found = metrics.binned(edges)
+    np.testing.assert_allclose(found.weight, np.bincount(bins, ones, 6))
+    np.testing.assert_allclose(found.labels, np.bincount(bins, ones * label, 6), atol=1e-9)
+    np.testing.assert_allclose(found.predictions, np.bincount(bins, ones * pctr, 6), rtol=1e-3)
+    assert found.predictions.sum() == pytest.approx((ones * pctr).sum(), rel=1e-12)
+
+
+def test_bins_of_one_prediction_hold_exactly_its_sum_and_of_none_nothing() -> None:
+    metrics = StreamMetrics()
+    assert [column.tolist() for column in metrics.binned(np.array([0.0]))] == [[0, 0]] * 3
+    metrics.add(np.full(7, 0.0801), np.array([1, 0, 0, 0, 0, 0, 0]))
+    assert metrics.binned(np.array([0.0])).predictions == pytest.approx([7 * 0.0801, 0.0], rel=1e-12)
