@@ -47,6 +47,9 @@ class Observer(Protocol):
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Called once a tick, after its examples."""
 
+    def published(self, version: Published) -> None:
+        """Called with each version, before it is handed on to serve."""
+
     def metrics(self) -> Mapping[str, Any]:
         """What the topic `metrics` is told beside the counts."""
 
@@ -94,6 +97,7 @@ class Worker:
         self.updater = updater
         self.tick = -1
         self.watermark_ms = start_ms
+        self.learnt_ms: int | None = None  # where the last tick ended in which the learner learnt
         self.dead = 0
         self.counts = JoinCounts()
         self._log = log
@@ -132,7 +136,8 @@ class Worker:
         # A window is read again from where its oldest labels' exposures lie; without one nothing is.
         memory_ms = self.updater.memory_ms and self.updater.memory_ms + self._source.settings.attribution_ms
         self._past.remember(TickEnd(joined.watermark_ms, joined.next_offsets), memory_ms)
-        self.updater.end_tick(joined.tick, joined.watermark_ms)
+        if self.updater.end_tick(joined.tick, joined.watermark_ms):
+            self.learnt_ms = joined.watermark_ms
         if self._observer is not None:
             self._observer.end_tick(joined.tick, joined.watermark_ms)
         if crosses(previous_ms, joined.watermark_ms, self._publish_every_ms):
@@ -158,7 +163,9 @@ class Worker:
 
     def _publish(self, watermark_ms: int) -> None:
         model = self.updater.learner.publish()
-        published = Published(self.name, model.version, self.tick, watermark_ms, model)
+        published = Published(self.name, model.version, self.tick, watermark_ms, model, self.learnt_ms)
+        if self._observer is not None:
+            self._observer.published(published)
         self.on_publish(published)
         if self._announces:
             self._outbox.tell(self._topics.snapshots, {**self._where(), "model": model.name})
@@ -196,6 +203,7 @@ class Worker:
                 "name": self.name,
                 "tick": self.tick,
                 "watermark_ms": self.watermark_ms,
+                "learnt_ms": self.learnt_ms,
                 "dead": self.dead,
                 "partitions": sorted(states),
                 "past": self._past.state(),
@@ -228,6 +236,7 @@ class Worker:
         """
         meta, _ = sections.get("worker")
         self.tick, self.watermark_ms = meta["tick"], meta["watermark_ms"]
+        self.learnt_ms = meta.get("learnt_ms")  # a checkpoint of before it was kept has none
         self.dead = meta["dead"]
         states, past = _read_up_to(sections)
         for other in beside:

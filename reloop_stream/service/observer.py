@@ -10,6 +10,7 @@ import numpy as np
 from reloop_stream.clock import crosses
 from reloop_stream.events import ExampleBatch
 from reloop_stream.metrics import StreamMetrics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.packing import part_of
 from reloop_stream.updating.base import Trained
 
@@ -52,6 +53,9 @@ class StreamObserver:
             self._interval_before = self._interval
             self._interval = {"learner": StreamMetrics(), "served": StreamMetrics()}
         self._watermark_ms = watermark_ms
+
+    def published(self, version: Published) -> None:
+        """Nothing: versions change no figure."""
 
     @property
     def learnt(self) -> int:

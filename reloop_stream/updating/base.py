@@ -34,7 +34,7 @@ class Updater(Protocol):
         """Take the next examples, in order. foreign: bool [n], rows that another arm's model served."""
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        """Called when all examples up to the watermark have come. Whether the learner was retrained."""
+        """Called when all examples up to the watermark have come. Whether the learner has learnt anything in this tick."""
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Everything but the learner and the rows of a window, which are read again from the log."""

@@ -29,6 +29,7 @@ class IncrementalUpdater:
         self.learner = learner
         self._size = config.batch_size
         self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
+        self._has_learnt = False  # in this tick
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         others = foreign_rows(examples, foreign)
@@ -42,6 +43,7 @@ class IncrementalUpdater:
             batch = examples.part(rows)
             pctr[rows] = self._step(batch, others[rows])
             self.learner.remember(batch)
+        self._has_learnt |= ready > 0
         rest = slice(ready, len(examples))
         self._waiting = (examples.part(rest), others[rest]) if ready < len(examples) else None
         return Trained(examples.part(slice(0, ready)), pctr) if ready else NOTHING
@@ -51,7 +53,8 @@ class IncrementalUpdater:
         return self.learner.learn(batch, foreign if foreign.any() else None)
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        return False
+        learnt, self._has_learnt = self._has_learnt, False
+        return learnt
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if self._waiting is None:

@@ -57,11 +57,11 @@ class MonitoredUpdater:
         return trained
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        retrained = self._updater.end_tick(tick, watermark_ms)
-        if self._alarm and self._config.action == "retrain" and not retrained:
+        learnt = self._updater.end_tick(tick, watermark_ms)
+        if self._alarm and self._config.action == "retrain" and not learnt:
             assert isinstance(self._updater, _Retrains)  # the configuration sees to it
             self._updater.retrain()
-            retrained = True
+            learnt = True
         if self._config.action == "raise_rate":
             self._turn_rate(watermark_ms)
         monitor, rate = self._monitor, self.learner.rate
@@ -71,7 +71,7 @@ class MonitoredUpdater:
         self._alarms += self._alarm
         self._alarm = False
         self.on_reading(self._reading)
-        return retrained
+        return learnt
 
     def _turn_rate(self, watermark_ms: int) -> None:
         """Up after an alarm, back to 1 when its time is over."""

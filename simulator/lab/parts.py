@@ -129,6 +129,7 @@ class Lab:
             copies=len(self.names) if scenario.is_paired else 1,
             top=feed.top,
             seed=scenario.seed.world,
+            items=feed.items,
         )
         updater = make_updater(config, learner, seed)
         if isinstance(updater, MonitoredUpdater):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +11,9 @@ import pyarrow as pa
 from reloop_stream.updating.monitor import MonitorReading
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.stages import Learning
+from simulator.lab.open_day import DayOfArm
 from simulator.lab.reports import DayClosed, Report
-from simulator.lab.tally import DayOfArm
+from simulator.run_folder.day_files import Part
 from simulator.run_folder.writer import RunFolder
 
 __all__ = ["Recorder"]
@@ -27,18 +29,22 @@ class Recorder:
         self._readings: dict[str, list[dict[str, Any]]] = {}
 
     def close_day(self, day: DayOfArm, report: Report) -> None:
-        """Keep a finished day: its users and blocks as a file (written over, should a resumed run come here again), its row."""
+        """Keep a finished day as files, which are written over should a resumed run come here again, and tell of its row."""
         row, n = day.row, len(day.user_id)
         columns = {
             "user_id": day.user_id,
-            "arm": pa.array([row["arm"]] * n, pa.string()),
-            "day": np.full(n, row["day"], dtype=np.int32),
-            "phase": pa.array([row["phase"]] * n, pa.string()),
+            **_place(row, n),
             "exposures": day.exposures,
             "clicks": day.clicks,
             **day.ranking,
         }
-        self._folder.write_day(row, columns, day.blocks)
+        further: dict[Part, Mapping[str, Any] | None] = {"items": day.items, "topics": day.topics}
+        parts = {
+            kind: {**_place(row, len(of_day["exposures"])), **of_day}
+            for kind, of_day in further.items()
+            if of_day is not None
+        }
+        self._folder.write_day(row, columns, day.blocks, day.reliability, parts)
         report(DayClosed(row))
 
     def read_monitor(self, role: Learning, reading: MonitorReading) -> None:
@@ -56,3 +62,12 @@ class Recorder:
         what comes after a checkpoint is said again when a run goes on from it."""
         if rows := self._readings.pop(learner, None):
             self._folder.write_readings(rows)
+
+
+def _place(row: Mapping[str, Any], n: int) -> dict[str, Any]:
+    """The columns that say which day of which arm n rows are of."""
+    return {
+        "arm": pa.array([row["arm"]] * n, pa.string()),
+        "day": np.full(n, row["day"], dtype=np.int32),
+        "phase": pa.array([row["phase"]] * n, pa.string()),
+    }

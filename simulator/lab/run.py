@@ -286,7 +286,10 @@ class _Run:
         finished = manifest.status == "finished"
         self._folder.write_daily(names)  # with days that only their files told of
         self._folder.write_users()
+        self._folder.write_items()
+        self._folder.write_topics(names)
         self._folder.write_blocks(names)
+        self._folder.write_reliability(names)
         self._folder.write_off_policy()
         self._folder.write_monitor(names)
         self._folder.write_truth(manifest.truth)

@@ -3,67 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from reloop_stream.events import ExampleBatch
+from reloop_stream.events import ExampleBatch, ExposureBatch, is_constant
 from reloop_stream.metrics import StreamMetrics
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.packing import part_of, prefixed
 from reloop_stream.updating.base import Trained
 from simulator.experiment.calendar import Calendar
+from simulator.lab.item_sums import ItemSums
+from simulator.lab.open_day import DayOfArm, OpenDay
 from simulator.lab.ranking_sums import RankingSums
+from simulator.serving.item_facts import ItemFacts
 
-__all__ = ["DayOfArm", "Tally"]
-
-
-@dataclass(frozen=True, slots=True)
-class DayOfArm:
-    """A finished day of one arm: its row of `daily.csv`, its users' counts [n], and its rows of `blocks.csv`. ranking: further
-    sums of the users, [n] each, where slates were ranked."""
-
-    row: dict[str, Any]
-    user_id: np.ndarray
-    exposures: np.ndarray
-    clicks: np.ndarray
-    blocks: Sequence[Mapping[str, Any]] = ()
-    ranking: Mapping[str, np.ndarray] = field(default_factory=dict)
-
-
-@dataclass(slots=True)
-class _OpenDay:
-    """Sums of one day and arm, while labels still come. stamps: by block of the day; one where it is not cut."""
-
-    ranking: RankingSums
-    stamps: dict[int, StreamMetrics] = field(default_factory=dict)
-    progressive: StreamMetrics = field(default_factory=StreamMetrics)
-    random: StreamMetrics = field(default_factory=StreamMetrics)
-    requests: int = 0
-    versions: set[int] = field(default_factory=set)
-    users: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = field(default_factory=list)
-
-    def add_users(self, user_id: np.ndarray, clicks: np.ndarray) -> None:
-        self.users.append(_sum_by_user(user_id, np.ones(len(user_id), dtype=np.int64), clicks.astype(np.int64)))
-
-    def users_in_one(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        if len(self.users) != 1:
-            columns = (
-                [np.concatenate(c) for c in zip(*self.users, strict=True)]
-                if self.users
-                else [np.zeros(0, np.int64)] * 3
-            )
-            self.users = [_sum_by_user(*columns)]
-        return self.users[0]
-
-
-def _sum_by_user(
-    user_id: np.ndarray, exposures: np.ndarray, clicks: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    unique, inverse = np.unique(user_id, return_inverse=True)
-    n = len(unique)
-    exposure_sums = np.bincount(inverse, weights=exposures, minlength=n).astype(np.int64)
-    return unique, exposure_sums, np.bincount(inverse, weights=clicks, minlength=n).astype(np.int64)
+__all__ = ["Tally"]
 
 
 def _some(weight: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
@@ -80,7 +35,7 @@ class Tally:
     on_day: receives each finished day of each arm, in the order of days. in_blocks: whether days are cut into the
     calendar's blocks. copies: how many of each event there are, one an arm in a paired replay; what is learnt of one counts in each.
     top, seed:
-    how slates that were logged are ranked, see `RankingSums`; no top: there are none.
+    how slates that were logged are ranked, see `RankingSums`; no top: there are none. items: what is known of what was shown.
     """
 
     def __init__(
@@ -94,6 +49,7 @@ class Tally:
         copies: int = 1,
         top: Sequence[int] = (),
         seed: int = 0,
+        items: ItemFacts | None = None,
     ) -> None:
         self._calendar = calendar
         self._arms = list(arms)
@@ -104,7 +60,9 @@ class Tally:
         self._copies = copies
         self._top = top
         self._seed = seed
-        self._open: dict[tuple[int, str], _OpenDay] = {}
+        self._items = items
+        self._open: dict[tuple[int, str], OpenDay] = {}
+        self._learnt_ms: dict[str, dict[int, int]] = {}  # by learner and version, of those that have learnt
         self._next_day = 0
 
     def observe(self, outcomes: ExampleBatch) -> None:
@@ -120,13 +78,34 @@ class Tally:
                 sums.stamps.setdefault(block, StreamMetrics()).add(pctr[part], label[part], _some(weight, part))
             # All of a request is in one call: its exposures have one time, and so one at which their windows close.
             sums.requests += len(np.unique(exposures.request_id[rows]))
-            sums.versions.update(np.unique(exposures.model_version[rows]).tolist())
-            sums.add_users(exposures.user_id[rows], label)
-            if self._top:
+            sums.users.add(exposures.user_id[rows], label)
+            self._add_versions(sums, exposures, rows)
+            if sums.ranking is not None:
                 sums.ranking.add(exposures if mask is None else exposures.take(mask), label)
+            if sums.items is not None:
+                sums.items.add(exposures, rows, label)
             drawn = self._is_random(exposures.request_id[rows])
             if drawn is not None and drawn.any():
                 sums.random.add(pctr[drawn], label[drawn], _some(weight, drawn))
+
+    def _add_versions(self, sums: OpenDay, exposures: ExposureBatch, rows: slice | np.ndarray) -> None:
+        """Which versions stamped rows, and how old what they had learnt from was."""
+        names, version, time_ms = exposures.model_name, exposures.model_version[rows], exposures.event_time_ms[rows]
+        numbers = np.unique(version).tolist()
+        sums.versions.update(numbers)
+        for learner in names[:1].tolist() if is_constant(names) else np.unique(names[rows]).tolist():
+            stamped = slice(None) if is_constant(names) else names[rows] == learner
+            known = self._learnt_ms.get(learner, {})
+            for number in numbers:
+                if number in known:
+                    served_ms = time_ms[stamped][version[stamped] == number]
+                    sums.aged += len(served_ms)
+                    sums.age_ms += int((served_ms - known[number]).sum())
+
+    def published(self, version: Published) -> None:
+        """Note what a version had learnt from, before it serves."""
+        if version.learnt_ms is not None:
+            self._learnt_ms.setdefault(version.learner, {})[version.version] = version.learnt_ms
 
     def trained(self, trained: Trained) -> None:
         """Count the progressive predictions of rows that the learner trains on."""
@@ -163,13 +142,14 @@ class Tally:
         blocks = self._calendar.block_of(time_ms[rows])
         return [(block, blocks == block) for block in np.unique(blocks).tolist()]
 
-    def _open_day(self, day: int, arm: str) -> _OpenDay:
+    def _open_day(self, day: int, arm: str) -> OpenDay:
         if (day, arm) not in self._open:
             self._open[day, arm] = self._new_day()
         return self._open[day, arm]
 
-    def _new_day(self) -> _OpenDay:
-        return _OpenDay(RankingSums(self._top, self._seed, self._copies))
+    def _new_day(self) -> OpenDay:
+        ranking = RankingSums(self._top, self._seed, self._copies) if self._top else None
+        return OpenDay(ranking, None if self._items is None else ItemSums(self._items))
 
     def metrics(self) -> dict[str, Any]:
         """Nothing: the days' rows tell it."""
@@ -181,101 +161,31 @@ class Tally:
         while (
             self._next_day < self._calendar.days and ends[self._next_day + 1] + self._attribution_ms < watermark_ms + 1
         ):
+            day, phase = self._next_day, self._calendar.phases[self._next_day]
             for arm in self._arms:
-                self._on_day(self._finish(self._next_day, arm, self._open.pop((self._next_day, arm), self._new_day())))
+                sums = self._open.pop((day, arm), None) or self._new_day()
+                self._on_day(sums.finish(day, phase, arm, in_blocks=self._in_blocks))
             self._next_day += 1
 
-    def _finish(self, day: int, arm: str, sums: _OpenDay) -> DayOfArm:
-        user_id, exposures, clicks = sums.users_in_one()
-        stamps, progressive, random = StreamMetrics(), sums.progressive, sums.random
-        for _, block in sorted(sums.stamps.items()):
-            stamps.merge(block)
-        shown, clicked = int(exposures.sum()), int(clicks.sum())
-        row = {
-            "day": day,
-            "phase": self._calendar.phases[day],
-            "arm": arm,
-            "users": len(user_id),
-            "requests": sums.requests,
-            "exposures": shown,
-            "clicks": clicked,
-            "ctr": clicked / shown if shown else float("nan"),
-            "auc": stamps.auc,
-            "logloss": stamps.logloss,
-            "ne": stamps.ne,
-            "calibration": stamps.calibration,
-            "model_versions": len(sums.versions),
-            "progressive_auc": progressive.auc,
-            "progressive_logloss": progressive.logloss,
-            "progressive_calibration": progressive.calibration,
-            "random_exposures": random.n,
-            "random_auc": random.auc,
-            "random_calibration": random.calibration,
-        }
-        blocks = _rows_of_blocks(row, stamps, sums.stamps) if self._in_blocks else ()
-        ranking = {}
-        if self._top:  # the same users, in the same order
-            ranking = dict(zip(sums.ranking.columns, sums.ranking.in_one()[1].T, strict=True))
-        return DayOfArm(row, user_id, exposures, clicks, blocks, ranking)
-
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """The open days. Text user ids travel in the mapping, numbers in the arrays."""
-        meta: dict[str, Any] = {"next_day": self._next_day, "open": []}
+        """The open days, and what the versions that may still serve had learnt from."""
+        meta: dict[str, Any] = {"next_day": self._next_day, "open": [], "learnt_ms": self._learnt_ms}
         arrays: dict[str, np.ndarray] = {}
         for i, ((day, arm), sums) in enumerate(sorted(self._open.items())):
-            user_id, exposures, clicks = sums.users_in_one()
-            entry = {"day": day, "arm": arm, "requests": sums.requests, "versions": sorted(sums.versions)}
-            entry["blocks"] = sorted(sums.stamps)
-            if user_id.dtype == np.int64:
-                arrays[f"{i}.user_id"] = user_id
-            else:
-                entry["user_id"] = user_id.tolist()
-            arrays[f"{i}.exposures"], arrays[f"{i}.clicks"] = exposures, clicks
-            if self._top:
-                arrays[f"{i}.ranking"] = sums.ranking.in_one()[1]
-            for block, stamps in sums.stamps.items():
-                arrays |= prefixed(f"{i}.stamps.{block}.", stamps.state())
-            for name in ("progressive", "random"):
-                arrays |= prefixed(f"{i}.{name}.", getattr(sums, name).state())
-            meta["open"].append(entry)
+            entry, of_day = sums.state()
+            meta["open"].append({"day": day, "arm": arm, **entry})
+            arrays |= prefixed(f"{i}.", of_day)
         return meta, arrays
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         """Put back what `state` gave; of another tally's state (a fork's), only this tally's arms."""
         self._next_day = meta["next_day"]
+        # In JSON numbers are texts where they are keys.
+        named = meta.get("learnt_ms", {}).items()
+        self._learnt_ms = {name: {int(version): ms for version, ms in of.items()} for name, of in named}
         self._open = {}
         for i, entry in enumerate(meta["open"]):
-            if entry["arm"] not in self._arms:
-                continue
-            sums = self._new_day()
-            sums.requests, sums.versions = entry["requests"], set(entry["versions"])
-            user_id = arrays[f"{i}.user_id"] if f"{i}.user_id" in arrays else np.array(entry["user_id"], dtype=object)
-            sums.users = [(user_id, arrays[f"{i}.exposures"], arrays[f"{i}.clicks"])]
-            if self._top:
-                sums.ranking.restore(user_id, arrays[f"{i}.ranking"])
-            # A state of before days were cut into blocks has each in one.
-            places = {block: f"{i}.stamps.{block}." for block in entry.get("blocks", ())}
-            for block, prefix in (places if "blocks" in entry else {0: f"{i}.stamps."}).items():
-                sums.stamps[block] = StreamMetrics()
-                sums.stamps[block].restore(part_of(prefix, arrays))
-            for name in ("progressive", "random"):
-                getattr(sums, name).restore(part_of(f"{i}.{name}.", arrays))
-            self._open[entry["day"], entry["arm"]] = sums
-
-
-def _rows_of_blocks(
-    day: Mapping[str, Any], whole: StreamMetrics, blocks: Mapping[int, StreamMetrics]
-) -> list[dict[str, Any]]:
-    """A row a block, in their order. day: its row of `daily.csv`; whole: all blocks in one."""
-    place = {name: day[name] for name in ("day", "phase", "arm")}
-    return [
-        {
-            **place,
-            "block": number,
-            "exposures": block.n,
-            "clicks": block.positives,
-            **block.sums._asdict(),
-            "auc_without": whole.without(block).auc,
-        }
-        for number, block in sorted(blocks.items())
-    ]
+            if entry["arm"] in self._arms:
+                sums = self._new_day()
+                sums.restore(entry, part_of(f"{i}.", arrays))
+                self._open[entry["day"], entry["arm"]] = sums

@@ -32,6 +32,7 @@ class ReplayedFeed:
     has_truth = False
     tick_ms = None
     expected_exposures = None
+    items = None
 
     def __init__(self, scenario: Scenario, assignment: Assignment, rows: Path, folder: RunFolder) -> None:
         assert scenario.data is not None and scenario.features is not None

@@ -6,16 +6,21 @@ __all__ = [
     "BLOCK_COLUMNS",
     "DAILY_COLUMNS",
     "DAILY_NEEDED",
+    "ITEMS_COLUMNS",
     "MONITOR_COLUMNS",
     "OFF_POLICY_COLUMNS",
     "PHASE_LABELS",
+    "RELIABILITY_COLUMNS",
+    "RELIABILITY_EDGES",
     "TEXT_COLUMNS",
+    "TOPICS_COLUMNS",
     "TRUTH_COLUMNS",
     "USERS_COLUMNS",
 ]
 
 # A row a day and arm. day: from 0. auc to calibration: of the stamps. progressive_*: of the learner, before it learnt.
-# random_*: of the stamps of slates that were drawn at random.
+# random_*: of the stamps of slates that were drawn at random. staleness_hours: mean over the exposures of their time less
+# the end of what the version that stamped them had learnt from; version 0, which learnt from nothing, is left out.
 DAILY_COLUMNS = (
     "day",
     "phase",
@@ -36,6 +41,7 @@ DAILY_COLUMNS = (
     "random_exposures",
     "random_auc",
     "random_calibration",
+    "staleness_hours",
 )
 DAILY_NEEDED = DAILY_COLUMNS[:12]  # what no readout does without
 
@@ -56,6 +62,35 @@ BLOCK_COLUMNS = (
     "predictions",
     "cross_entropy",
     "auc_without",
+)
+
+# Of a simulation, a row a day, arm and item that was shown. new_exposures: of those, while the item was in the youngest age
+# bucket. live: how many items could be shown that day, to whomever.
+ITEMS_COLUMNS = ("day", "phase", "arm", "item_id", "exposures", "clicks", "new_exposures", "live")
+
+# Of a simulation, a row a user, phase and topic of items that the user was shown.
+TOPICS_COLUMNS = ("user_id", "arm", "phase", "topic", "exposures", "clicks")
+
+# A row an arm, phase and bin of the stamps' pCTR that holds any. predicted: their sum. Of events that carry weights, all are weighted.
+RELIABILITY_COLUMNS = ("arm", "phase", "bin", "exposures", "predicted", "clicks")
+# Logits of pCTR between one bin and the next: from .1% to 99.9%, finest where CTRs lie. Multiples of 1/256, by which
+# `reloop_stream.metrics.StreamMetrics` counts.
+RELIABILITY_EDGES = (
+    -7.0,
+    -6.0,
+    -5.5,
+    -5.0,
+    -4.5,
+    *(-4.0 + 0.25 * i for i in range(17)),
+    0.5,
+    1.0,
+    1.5,
+    2.0,
+    2.5,
+    3.0,
+    4.0,
+    5.0,
+    7.0,
 )
 
 # A row a kind of truth, day and arm. kind: experiment, launch.

@@ -14,8 +14,11 @@ from simulator.errors import RunFolderError
 from simulator.run_folder.columns import (
     BLOCK_COLUMNS,
     DAILY_NEEDED,
+    ITEMS_COLUMNS,
     MONITOR_COLUMNS,
     OFF_POLICY_COLUMNS,
+    RELIABILITY_COLUMNS,
+    TOPICS_COLUMNS,
     TRUTH_COLUMNS,
     USERS_COLUMNS,
 )
@@ -102,7 +105,8 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
     users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
     blocks = path / "blocks.csv"
     off_policy = path / "off_policy.parquet"
-    segments = path / "segments.parquet"
+    segments, items, topics = (path / f"{name}.parquet" for name in ("segments", "items", "topics"))
+    reliability = path / "reliability.csv"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
     run = Run(
         path,
@@ -115,6 +119,9 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
         read_csv(blocks, BLOCK_COLUMNS) if blocks.exists() else None,
         read_parquet(off_policy, OFF_POLICY_COLUMNS) if off_policy.exists() else None,
         segments=read_parquet(segments, ("user_id",)) if segments.exists() else None,
+        items=read_parquet(items, ITEMS_COLUMNS) if items.exists() else None,
+        topics=read_parquet(topics, TOPICS_COLUMNS) if topics.exists() else None,
+        reliability=read_csv(reliability, RELIABILITY_COLUMNS) if reliability.exists() else None,
         baseline=baseline,
     )
     if run.control not in run.arms:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import itertools
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pyarrow as pa
@@ -15,7 +16,16 @@ import pyarrow.parquet as pq
 from reloop_stream.config import read_mapping
 from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
-from simulator.run_folder.columns import BLOCK_COLUMNS, DAILY_COLUMNS, MONITOR_COLUMNS, TRUTH_COLUMNS
+from simulator.run_folder.columns import (
+    BLOCK_COLUMNS,
+    DAILY_COLUMNS,
+    ITEMS_COLUMNS,
+    MONITOR_COLUMNS,
+    RELIABILITY_COLUMNS,
+    TOPICS_COLUMNS,
+    TRUTH_COLUMNS,
+)
+from simulator.run_folder.day_files import DayFiles, Part, put_together
 from simulator.run_folder.manifest import Manifest, TruthRow, read_manifest
 from simulator.run_folder.tables import as_value, read_csv, write_csv, write_parquet
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
@@ -24,11 +34,7 @@ __all__ = ["RunFolder", "new_folder_name"]
 
 DAYS = "days"
 MONITOR = "monitor"
-# Keys in the metadata of a day's file: its row of daily.csv, its rows of blocks.csv.
-ROW = b"row"
-BLOCKS = b"blocks"
 OFF_POLICY = "off_policy"
-ROW = b"row"  # key of the row of daily.csv in the metadata of a day's file
 
 
 def new_folder_name(scenario: Scenario) -> str:
@@ -41,6 +47,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._days = DayFiles(path / DAYS)
         self._daily: dict[tuple[int, str], dict[str, Any]] = {}
 
     @staticmethod
@@ -80,21 +87,19 @@ class RunFolder:
         """The days that are done: those of `daily.csv`, and those whose process had no time to tell before a crash."""
         path = self.path / "daily.csv"
         rows = read_csv(path).to_pylist() if path.exists() else []
-        rows += [json.loads(pq.read_schema(part).metadata[ROW]) for part in self._day_files()]
-        for row in rows:
+        for row in rows + self._days.rows():
             self._daily[row["day"], row["arm"]] = row
 
-    def _day_files(self) -> list[Path]:
-        return sorted((self.path / DAYS).glob("*.parquet"))
-
     def write_day(
-        self, row: Mapping[str, Any], users: Mapping[str, Any], blocks: Sequence[Mapping[str, Any]] = ()
+        self,
+        row: Mapping[str, Any],
+        users: Mapping[str, Any],
+        blocks: Sequence[Mapping[str, Any]] = (),
+        reliability: Sequence[Mapping[str, Any]] = (),
+        parts: Mapping[Part, Mapping[str, Any]] = MappingProxyType({}),
     ) -> None:
-        """Keep one arm's finished day until the run is: a file of its users' columns, with its row of `daily.csv` and its
-        rows of `blocks.csv`."""
-        said = {ROW: json.dumps(_clean(row)), BLOCKS: json.dumps([_clean(block) for block in blocks])}
-        table = pa.table(dict(users)).replace_schema_metadata(said)
-        write_parquet(self.path / DAYS / f"{row['day']:05d}-{row['arm']}.parquet", table)
+        """Keep one arm's finished day until the run is, see `DayFiles.write`."""
+        self._days.write(row, users, blocks, reliability, parts)
 
     def add_day(self, row: Mapping[str, Any], arms: Iterable[str]) -> None:
         """Take a finished day of one arm."""
@@ -113,7 +118,18 @@ class RunFolder:
 
     def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""
-        self._put_together(self._day_files(), "users.parquet")
+        self._put_together(self._days.users, "users.parquet")
+
+    def write_items(self) -> None:
+        """Put the days' files of items together into `items.parquet`, a day at a time."""
+        self._put_together(self._days.parts("items"), "items.parquet", ITEMS_COLUMNS)
+
+    def write_topics(self, arms: Iterable[str]) -> None:
+        """Sum the days' files of topics into `topics.parquet`, a phase of an arm at a time."""
+        tables = self._days.topics(arms)
+        if (first := next(tables, None)) is not None:
+            schema = first.select(TOPICS_COLUMNS).schema
+            put_together(itertools.chain([first], tables), self.path / "topics.parquet", schema)
 
     def write_judged(self, arm: int, tick: int, rows: pa.Table) -> None:
         """Keep what an arm's policies made of consecutive ticks until the run is done, as a file named by the first."""
@@ -123,27 +139,27 @@ class RunFolder:
         """Put what was judged together into `off_policy.parquet`, arm by arm in the order of ticks."""
         self._put_together(sorted((self.path / OFF_POLICY).glob("*.parquet")), "off_policy.parquet")
 
-    def _put_together(self, parts: Sequence[Path], name: str) -> None:
-        """Write the rows of the parts one after the other, a part at a time; nothing where there is no part."""
+    def _put_together(self, parts: Sequence[Path], name: str, columns: Sequence[str] = ()) -> None:
+        """Write the rows of the parts one after the other, a part at a time; nothing where there is no part.
+
+        columns: those wanted, in their order; none: all."""
         if not parts:
             return
-        temporary = self.path / f".{name}.tmp"
         # A part without rows does not know of what type their ids are.
         known = next((part for part in parts if pq.read_metadata(part).num_rows), parts[0])
         schema = pq.read_schema(known).remove_metadata()
-        with pq.ParquetWriter(temporary, schema) as writer:
-            for part in parts:
-                writer.write_table(pq.read_table(part).cast(schema))
-        temporary.replace(self.path / name)
+        wanted = pa.schema([schema.field(column) for column in columns or schema.names])
+        put_together((pq.read_table(part) for part in parts), self.path / name, wanted)
 
     def write_blocks(self, arms: Iterable[str]) -> None:
-        """Put the days' blocks together into `blocks.csv`, in the order of days and arms; nothing where there is none."""
-        order = {arm: i for i, arm in enumerate(arms)}
-        metadata = [pq.read_schema(part).metadata for part in self._day_files()]
-        rows = [row for said in metadata for row in json.loads(said.get(BLOCKS, b"[]"))]
-        if rows:
-            rows.sort(key=lambda row: (row["day"], order.get(row["arm"], len(order)), row["block"]))
+        """Put the days' blocks together into `blocks.csv`; nothing where there is none."""
+        if rows := self._days.blocks(arms):
             write_csv(self.path / "blocks.csv", BLOCK_COLUMNS, rows)
+
+    def write_reliability(self, arms: Iterable[str]) -> None:
+        """Sum the days' bins of pCTR into `reliability.csv`; nothing where there is none."""
+        if rows := self._days.reliability(arms):
+            write_csv(self.path / "reliability.csv", RELIABILITY_COLUMNS, rows)
 
     def delete_day_files(self) -> None:
         """Once the manifest says that the run is finished: the tables made of them hold everything."""
@@ -180,7 +196,3 @@ class RunFolder:
 
     def write_manifest(self, manifest: Manifest) -> None:
         manifest.write(self.path / "manifest.json")
-
-
-def _clean(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: as_value(value) for name, value in row.items()}

@@ -12,6 +12,7 @@ from reloop_stream.config import FieldConfig
 from simulator.experiment.calendar import Calendar
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
+from simulator.serving.item_facts import ItemFacts
 from simulator.serving.server import Server
 
 __all__ = ["Feed"]
@@ -61,6 +62,10 @@ class Feed(Protocol):
     @property
     def top(self) -> Sequence[int]:
         """The k of what is counted among the first k of ranked slates; empty where none are logged."""
+
+    @property
+    def items(self) -> ItemFacts | None:
+        """What is known of the items beyond what models see; None where that is nothing."""
 
     def is_random(self, request_id: np.ndarray) -> np.ndarray | None:
         """Which requests get a random slate in every arm, bool [n]; None where nothing is drawn."""

@@ -18,6 +18,7 @@ from simulator.scenario import Scenario
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.feed_server import FeedServer
+from simulator.serving.item_facts import ItemFacts
 from simulator.serving.slates import is_random_request
 from simulator.world import DAY_MS, EPOCH_MS, World
 
@@ -82,6 +83,10 @@ class SimulatedFeed:
     def arm_of_user(self) -> np.ndarray:
         """The number of each user's arm, int32 [users]."""
         return self._assignment.arms(np.arange(self.world.n_users))
+
+    @cached_property
+    def items(self) -> ItemFacts:
+        return ItemFacts(self.world.items, self._config.items.topics, self.calendar)
 
     def segments(self) -> Mapping[str, Any]:
         names = [arm.name for arm in self._scenario.arms]

@@ -7,14 +7,15 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
-from simulator.world.clock import DAY_MS, EPOCH_MS
+from simulator.world.clock import DAY_MS, EPOCH_MS, HOUR_MS
 from simulator.world.config import ItemsConfig
 from simulator.world.draws import exponential, normal, uniform
 
-__all__ = ["AGE_BUCKETS", "ItemPool", "LiveItems"]
+__all__ = ["AGE_BUCKETS", "YOUNGEST_MS", "ItemPool", "LiveItems"]
 
 AGE_BUCKETS = 8
 AGE_EDGES_HOURS = np.array([1, 3, 6, 12, 24, 72, 168])
+YOUNGEST_MS = int(AGE_EDGES_HOURS[0]) * HOUR_MS  # ages below it are in the first bucket
 # Lifetimes beyond this many means are cut: of 22,000 items one would live longer.
 LONGEST_LIFE = 10.0
 
@@ -61,16 +62,46 @@ class ItemPool:
 
     def at(self, now_ms: int) -> LiveItems:
         """The items alive at a time."""
-        since_ms = now_ms - EPOCH_MS + self._longest_ms
-        first = max(0, int((since_ms - self._longest_ms) * self._births_per_ms) - 1)
-        last = max(first, int(since_ms * self._births_per_ms))
-        numbers = np.arange(first, last + 1)
-        birth_ms = self._birth_ms(numbers)
-        lifetime = np.minimum(exponential(self._seed, "item/lifetime", numbers), LONGEST_LIFE)
-        death_ms = birth_ms + lifetime * self._config.lifetime_days * DAY_MS
-        alive = numbers[(birth_ms <= now_ms) & (death_ms > now_ms)]
+        numbers = self._numbers(now_ms, now_ms)
+        birth_ms = self.birth_ms(numbers)
+        alive = numbers[(birth_ms <= now_ms) & (self._death_ms(numbers, birth_ms) > now_ms)]
         self._cache = self._make(alive) if self._cache is None else self._moved_on(self._cache, alive)
         return self._cache
+
+    def alive_at_any(self, times_ms: np.ndarray) -> int:
+        """How many items are alive at one of these times at least, int64 [n] in their order."""
+        numbers = self._numbers(int(times_ms[0]), int(times_ms[-1]))
+        birth_ms = self.birth_ms(numbers)
+        first = np.searchsorted(times_ms, birth_ms)  # the first time at which each is born
+        born = first < len(times_ms)
+        death_ms = self._death_ms(numbers, birth_ms)[born]
+        return int(np.count_nonzero(death_ms > times_ms[first[born]]))
+
+    def topic(self, numbers: np.ndarray) -> np.ndarray:
+        """int32 [n] in [0, topics)."""
+        return np.floor(uniform(self._seed, "item/topic", numbers) * self._config.topics).astype(np.int32)
+
+    def birth_ms(self, numbers: np.ndarray) -> np.ndarray:
+        """int64 [n]; rises with the number."""
+        spread = numbers + uniform(self._seed, "item/birth", numbers)
+        return (EPOCH_MS - self._longest_ms + spread / self._births_per_ms).astype(np.int64)
+
+    def first_born_after(self, time_ms: int) -> int:
+        """The number of the first item that is born after a time."""
+        about = int((time_ms - EPOCH_MS + self._longest_ms) * self._births_per_ms)
+        near = np.arange(about - 2, about + 3)  # births are as many a day as their numbers say, give or take one
+        return about - 2 + int(np.count_nonzero(self.birth_ms(near) <= time_ms))
+
+    def _numbers(self, first_ms: int, last_ms: int) -> np.ndarray:
+        """Numbers of items that may live at some time from the first to the last: all others do not."""
+        oldest_ms, youngest_ms = first_ms - EPOCH_MS, last_ms - EPOCH_MS + self._longest_ms
+        first = max(0, int(oldest_ms * self._births_per_ms) - 1)
+        return np.arange(first, max(first, int(youngest_ms * self._births_per_ms)) + 1)
+
+    def _death_ms(self, numbers: np.ndarray, birth_ms: np.ndarray) -> np.ndarray:
+        lifetime = np.minimum(exponential(self._seed, "item/lifetime", numbers), LONGEST_LIFE)
+        deaths: np.ndarray = birth_ms + lifetime * self._config.lifetime_days * DAY_MS
+        return deaths
 
     def _moved_on(self, items: LiveItems, alive: np.ndarray) -> LiveItems:
         """The living, given those of another time: most are the same."""
@@ -85,13 +116,9 @@ class ItemPool:
             *(np.concatenate((getattr(items, name)[kept], getattr(fresh, name)))[order] for name in columns)
         )
 
-    def _birth_ms(self, numbers: np.ndarray) -> np.ndarray:
-        spread = numbers + uniform(self._seed, "item/birth", numbers)
-        return (EPOCH_MS - self._longest_ms + spread / self._births_per_ms).astype(np.int64)
-
     def _make(self, numbers: np.ndarray) -> LiveItems:
         config, seed = self._config, self._seed
-        topic = np.floor(uniform(seed, "item/topic", numbers) * config.topics).astype(np.int32)
+        topic = self.topic(numbers)
         own = normal(seed, "item/vector", numbers[:, None], np.arange(self._dimensions)[None, :])
         vectors = (self.topic_vectors[topic] + config.topic_spread * own) / math.sqrt(1 + config.topic_spread**2)
         return LiveItems(
@@ -101,5 +128,5 @@ class ItemPool:
             quality=config.quality_sigma * normal(seed, "item/quality", numbers),
             log_popularity=config.popularity_sigma * normal(seed, "item/popularity", numbers),
             log_popularity_drifted=config.popularity_sigma * normal(seed, "item/popularity-drifted", numbers),
-            birth_ms=self._birth_ms(numbers),
+            birth_ms=self.birth_ms(numbers),
         )

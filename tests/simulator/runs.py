@@ -44,12 +44,17 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
-def outcome(folder: Path) -> tuple[str, str, dict[str, str], str]:
-    """What two equal runs have in common: daily.csv, the monitors' readings, the digests of the final models, blocks.csv."""
+# Tables beside daily.csv and monitor.csv that are equal in equal runs, byte by byte.
+TABLES = ("blocks.csv", "reliability.csv", "truth.csv", "users.parquet", "items.parquet", "topics.parquet")
+
+
+def outcome(folder: Path) -> tuple[str, str, dict[str, str], dict[str, bytes]]:
+    """What two equal runs have in common: daily.csv, the monitors' readings, the digests of the final models, other tables."""
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["status"] == "finished"
 
     def text(name: str) -> str:
         return (folder / name).read_text() if (folder / name).exists() else ""
 
-    return text("daily.csv"), text("monitor.csv"), manifest["digests"], text("blocks.csv")
+    tables = {name: (folder / name).read_bytes() for name in TABLES if (folder / name).exists()}
+    return text("daily.csv"), text("monitor.csv"), manifest["digests"], tables

@@ -72,6 +72,19 @@ def test_none_predicts_and_never_learns() -> None:
     assert diary.learnt == [] and diary.told == [[3, 5]]
 
 
+@pytest.mark.parametrize("mode", ["incremental", "replay"])
+def test_a_tick_says_whether_anything_was_learnt_in_it(mode: str) -> None:
+    one, _ = updater({"mode": mode, "batch_size": 2})
+    said = []
+    for tick, batch in enumerate(
+        (rows(1), rows(2), None, rows(3, 4, 5))
+    ):  # one waits, one makes two, none, two and one
+        if batch is not None:
+            one.learn(batch, None)
+        said.append(one.end_tick(tick, (tick + 1) * HOUR_MS))
+    assert said == [False, True, False, True]
+
+
 def test_none_goes_on_from_any_other_s_state_and_keeps_nothing_of_it() -> None:
     for mode in ({"mode": "incremental", "batch_size": 10}, {"mode": "window"}, {"mode": "replay", "batch_size": 2}):
         other, _ = updater(mode)

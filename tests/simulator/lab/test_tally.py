@@ -12,7 +12,8 @@ from reloop_stream.clock import HOUR_MS
 from reloop_stream.events import ExampleBatch
 from reloop_stream.testing import examples
 from simulator.experiment.calendar import Calendar
-from simulator.lab.tally import DayOfArm, Tally
+from simulator.lab.open_day import DayOfArm
+from simulator.lab.tally import Tally
 
 DAY_MS = 24 * HOUR_MS
 N = 3000

@@ -29,7 +29,9 @@ def test_a_replay_runs_through_the_whole_harness_the_same_with_two_workers(tmp_p
         watched = {"updating": {"batch_size": 32}, "monitor": {"block": 10}}
         start_run(scenario(data, learner=watched), out, command="", workers=workers, quiet=True)
         outcomes.append(outcome(out))
-    assert outcomes[0] == outcomes[1] and outcomes[0][3].count("\n") == 1 + 2 * 4 * 3  # arms, days, ticks of a day
+    assert (
+        outcomes[0] == outcomes[1] and outcomes[0][3]["blocks.csv"].count(b"\n") == 1 + 2 * 4 * 3
+    )  # arms, days, ticks of a day
     daily = pd.read_csv(out / "daily.csv")
     assert (daily.groupby("arm")["exposures"].sum() == N).all()
     assert (daily.groupby("arm")["clicks"].sum() == log_of()["bought"].sum()).all()

@@ -1,0 +1,52 @@
+"""What is known of items, against what the world shows in each of its ticks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from simulator.experiment.calendar import Calendar
+from simulator.serving.item_facts import ItemFacts
+from simulator.world import DAY_MS, EPOCH_MS, World, WorldConfig
+
+DAYS = 3
+
+
+def made(tick_ms: int, **items: Any) -> tuple[World, Calendar, ItemFacts]:
+    config = WorldConfig.model_validate({"users": {"n": 200}, "items": {"live": 90, "lifetime_days": 0.7, **items}})
+    days: Any = {"warmup": 1, "aa": 1, "ab": 1}
+    calendar = Calendar.regular(
+        start_ms=EPOCH_MS, tick_ms=tick_ms, day_ms=DAY_MS, days=days, attribution_ms=DAY_MS // 24
+    )
+    world = World(config, 3, tick_ms, 5)
+    return world, calendar, ItemFacts(world.items, config.items.topics, calendar)
+
+
+@pytest.mark.parametrize("minutes", [5, 60, 360, 1440])
+def test_topics_newness_and_the_living_are_those_of_the_ticks(minutes: int) -> None:
+    tick_ms = minutes * 60_000
+    world, calendar, facts = made(tick_ms)
+    rng = np.random.default_rng(1)
+    living: list[set[int]] = [set() for _ in range(DAYS)]
+    shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    for number in range(calendar.serving_ticks):
+        tick = world.tick(number)
+        living[calendar.day_of_tick(number)].update(tick.item_ids.tolist())
+        rows = rng.integers(0, len(tick.item_ids), 8)
+        time_ms = tick.start_ms + rng.integers(0, tick_ms, 8)
+        new = tick.item_features["age_bucket"][rows] == 0
+        assert facts.topic(tick.item_ids[rows]).tolist() == tick.item_features["topic"][rows].tolist()
+        assert facts.is_new(tick.item_ids[rows], time_ms).tolist() == new.tolist()
+        shown.append((tick.item_ids[rows], time_ms, new))
+    everything, times, new = (np.concatenate(column) for column in zip(*shown, strict=True))
+    assert facts.is_new(everything, times).tolist() == new.tolist()  # of several ticks at once
+    assert minutes == 1440 or 0 < new.sum() < len(new)
+    assert [facts.live(day) for day in range(DAYS)] == [len(ids) for ids in living]
+
+
+def test_of_no_rows_nothing_is_said() -> None:
+    _, _, facts = made(3_600_000)
+    nothing = np.zeros(0, dtype=np.int64)
+    assert facts.topic(nothing).tolist() == facts.is_new(nothing, nothing).tolist() == []
