@@ -195,9 +195,10 @@ class _Loop:
 
     def _finish(self) -> None:
         truth = [row for role, server in self._servers for row in server.truth_rows(self._lab.names[role.arms[0]])]
+        bounds = [row for _, server in self._servers for row in server.bound_rows()]
         learners = {}
         for learning, worker in self._workers:
             learner = worker.updater.learner
             counts = worker.counts.as_dict() | {"dead": worker.dead}
             learners[learning.name] = LearnerOutcome(learning.arm, digest(learner.to_bytes()), learner.version, counts)
-        self._report(StageFinished(tuple(truth), learners, self._cpu_s, self._began))
+        self._report(StageFinished(tuple(truth), tuple(bounds), learners, self._cpu_s, self._began))

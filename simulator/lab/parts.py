@@ -170,4 +170,6 @@ class Lab:
         deployments = Deployments(self.calendar, published, self._delay_ms, base, config, source, should_stop)
         writer = EventWriter(self.log, topics, role.arms, scenario.log.encoding)
         truth = stage.name == "ab" and (scenario.truth.experiment or len(self.names) == 1)
-        return self.feed.server(role.arms, deployments, writer, truth=truth)
+        # A counterfactual run is there for its truth alone.
+        bounds = stage.name == "ab" and scenario.truth.bounds and self.place.origin is None
+        return self.feed.server(role.arms, deployments, writer, truth=truth, bounds=bounds)

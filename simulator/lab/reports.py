@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reloop_stream.log import Partition
-from simulator.run_folder.manifest import LearnerOutcome, TruthRow
+from simulator.run_folder.manifest import BoundRow, LearnerOutcome, TruthRow
 
 __all__ = ["DayClosed", "Report", "Saved", "StageFinished", "TickServed", "Told"]
 
@@ -42,6 +42,7 @@ class StageFinished:
     seconds since 1970."""
 
     truth: tuple[TruthRow, ...]
+    bounds: tuple[BoundRow, ...]
     learners: Mapping[str, LearnerOutcome]
     cpu_s: Mapping[str, float]
     began: float

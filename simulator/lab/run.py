@@ -218,6 +218,7 @@ class _Run:
                     self._retain(told, learners)
                 case StageFinished():
                     manifest.truth.extend(told.truth)
+                    manifest.bounds.extend(told.bounds)
                     manifest.learners.update(told.learners)
                     spent = manifest.timings.stages.setdefault(stage.name, StageTimings())
                     spent.wall_s = max(spent.wall_s, time.time() - told.began)
@@ -293,6 +294,7 @@ class _Run:
         self._folder.write_off_policy()
         self._folder.write_monitor(names)
         self._folder.write_truth(manifest.truth)
+        self._folder.write_bounds(manifest.bounds, names)
         if finished:
             manifest.counts = self._counts()
         self._folder.write_manifest(manifest)

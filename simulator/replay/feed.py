@@ -86,7 +86,7 @@ class ReplayedFeed:
         """None: nothing is drawn."""
 
     def server(
-        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool
+        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
     ) -> ReplayServer:
         names = [arm.name for arm in self._scenario.arms]
         assignment = None if self._scenario.is_paired else self._assignment

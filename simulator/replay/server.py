@@ -15,7 +15,7 @@ from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.policy_judge import PolicyJudge
-from simulator.run_folder.manifest import TruthRow
+from simulator.run_folder.manifest import BoundRow, TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
 
@@ -109,6 +109,10 @@ class ReplayServer:
 
     def truth_rows(self, arm: str) -> list[TruthRow]:
         """None: what was shown did not depend on the arm."""
+        return []
+
+    def bound_rows(self) -> list[BoundRow]:
+        """None, likewise."""
         return []
 
     def checkpoint(self) -> Sections:

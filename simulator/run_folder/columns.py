@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from simulator.scenario.sections import ORACLE, RANDOM
+
 __all__ = [
     "BLOCK_COLUMNS",
+    "BOUND_COLUMNS",
+    "BOUND_POLICIES",
     "DAILY_COLUMNS",
     "DAILY_NEEDED",
     "ITEMS_COLUMNS",
@@ -96,6 +100,11 @@ RELIABILITY_EDGES = (
 # A row a kind of truth, day and arm. kind: experiment, launch.
 TRUTH_COLUMNS = ("kind", "day", "arm", "exposures", "expected_clicks")
 
+# Of A/B, a row a day and policy: `BOUND_POLICIES` on everyone's requests, and each arm's name on those of its own users. auc, logloss:
+# of the world's click probabilities as predictions of the labels on what it showed.
+BOUND_COLUMNS = ("day", "policy", "exposures", "expected_clicks", "auc", "logloss")
+BOUND_POLICIES = (ORACLE, RANDOM)
+
 # A row a learner and tick. day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest:
 # `reloop_stream.updating.monitor.MonitorReading`.
 MONITOR_COLUMNS = (
@@ -127,6 +136,6 @@ OFF_POLICY_COLUMNS = (
 )
 
 # Text in every table, whatever it looks like: an arm may be named 1.
-TEXT_COLUMNS = ("arm", "kind", "learner", "phase")
+TEXT_COLUMNS = ("arm", "kind", "learner", "phase", "policy")
 
 PHASE_LABELS = {"warmup": "warm-up", "aa": "A/A", "ab": "A/B"}

@@ -11,7 +11,7 @@ from reloop_stream.state.files import write_atomic
 from simulator.datasets.fingerprint import Fingerprint
 from simulator.errors import RunFolderError
 
-__all__ = ["Counts", "LearnerOutcome", "Manifest", "StageTimings", "Timings", "TruthRow", "read_manifest"]
+__all__ = ["BoundRow", "Counts", "LearnerOutcome", "Manifest", "StageTimings", "Timings", "TruthRow", "read_manifest"]
 
 
 class TruthRow(msgspec.Struct, frozen=True):
@@ -22,6 +22,18 @@ class TruthRow(msgspec.Struct, frozen=True):
     arm: str
     exposures: int
     expected_clicks: float
+
+
+class BoundRow(msgspec.Struct, frozen=True):
+    """What a policy, or an arm with its own users, would have earned on a day on average. auc, logloss: of the world's click
+    probabilities as predictions of the labels on what it showed; None where they are not defined."""
+
+    day: int
+    policy: str
+    exposures: int
+    expected_clicks: float
+    auc: float | None
+    logloss: float | None
 
 
 class LearnerOutcome(msgspec.Struct, frozen=True):
@@ -71,6 +83,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     truth: list[TruthRow]
     learners: dict[str, LearnerOutcome]
     timings: Timings
+    bounds: list[BoundRow] = []  # where they were asked for
     topics: dict[str, str] = {}  # what a broker knows each of the run's by
     notes: list[str] = []  # on the data that were read: their order, and what was left out
     data: dict[str, Fingerprint] = {}  # of a replay: what each file of its data set held

@@ -13,6 +13,7 @@ from reloop_stream.errors import ConfigError
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import (
     BLOCK_COLUMNS,
+    BOUND_COLUMNS,
     DAILY_NEEDED,
     ITEMS_COLUMNS,
     MONITOR_COLUMNS,
@@ -106,7 +107,7 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
     blocks = path / "blocks.csv"
     off_policy = path / "off_policy.parquet"
     segments, items, topics = (path / f"{name}.parquet" for name in ("segments", "items", "topics"))
-    reliability = path / "reliability.csv"
+    reliability, bounds = path / "reliability.csv", path / "bounds.csv"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
     run = Run(
         path,
@@ -122,6 +123,7 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
         items=read_parquet(items, ITEMS_COLUMNS) if items.exists() else None,
         topics=read_parquet(topics, TOPICS_COLUMNS) if topics.exists() else None,
         reliability=read_csv(reliability, RELIABILITY_COLUMNS) if reliability.exists() else None,
+        bounds=read_csv(bounds, BOUND_COLUMNS) if bounds.exists() else None,
         baseline=baseline,
     )
     if run.control not in run.arms:

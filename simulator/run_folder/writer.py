@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import msgspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -18,6 +19,8 @@ from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import (
     BLOCK_COLUMNS,
+    BOUND_COLUMNS,
+    BOUND_POLICIES,
     DAILY_COLUMNS,
     ITEMS_COLUMNS,
     MONITOR_COLUMNS,
@@ -26,7 +29,7 @@ from simulator.run_folder.columns import (
     TRUTH_COLUMNS,
 )
 from simulator.run_folder.day_files import DayFiles, Part, put_together
-from simulator.run_folder.manifest import Manifest, TruthRow, read_manifest
+from simulator.run_folder.manifest import BoundRow, Manifest, TruthRow, read_manifest
 from simulator.run_folder.tables import as_value, read_csv, write_csv, write_parquet
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
 
@@ -193,6 +196,13 @@ class RunFolder:
         in_order = sorted(rows, key=lambda row: (row.kind, row.day, row.arm))
         columns = [{name: getattr(row, name) for name in TRUTH_COLUMNS} for row in in_order]
         write_csv(self.path / "truth.csv", TRUTH_COLUMNS, columns)
+
+    def write_bounds(self, rows: Iterable[BoundRow], arms: Iterable[str]) -> None:
+        """`bounds.csv`, in the order of days, the bounds first, then arms; nothing where there is none."""
+        order = {policy: i for i, policy in enumerate((*BOUND_POLICIES, *arms))}
+        in_order = sorted(rows, key=lambda row: (row.day, order[row.policy]))
+        if in_order:
+            write_csv(self.path / "bounds.csv", BOUND_COLUMNS, map(msgspec.structs.asdict, in_order))
 
     def write_manifest(self, manifest: Manifest) -> None:
         manifest.write(self.path / "manifest.json")

@@ -14,6 +14,7 @@ from reloop_stream.config.yaml_files import Location, line_of
 from reloop_stream.errors import ConfigError, PluginError
 from simulator.errors import ScenarioError
 from simulator.scenario.scenario import Scenario
+from simulator.scenario.sections import TRUTH_BY_WORD
 
 __all__ = ["json_schema", "load_scenario", "parse_scenario", "scenario_hash", "to_yaml"]
 
@@ -27,7 +28,10 @@ def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ())
         raise ScenarioError(
             f"{path}: no such file; `python -m simulator scenarios` lists those that come with the project"
         )
-    raw = apply_overrides(read_mapping(path), overrides)
+    raw = read_mapping(path)
+    if isinstance(word := raw.get("truth"), str) and word in TRUTH_BY_WORD:  # so that overrides may go on from it
+        raw["truth"] = TRUTH_BY_WORD[word]
+    raw = apply_overrides(raw, overrides)
     if isinstance(raw.get("plugins"), list):
         raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
     return parse_scenario(raw, lambda location: _in_file(path, location, overrides))

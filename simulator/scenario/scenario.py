@@ -10,6 +10,8 @@ from pydantic import Field, model_validator
 from reloop_stream.config import MOST_HOURS, NAME, LearnerConfig, ModelFields
 from simulator.datasets.config import DataConfig
 from simulator.scenario.sections import (
+    ORACLE,
+    RANDOM,
     ArmConfig,
     ExperimentConfig,
     JoinConfig,
@@ -18,6 +20,7 @@ from simulator.scenario.sections import (
     Section,
     SeedConfig,
     ServingConfig,
+    Truth,
     TruthConfig,
 )
 from simulator.world.config import WorldConfig
@@ -52,7 +55,7 @@ class Scenario(Section):
     join: JoinConfig = JoinConfig()
     log: LogConfig = LogConfig()
     experiment: ExperimentConfig = ExperimentConfig()
-    truth: TruthConfig = TruthConfig()
+    truth: Truth = TruthConfig()
     learner: LearnerConfig = Field(
         default_factory=LearnerConfig, description="The learner of every arm, where the arm does not differ."
     )
@@ -71,6 +74,7 @@ class Scenario(Section):
         elif abs((total := sum(self.shares)) - 1) > SHARE_TOLERANCE:
             raise ValueError(f"arms: the shares add up to {total:g}, must add up to 1")
         self._check_design()
+        self._check_bounds(names)
         if 1440 % self.tick_minutes:
             raise ValueError(f"tick_minutes: got {self.tick_minutes}, must divide a day (1440 minutes)")
         if self.data is not None and self.features is None:
@@ -99,6 +103,16 @@ class Scenario(Section):
                 f"arms: got shares of {', '.join(f'{share:g}' for share in self.shares)}, must be equal or left out in a "
                 "paired replay: every arm sees every event; experiment.design: split divides the users"
             )
+
+    def _check_bounds(self, names: list[str]) -> None:
+        if not self.truth.bounds:
+            return
+        if self.is_replay:
+            raise ValueError(
+                "truth.bounds: got true, must be false in a replay: only a simulator knows its click probabilities"
+            )
+        for name in {ORACLE, RANDOM} & {*names}:
+            raise ValueError(f"arms: got the name {name!r}, which truth.bounds gives to its own; choose another name")
 
     @property
     def control(self) -> ArmConfig:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from reloop_stream.config import MOST_HOURS, MOST_SEED, NAME, LearnerConfig
 from reloop_stream.errors import SettingsError
 from reloop_stream.log import KAFKA
 from reloop_stream.log.kafka_settings import check_bootstrap, check_settings, plain_secrets
 
-__all__ = ["CONTROL_LEARNER", "EVERYONE", "ArmConfig", "Phase"]
+__all__ = ["CONTROL_LEARNER", "EVERYONE", "ORACLE", "RANDOM", "ArmConfig", "Phase"]
 
 Phase = Literal["warmup", "aa", "ab"]
 
@@ -20,6 +20,10 @@ MOST_DAYS = int(MOST_HOURS / 24)
 # Roles of warm-up and A/A, which a run calls by name as it does arms.
 EVERYONE = "everyone"  # the server of all arms
 CONTROL_LEARNER = "control-learner"  # the learner of all arms
+
+# What `truth.bounds` serves beside the arms, and calls so.
+ORACLE = "oracle"
+RANDOM = "random"
 
 
 class Section(BaseModel):
@@ -173,7 +177,8 @@ class ExperimentConfig(Section):
 
 
 class TruthConfig(Section):
-    """Which true uplifts to compute. Only a simulator can."""
+    """Which true uplifts to compute, and how much there was to win. Only a simulator can. `truth: paired` is short for both
+    kinds of uplift, `truth: none` for neither. All worlds share their luck: a user meets the same in each."""
 
     experiment: bool = Field(
         True,
@@ -183,6 +188,28 @@ class TruthConfig(Section):
         False,
         description="Everyone on the arm, trained on all of it: one more A/B period an arm. What a launch would give.",
     )
+    bounds: bool = Field(
+        False,
+        description="Serve the requests of A/B by an oracle, which knows the world's click probabilities, and at random too: "
+        "how much there was to win, and the best AUC and log loss that any model could have. Costs serving.",
+    )
+
+
+def _by_word(value: object) -> object:
+    """`truth: paired` and `truth: none` in full."""
+    if not isinstance(value, str):
+        return value
+    if value not in TRUTH_BY_WORD:
+        raise ValueError(
+            f"got {value!r}, must be {', '.join(TRUTH_BY_WORD)}, or a mapping of {', '.join(TruthConfig.model_fields)}"
+        )
+    return TRUTH_BY_WORD[value]
+
+
+TRUTH_BY_WORD = {"paired": {"experiment": True, "launch": True}, "none": {"experiment": False, "launch": False}}
+Truth = Annotated[
+    TruthConfig, BeforeValidator(_by_word, json_schema_input_type=TruthConfig | Literal["paired", "none"])
+]
 
 
 class ArmConfig(Section):

@@ -70,6 +70,8 @@ class Feed(Protocol):
     def is_random(self, request_id: np.ndarray) -> np.ndarray | None:
         """Which requests get a random slate in every arm, bool [n]; None where nothing is drawn."""
 
-    def server(self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool) -> Server:
+    def server(
+        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
+    ) -> Server:
         """A server at its beginning. serves: numbers of the arms whose users it serves. truth: whether it also serves
-        everyone for the arm's true CTR, where that can be known."""
+        everyone for the arm's true CTR, where that can be known; bounds: whether it sums how much there was to win."""

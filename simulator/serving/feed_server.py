@@ -12,8 +12,9 @@ from reloop_stream.learners.base import BaseRate, FrozenModel
 from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
 from simulator.experiment.calendar import Calendar
-from simulator.run_folder.manifest import TruthRow
+from simulator.run_folder.manifest import BoundRow, TruthRow
 from simulator.scenario import ServingConfig
+from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.slates import choose_slates
@@ -61,7 +62,8 @@ class FeedServer:
 
     arms: the names of all arms; an arm's number is its partition. arm_of_user: int [users].
     serves: numbers of the arms whose users are served here and whose events are written here.
-    truth: everyone is served by this model for the arm's true CTR; only `serves` is written.
+    truth: everyone is served by this model for the arm's true CTR; only `serves` is written. bounds: where it is summed how much
+    there was to win, of the one arm that is served; None: nowhere.
     """
 
     def __init__(
@@ -77,6 +79,7 @@ class FeedServer:
         serves: Sequence[int],
         base_rate: BaseRate,
         truth: bool,
+        bounds: BoundSums | None,
         seed: int,
     ) -> None:
         self.tick = -1
@@ -91,9 +94,10 @@ class FeedServer:
         self._serves = list(serves)
         self._base_rate = base_rate
         self._seed = seed
-        everyone = truth or len(self._serves) == len(self._arms)
+        everyone = truth or len(self._serves) == len(self._arms) or (bounds is not None and bounds.beside)
         self._users = None if everyone else np.isin(arm_of_user, self._serves)
         self._truth = np.zeros((calendar.days, 2)) if truth else None  # exposures, expected clicks
+        self._bounds = bounds
         self._pending = PendingClicks()
 
     def serve(self, tick: int) -> None:
@@ -139,6 +143,8 @@ class FeedServer:
             rows = slice(None) if (arm_of_request == arm).all() else np.flatnonzero(arm_of_request == arm)
             self._append(tick_world, tick, arm, rows, slates.columns[rows], slates.propensity[rows], pctr[rows], model)
             self._draw_clicks(tick_world, arm, rows, response)
+            if self._bounds is not None:
+                self._bounds.add(self._calendar.day_of_tick(tick), tick_world, response, rows)
 
     def _append(
         self,
@@ -191,12 +197,18 @@ class FeedServer:
             if self._calendar.phases[day] == "ab"
         ]
 
+    def bound_rows(self) -> list[BoundRow]:
+        """How much there was to win: a row a day of A/B and policy, where it was asked for."""
+        return [] if self._bounds is None else self._bounds.rows()
+
     def checkpoint(self) -> Sections:
         """Flush, then the server's whole state: clicks not yet due, deployed versions, sums, ends of the log."""
         self.writer.flush()
         sections = Sections()
         truth = {} if self._truth is None else {"truth": self._truth}
         sections.put("server", {"tick": self.tick, "ends": self.writer.ends()}, self._pending.state() | truth)
+        if self._bounds is not None:
+            sections.put("bounds", *self._bounds.state())
         self.deployments.put_into(sections)
         return sections
 
@@ -210,6 +222,8 @@ class FeedServer:
         self._pending.restore(arrays, self._serves)
         if self._truth is not None and "truth" in arrays:
             self._truth = arrays["truth"].copy()
+        if self._bounds is not None and "bounds" in sections:  # those of before a fork have none
+            self._bounds.restore(*sections.get("bounds"))
         self.deployments.get_from(sections, thaw)
         if same_run:
             self.writer.resume_after(meta["ends"])

@@ -15,12 +15,14 @@ from simulator.errors import ScenarioError
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.scenario import Scenario
+from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.feed_server import FeedServer
 from simulator.serving.item_facts import ItemFacts
 from simulator.serving.slates import is_random_request
 from simulator.world import DAY_MS, EPOCH_MS, World
+from simulator.world.delay import share_within
 
 __all__ = ["SimulatedFeed"]
 
@@ -96,18 +98,30 @@ class SimulatedFeed:
         return is_random_request(request_id, self._scenario.serving.random_share, self._scenario.seed.world)
 
     def server(
-        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool
+        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
     ) -> FeedServer:
+        scenario, names = self._scenario, [arm.name for arm in self._scenario.arms]
+        sums = None
+        if bounds:
+            sums = BoundSums(
+                names[serves[0]],
+                beside=0 in serves,
+                slate=scenario.serving.slate,
+                attribution_ms=scenario.attribution_ms,
+                on_time=share_within(self._config.delay, scenario.attribution_ms),
+                seed=scenario.seed.world,
+            )
         return FeedServer(
             self.world,
             self.calendar,
-            self._scenario.serving,
+            scenario.serving,
             deployments,
             writer,
-            arms=[arm.name for arm in self._scenario.arms],
+            arms=names,
             arm_of_user=self.arm_of_user,
             serves=serves,
             base_rate=BaseRate(self.base_rate),
             truth=truth,
-            seed=self._scenario.seed.world,
+            bounds=sums,
+            seed=scenario.seed.world,
         )

@@ -47,6 +47,10 @@ class Response:
     click_time_ms: np.ndarray
     probability: np.ndarray
 
+    def take(self, rows: slice | np.ndarray) -> Response:
+        """That to some of the slates."""
+        return Response(self.click[rows], self.click_time_ms[rows], self.probability[rows])
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -68,6 +72,10 @@ class Tick:
         """slates: int [R, S], which candidate (column) is shown at which position."""
         rows = np.take_along_axis(self.candidates, slates, axis=1)
         return self._world.respond(self, self._items, rows)
+
+    def attractiveness(self) -> np.ndarray:
+        """Probability of a click on each candidate if it is looked at, float64 [R, K]: what an oracle ranks by."""
+        return self._world.attractiveness(self, self._items, self.candidates)
 
     def expected_clicks(self, slates: np.ndarray) -> np.ndarray:
         """Probability of a click, float64 [R, S]; draws nothing."""

@@ -45,7 +45,15 @@ def start(*words: Any, **options: Any) -> subprocess.Popen[str]:
 
 
 # Tables beside daily.csv and monitor.csv that are equal in equal runs, byte by byte.
-TABLES = ("blocks.csv", "reliability.csv", "truth.csv", "users.parquet", "items.parquet", "topics.parquet")
+TABLES = (
+    "blocks.csv",
+    "reliability.csv",
+    "truth.csv",
+    "bounds.csv",
+    "users.parquet",
+    "items.parquet",
+    "topics.parquet",
+)
 
 
 def outcome(folder: Path) -> tuple[str, str, dict[str, str], dict[str, bytes]]:

@@ -133,6 +133,7 @@ KNOBS: dict[str, tuple[list[str], str]] = {
     "experiment.aa": ([], "experiment.aa=own"),
     "truth.experiment": ([], "truth.experiment=false"),
     "truth.launch": ([], "truth.launch=true"),
+    "truth.bounds": ([], "truth.bounds=true"),
     "learner.kind": (["learner.model.name=lr"], "learner.kind=river"),
     "learner.model.name": ([], "learner.model.name=lr"),
     "learner.model.embedding": ([], "learner.model.embedding=2"),
@@ -212,7 +213,7 @@ def fingerprint(folder: Path, *settings: str) -> str:
     manifest = json.loads((folder / "manifest.json").read_text())
     counts = manifest["counts"]["by_learner"]
     whole = [(folder / "daily.csv").read_text(), (folder / "truth.csv").read_text(), manifest["digests"], counts]
-    whole += [path.read_text() for path in folder.glob("monitor.csv")]
+    whole += [path.read_text() for name in ("monitor.csv", "bounds.csv") for path in folder.glob(name)]
     return hashlib.sha256(json.dumps(whole).encode()).hexdigest()
 
 

@@ -60,15 +60,16 @@ def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still
     tiny: Path, tmp_path: Path, whole: Whole, aa: str
 ) -> None:
     own = "{loss: {name: reloop}, model: {name: lr}, publish_every_hours: 20}"
-    settings = f"arms.1.learner={own}", "truth.launch=true", f"experiment.aa={aa}"
+    settings = f"arms.1.learner={own}", "truth={launch: true, bounds: true}", f"experiment.aa={aa}"
     out = tmp_path / "stopped"
     with pytest.raises(RunFailed, match="stopped"):
         start_run(
             load_scenario(tiny, settings), out, command="test", workers=1, quiet=True,
             should_stop=lambda: (out / "checkpoints" / "ab.server.reloop.ckpt").exists(),
         )  # fmt: skip
-    resume_run(out, workers=1, quiet=True)
+    resume_run(out, workers=2, quiet=True)
     assert outcome(out) == outcome(whole(*settings))
+    assert {"bounds.csv", "items.parquet", "topics.parquet", "reliability.csv"} <= outcome(out)[3].keys()
 
 
 @pytest.mark.parametrize("data", ["shared", "co_diverted"])

@@ -72,6 +72,10 @@ MISTAKES = {
         "features: the field 'user' is there twice ([0] and [2]); remove one",
     ),
     "name of a role": ("arms.1.name=everyone", "arms[1].name: got 'everyone', which is what a run calls the one"),
+    "unknown truth": (
+        "truth=pairs",
+        "truth: got 'pairs', must be paired, none, or a mapping of experiment, launch, bounds",
+    ),
     "no arm": ("arms=[]", "arms: got [], must have at least 1 item"),
 }
 
@@ -82,6 +86,19 @@ def test_a_mistake_names_the_path_the_value_and_the_rule(name: str) -> None:
     with pytest.raises(ScenarioError) as caught:
         parse_scenario(apply_overrides(BASE, [change]), lambda _: "file.yaml")
     assert f"file.yaml: {message}" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["oracle", "random"])
+def test_an_arm_may_be_called_as_a_bound_only_where_none_is_asked_for(name: str) -> None:
+    parse_scenario(apply_overrides(BASE, [f"arms.1.name={name}"]))
+    with pytest.raises(ScenarioError, match=f"arms: got the name '{name}', which truth.bounds gives to its own"):
+        parse_scenario(apply_overrides(BASE, [f"arms.1.name={name}", "truth.bounds=true"]))
+
+
+def test_a_replay_has_no_bounds() -> None:
+    raw = {"name": "x", "data": {"format": "libfm", "path": "x", "fields": 2}, "features": [{"name": "f1"}]}
+    with pytest.raises(ScenarioError, match=r"truth\.bounds: got true, must be false in a replay"):
+        parse_scenario({**raw, "arms": [{"name": "a"}], "truth": {"bounds": True}})
 
 
 NAMES = {

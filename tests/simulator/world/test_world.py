@@ -185,6 +185,20 @@ def test_delays_are_distributed_as_stated() -> None:
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [{"sigma": 1.5}, {"sigma": 0}, {"distribution": "exponential"}, {"distribution": "none"}, {"median_minutes": 400}],
+)
+@pytest.mark.parametrize("minutes", [2, 3, 60, 1440])
+def test_the_share_of_clicks_within_a_time_is_that_of_the_draws(settings: dict[str, Any], minutes: int) -> None:
+    from simulator.world.config import DelayConfig
+    from simulator.world.delay import click_delay_ms, share_within
+
+    config, ids = DelayConfig.model_validate({"median_minutes": 3} | settings), np.arange(20_000)
+    drawn = click_delay_ms(config, 1, ids, ids) <= minutes * 60_000
+    assert drawn.mean() == pytest.approx(share_within(config, minutes * 60_000), abs=0.015)
+
+
+@pytest.mark.parametrize(
     "kind, before, there, after",
     [
         ({"kind": "sudden", "day": 1}, range(18, 24), range(24, 34), None),
