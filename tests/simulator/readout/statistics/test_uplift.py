@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
+import scipy.stats
+import tea_tasting as tt
 
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.sample_ratio import srm
-from simulator.readout.statistics.uplift import ab_minus_aa, cuped, raw
+from simulator.readout.statistics.uplift import ab_minus_aa, cuped, cuped_or_raw, raw
 from simulator.readout.statistics.users import UserSums
 
 TESTS = 400
@@ -96,3 +99,34 @@ def test_without_clicks_or_users_nothing_is_claimed() -> None:
         assert math.isnan(estimator(clicking, silent).relative)
     no_past = UserSums(clicking.exposures, clicking.clicks, np.zeros(5), np.zeros(5))
     assert math.isnan(cuped(no_past, no_past).relative) and math.isnan(ab_minus_aa(no_past, no_past).relative)
+
+
+def test_the_sample_ratio_of_several_unequal_arms_is_scipy_s_chi_square() -> None:
+    users, shares = {"a": 512, "b": 290, "c": 198}, {"a": 5.0, "b": 3.0, "c": 2.0}
+    theirs = scipy.stats.chisquare([512, 290, 198], [500, 300, 200])
+    assert srm(users, shares) == pytest.approx(theirs.pvalue)
+    # By hand: (12² / 500 + 10² / 300 + 2² / 200), of which exp(-x / 2) is the tail at two degrees of freedom.
+    assert srm(users, shares) == pytest.approx(math.exp(-(144 / 500 + 100 / 300 + 4 / 200) / 2))
+
+
+def test_moments_give_what_tea_tasting_reads_from_the_table_itself() -> None:
+    rng = np.random.default_rng(6)
+    pair = arm(rng, 400), arm(rng, 500, 0.05)
+    columns = {name: np.concatenate(both) for name, *both in zip(UserSums._fields, *pair, strict=True)}
+    table = pa.table({"variant": np.repeat([0, 1], [400, 500]), **columns})
+    metrics = {
+        "raw": tt.RatioOfMeans("clicks", "exposures"),
+        "cuped": tt.RatioOfMeans("clicks", "exposures", "clicks_before", "exposures_before"),
+    }
+    theirs = tt.Experiment(metrics).analyze(table, control=0)
+    for name, estimator in (("raw", raw), ("cuped", cuped)):
+        found, one = estimator(*pair), theirs[name]
+        expected = one.rel_effect_size, one.rel_effect_size_ci_lower, one.rel_effect_size_ci_upper, one.pvalue
+        assert tuple(found) == pytest.approx(expected)
+
+
+def test_users_without_a_past_are_judged_raw_where_parts_of_the_users_are() -> None:
+    rng = np.random.default_rng(9)
+    pair = arm(rng, 300), arm(rng, 300)
+    new = [UserSums(one.exposures, one.clicks, np.zeros(300), np.zeros(300)) for one in pair]
+    assert cuped_or_raw(*pair) == cuped(*pair) and cuped_or_raw(*new) == raw(*new) == raw(*pair)
