@@ -71,8 +71,8 @@ def _peeking(results: Findings) -> Iterator[Check]:
         yield Check(
             "peeking",
             "warn",
-            f"On day {look.day + 1} the 95% interval of {arm} left 0 ({look.estimate.relative:+.2%}), which the bounds for daily "
-            "looks did not confirm.",
+            f"On day {look.day + 1} the 95% interval of {arm} left 0 ({look.estimate.relative:+.2%}), which no bound for daily "
+            "looks confirmed, then or later.",
             "An interval up to a day is valid only if that is the one day you look. Judge at the planned end, or by the sequential bounds.",
         )
     elif crossed:
@@ -91,10 +91,10 @@ def _first_crossed(looks: list[Look]) -> Look | None:
 
 
 def _tempting(looks: list[Look]) -> Look | None:
-    """The first look before the end whose fixed interval left 0 though its bound was not passed then."""
-    return next(
-        (look for look in looks[:-1] if not look.crossed and (look.estimate.lo > 0 or look.estimate.hi < 0)), None
-    )
+    """The first look before the end whose fixed interval left 0, where no look passed its bound, then or later."""
+    if _first_crossed(looks) is not None:
+        return None
+    return next((look for look in looks[:-1] if look.estimate.lo > 0 or look.estimate.hi < 0), None)
 
 
 def _power(results: Findings) -> Iterator[Check]:

@@ -67,6 +67,7 @@ def estimate(relative: float, half: float) -> Estimate:
     [
         ([(0.01, 0.02)] * 3, "good", "No daily look passed the bounds for it, and no fixed interval left 0 early."),
         ([(0.03, 0.02), (0.01, 0.02), (0.01, 0.02)], "warn", "On day 3 the 95% interval of new left 0 (+3.00%)"),
+        ([(0.03, 0.02), (0.01, 0.02), (0.1, 0.01)], "good", "The bounds for daily looks were passed: new on day 5."),
         ([(0.1, 0.01)] * 3, "good", "The bounds for daily looks were passed: new on day 3."),
         ([(0.01, 0.02), (0.01, 0.02), (0.03, 0.02)], "good", "The bounds for daily looks were passed: new on day 5."),
     ],
