@@ -138,7 +138,10 @@ def _calibration(results: Findings) -> Iterator[Check]:
     elif known:
         arm, value = max(known.items(), key=lambda item: abs(item[1] - 1))
         yield Check(
-            "calibration", "good", f"Predicted clicks fit those that came (at most {arm}: pCTR/CTR {value:.2f}).", ""
+            "calibration",
+            "good",
+            f"Predicted clicks fit those that came; the farthest off is {arm} (pCTR/CTR {value:.2f}).",
+            "",
         )
 
 

@@ -72,4 +72,4 @@ def _segments(run: Run, users: Users) -> Iterator[Segment]:
     own = [name for name in run.users.column_names if name not in USERS_COLUMNS] if run.manifest is None else []
     yield from of_rows(users, run.users, own)
     if run.topics is not None:
-        yield from of_rows(group_users(run.topics, run.arms), run.topics, ("topic",))
+        yield from of_rows(group_users(run.topics, run.arms), run.topics, ("topic",), codes=True)

@@ -13,7 +13,7 @@ from simulator.readout.statistics.users import PHASES, ArmRows, Users, coded_col
 
 __all__ = ["MOST_VALUES", "activity_before", "of_rows", "of_users", "tenure"]
 
-MOST_VALUES = 20
+MOST_VALUES = 12
 THIRDS = ("low", "middle", "high")
 OTHER = "other"
 TENURE = ("since warm-up", "since A/A", "new in A/B")
@@ -37,18 +37,24 @@ def activity_before(users: Users) -> Segment:
 
 
 def of_users(users: Users, attributes: pa.Table, but: Sequence[str] = ()) -> Iterator[Segment]:
-    """A segment a column of a table with a row a user: user_id and what is known of them. but: columns to leave out."""
+    """A segment a column of a table with a row a user: user_id and what is known of them, whole numbers being codes.
+
+    but: columns to leave out.
+    """
     place = pc.index_in(users.ids, value_set=attributes["user_id"].combine_chunks().cast(users.ids.type))
     for name in attributes.column_names:
         if name != "user_id" and name not in but:
-            values, of_user = _coded(attributes[name].take(place))
+            values, of_user = _coded(attributes[name].take(place), codes=True)
             yield _by_user(name, values, {arm: of_user[rows.who] for arm, rows in users.arms.items()}, users)
 
 
-def of_rows(users: Users, table: pa.Table, columns: Sequence[str]) -> Iterator[Segment]:
-    """A segment a column of the users' table itself: a user may be in several of its values, with a part of the rows each."""
+def of_rows(users: Users, table: pa.Table, columns: Sequence[str], *, codes: bool = False) -> Iterator[Segment]:
+    """A segment a column of the users' table itself: a user may be in several of its values, with a part of the rows each.
+
+    codes: whether whole numbers are.
+    """
     for name in columns:
-        values, of_row = _coded(table[name])
+        values, of_row = _coded(table[name], codes=codes)
         yield Segment(name, values, {arm: of_row[rows.row] for arm, rows in users.arms.items()}, users.arms)
 
 
@@ -65,14 +71,16 @@ def _first_phase(rows: ArmRows) -> np.ndarray:
     return first
 
 
-def _coded(column: pa.ChunkedArray) -> tuple[Sequence[str], np.ndarray]:
+def _coded(column: pa.ChunkedArray, *, codes: bool) -> tuple[Sequence[str], np.ndarray]:
     """The values as text, and the place of each row's: int [rows], -1 where it has none.
 
-    Numbers of more than MOST_VALUES kinds are cut into thirds; of other values the rarer ones are put together.
+    Numbers of more than MOST_VALUES kinds are cut into thirds; of other values, and of codes, the rarer ones are put together.
     """
     coded = coded_column(column)
     kinds, places = coded.dictionary, coded.indices.fill_null(-1).to_numpy()
-    if len(kinds) > MOST_VALUES and (pa.types.is_integer(kinds.type) or pa.types.is_floating(kinds.type)):
+    if len(kinds) > MOST_VALUES and (
+        pa.types.is_floating(kinds.type) or (pa.types.is_integer(kinds.type) and not codes)
+    ):
         numbers = kinds.to_numpy().astype(float)
         cuts = _cuts(numbers[places[places >= 0]])
         return THIRDS, _taken(_third(numbers, cuts), places)

@@ -99,7 +99,7 @@ def test_predictions_that_are_off_say_which_way(tmp_path: Path, sound: Results) 
     assert found.verdict == "warn"
     assert "new too much (pCTR/CTR 1.30), c too little (pCTR/CTR 0.80)" in found.says
     found = check(replace(sound, quality={"control": {"calibration": 1.02}}), "calibration")
-    assert found.verdict == "good" and "control: pCTR/CTR 1.02" in found.says
+    assert found.verdict == "good" and "control (pCTR/CTR 1.02)" in found.says
 
 
 @pytest.mark.parametrize(

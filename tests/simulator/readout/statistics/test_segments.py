@@ -71,20 +71,22 @@ def test_activity_is_cut_into_thirds_of_those_who_came_before() -> None:
 
 
 def test_of_many_kinds_the_rarest_are_put_together_and_of_many_numbers_there_are_thirds() -> None:
-    frame = experiment(users=400)
+    frame = experiment(users=3000)
     rng = np.random.default_rng(3)
     frame["page"] = rng.choice([f"p{i:02}" for i in range(30)], len(frame), p=np.arange(30) / np.arange(30).sum())
     frame["age"] = frame["user"] % 60 + 0.5
     frame["paying"] = frame["user"] % 2 == 0
     table = rows_of(frame)
     page, age, paying = of_rows(group_users(table, ARMS), table, ["page", "age", "paying"])
-    often = frame["page"].value_counts().index[:19]
+    often = frame["page"].value_counts().index[:11]
     assert page.values == [*sorted(often), "other"] and age.values == ("low", "middle", "high")
     assert paying.values[:2] == ["no", "yes"]
-    counts = np.sum([np.bincount(of_row, minlength=20) for of_row in page.of_row.values()], axis=0)
+    counts = np.sum([np.bincount(of_row, minlength=12) for of_row in page.of_row.values()], axis=0)
     assert counts.tolist() == [int((frame["page"] == p).sum()) for p in sorted(often)] + [
         int((~frame["page"].isin(often)).sum())
     ]
+    (code,) = of_rows(group_users(table, ARMS), table.append_column("code", table["user_id"]), ["code"], codes=True)
+    assert len(code.values) == 12 and code.values[-1] == "other"
     thirds = np.sum([np.bincount(of_row, minlength=3) for of_row in age.of_row.values()], axis=0)
     assert thirds.min() > 0.3 * len(frame)
 
