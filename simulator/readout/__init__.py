@@ -38,5 +38,6 @@ def _written(results: Results) -> Results:
     from simulator.readout.report.write import write_report
 
     (results.run.path / "results.json").write_text(results.to_json(), encoding="utf-8")
-    write_report(results, draw(results))
+    draw(results)
+    write_report(results)
     return results

@@ -1,77 +1,70 @@
-"""report.html: one page that stands alone."""
+"""report.html: one page that stands alone. Nothing in it is loaded from anywhere, and it reads without its script."""
 
 from __future__ import annotations
 
-import math
-from pathlib import Path
-from typing import Any
+import re
+from functools import cache
+from importlib import resources
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
-from simulator.readout.plots.draw import plots_of
-from simulator.readout.policies import POLICY_LABELS
-from simulator.readout.results import ESTIMATOR_LABELS, METRIC_LABELS, SRM_ALARM, Results
-from simulator.readout.statistics.estimate import Difference
-from simulator.run_folder.columns import PHASE_LABELS
+from simulator.readout.plots.svg.numbers import number, p_value, percent, signed
+from simulator.readout.report.context import context_of
+from simulator.readout.report.words import apart, interval_of, is_same
+from simulator.readout.results import Results
 
-__all__ = ["write_report"]
+__all__ = ["page", "write_report"]
+
+ROOM = "simulator.readout.report"
 
 
-def write_report(results: Results, plots: dict[str, Path]) -> None:
-    """Write report.html into the run folder. plots: name → SVG."""
-    environment = Environment(
-        loader=PackageLoader("simulator.readout.report", "."), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {"percent": _percent, "number": _number, "signed": _signed}
-    environment.filters["apart"] = _apart
-    environment.tests["same"] = _same
-    run, captions = results.run, plots_of(results)
-    page = environment.get_template("report.html.j2").render(
-        results=results,
-        run=run,
-        manifest=run.manifest,
-        phases=PHASE_LABELS,
-        figures=[(name, Markup(_inline(path)), captions[name].caption) for name, path in plots.items()],
-        srm_alarm=results.srm_p < SRM_ALARM,
-        config=run.config_text,
-        estimators=ESTIMATOR_LABELS,
-        metrics=METRIC_LABELS,
-        policy_labels=POLICY_LABELS,
-        isnan=math.isnan,
+def write_report(results: Results) -> None:
+    """Write report.html into the run folder."""
+    (results.run.path / "report.html").write_text(page(results), encoding="utf-8")
+
+
+def page(results: Results) -> str:
+    """The whole page, of a run that is finished or goes on, of a replay, or of a table of one's own.
+
+    A section that would hold nothing is left out. Whoever puts the <main> of a newer page in the place of this one's
+    calls `enlivenReport()` afterwards.
+    """
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(context_of(results), css=_part("page.css"), script=_part("page.js"))
     )
-    (run.path / "report.html").write_text(page, encoding="utf-8")
 
 
-def _inline(path: Path) -> str:
-    """The SVG without its XML head. It is drawn by us, from escaped text alone."""
-    text = path.read_text(encoding="utf-8")
-    return text[text.index("<svg") :]
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader(ROOM, "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "number": number, "signed": signed, "p": p_value}
+    environment.filters |= {"interval": interval_of, "apart": apart, "typographic": _typographic}
+    environment.tests["same"] = is_same
+    return environment
 
 
-def _percent(value: Any, digits: int = 2, sign: bool = False) -> str:
-    if value is None or math.isnan(value):
-        return "–"
-    return f"{value:{'+' if sign else ''}.{digits}%}"
+def _part(name: str) -> Markup:
+    """A file of ours, as it is."""
+    return Markup(resources.files(ROOM).joinpath(name).read_text(encoding="utf-8"))
 
 
-def _number(value: Any, digits: int = 4) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "–"
-    return f"{value:,}" if isinstance(value, int) else f"{value:.{digits}f}"
+def _typographic(text: str) -> Markup:
+    """A sentence with minus signs where it has hyphens before a number, and with what is between backticks as code.
 
-
-def _signed(value: float, digits: int = 5) -> str:
-    return "–" if math.isnan(value) else f"{value:+.{digits}f}"
-
-
-def _apart(found: Difference, digits: int = 5) -> str:
-    if math.isnan(found.mean):
-        return "–"
-    return f"{_signed(found.mean, digits)} [{_signed(found.lo, digits)}, {_signed(found.hi, digits)}]"
-
-
-def _same(found: Difference) -> bool:
-    """Whether the arms are one and the same."""
-    return found.lo == found.hi == 0
+    >>> print(_typographic("CTR by -0.78% (-1.90% to +0.36%) in run-2: `run <x> --seed -1`"))
+    CTR by −0.78% (−1.90% to +0.36%) in run-2: <code>run &lt;x&gt; --seed -1</code>
+    """
+    parts = [
+        Markup("<code>{}</code>").format(part) if i % 2 else escape(re.sub(r"(?<![\w-])-(?=[\d.])", "−", part))
+        for i, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)

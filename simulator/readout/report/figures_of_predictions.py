@@ -1,0 +1,173 @@
+"""Figures of how well the arms predict: by day beside the world's own ceiling, bin by bin, and as their monitors read it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from simulator.readout.compute import sudden_drifts
+from simulator.readout.plots.svg.chart import chart
+from simulator.readout.plots.svg.numbers import as_percents, number, percent
+from simulator.readout.plots.svg.parts import Chart, Rule, Series
+from simulator.readout.plots.svg.scale import known
+from simulator.readout.report.figure import (
+    Entry,
+    Figure,
+    Panel,
+    across_days,
+    arms_of_legend,
+    colour_of,
+    days_of,
+    has_days,
+    is_crowded,
+    of_days,
+    shades_of,
+)
+from simulator.readout.results import Day, Results
+
+__all__ = ["monitor", "quality", "reliability"]
+
+PANELS = {
+    "auc": ("AUC", "progressive_auc", 1),
+    "logloss": ("log loss", "progressive_logloss", 2),
+    "calibration": ("calibration", "progressive_calibration", None),
+}  # metric → what it is called, its progressive column, its place in Bounds.days
+
+
+def quality(results: Results) -> Figure | None:
+    """A panel a metric: of the stamps, of the learner before it learnt, and of the world's own probabilities on the same slates."""
+    if not has_days(results):
+        return None
+    panels = []
+    arms = results.run.arms
+    ceilings = (
+        [] if results.bounds is None or is_crowded(results) else [arm for arm in arms if arm in results.bounds.days]
+    )
+    progressive = any(known(day.row.get(column) for day in results.days) for _, column, _ in PANELS.values())
+    for metric, (label, column, place) in PANELS.items():
+        series = []
+        for arm in arms:
+            days, colour = days_of(results, arm), colour_of(results, arm)
+            series.append(of_days(arm, days, _column(metric), colour=colour))
+            if progressive and not is_crowded(results):
+                series.append(
+                    of_days(
+                        f"{arm}, progressive",
+                        days,
+                        _column(column),
+                        colour=colour,
+                        stroke="dashed",
+                        dots=False,
+                    )
+                )
+        if place is not None and results.bounds is not None:
+            series += [_ceiling(results, arm, place) for arm in ceilings]
+        if not any(known(one.y) for one in series):
+            continue
+        look = Chart(
+            f"{label} by day and arm", "Of the stamps, and of the learner before it learnt", "", "day",
+            lambda value: number(value, 4), height=190,
+        )  # fmt: skip
+        rules = [Rule(1.0, "calibrated")] if metric == "calibration" else []
+        panels.append(Panel(label, chart(look, series, shades_of(results), rules, across_days(results))))
+    if not panels:
+        return None
+    legend = arms_of_legend(results)
+    if progressive and not is_crowded(results):
+        legend += [Entry("stamped when served", -1), Entry("progressive (test, then train)", -1, "dashed", dots=False)]
+    if ceilings:
+        legend.append(Entry("the world's own probabilities, on the arm's slates", -1, "dotted", dots=False))
+    return Figure(
+        "quality", "Predictions by day",
+        "Stamps are judged by the labels that came. Calibration: sum of predictions over sum of clicks, 1 where they agree."
+        + (" No model can do better than the dotted line on the slates that its arm showed." if ceilings else ""),
+        legend, panels,
+    )  # fmt: skip
+
+
+def _column(name: str) -> Callable[[Day], float | None]:
+    return lambda day: day.row.get(name)
+
+
+def _ceiling(results: Results, arm: str, place: int) -> Series:
+    assert results.bounds is not None
+    of_day = results.bounds.days[arm]
+    days = sorted(of_day)
+    return Series(
+        f"{arm}, ceiling", [day + 1.0 for day in days], [of_day[day][place] for day in days],
+        colour=colour_of(results, arm), stroke="dotted", dots=False,
+    )  # fmt: skip
+
+
+def reliability(results: Results) -> Figure | None:
+    """Observed against predicted CTR, a line an arm; on the diagonal a prediction means what it says."""
+    found = {arm: [one for one in bins if one.exposures] for arm, bins in results.reliability.items()}
+    found = {arm: bins for arm, bins in found.items() if bins}
+    if not found:
+        return None
+    most = max(max(one.predicted, one.observed) for bins in found.values() for one in bins)
+    diagonal = Series(
+        "as predicted",
+        [most * (i / 40) for i in range(41)],
+        [most * (i / 40) for i in range(41)],
+        colour=None,
+        stroke="dotted",
+        dots=False,
+        quiet=True,
+    )
+    series = [
+        Series(
+            arm, [one.predicted for one in bins], [one.observed for one in bins], [one.lo for one in bins], [one.hi for one in bins],
+            colour=colour_of(results, arm), spread="none" if len(found) > 4 else "whiskers",
+        )
+        for arm, bins in found.items()
+    ]  # fmt: skip
+    look = Chart(
+        "Observed against predicted CTR", "By bins of the stamps", "observed CTR", "predicted CTR", percent, as_percents,
+        lambda p: f"pCTR {percent(p)}", as_percents, height=300, root=True,
+    )  # fmt: skip
+    return Figure(
+        "reliability", "Does a prediction mean what it says?",
+        "Clicks over exposures of each bin of pCTR, with 95% intervals, in A/B; both axes by square roots. Above the dotted line "
+        "clicks were more frequent than predicted.",
+        [*arms_of_legend(results, list(found)), Entry("as predicted", None, "dotted", dots=False)],
+        [Panel("", chart(look, [diagonal, *series]))], small=True,
+    )  # fmt: skip
+
+
+def monitor(results: Results) -> Figure | None:
+    """Each learner's rolling log loss and calibration; values are read where there is an alarm."""
+    if results.run.monitor is None:
+        return None
+    of_learner: dict[str, list[dict[str, Any]]] = {}
+    for row in results.run.monitor.to_pylist():
+        of_learner.setdefault(row["learner"], []).append(row)
+    panels = []
+    for name, label in (("logloss", "rolling log loss"), ("calibration", "rolling calibration")):
+        series = []
+        for learner, rows in of_learner.items():
+            colour = colour_of(results, rows[0]["arm"])
+            # A tick's end, on an axis where a day's number stands at its noon.
+            x = [row["time"] + 0.5 for row in rows]
+            y = [math.nan if row[name] is None else row[name] for row in rows]
+            stroke = "solid" if learner in results.run.arms else "dashed"
+            series.append(Series(learner, x, y, colour=colour, stroke=stroke, quiet=True))  # type: ignore[arg-type]
+            alarms = [i for i, row in enumerate(rows) if row["alarm"]]
+            series.append(
+                Series(
+                    f"alarm of {learner}", [x[i] for i in alarms], [y[i] for i in alarms], colour=colour, stroke="none"
+                )
+            )
+        drifts = ", ".join(f"day {day + 1:g}" for day in sudden_drifts(results.run)) or "none"
+        look = Chart(
+            label, f"Alarms as points; sudden drifts: {drifts}", "", "day", lambda value: number(value, 4), height=190
+        )
+        rules = [Rule(1.0, "calibrated")] if name == "calibration" else []
+        panels.append(Panel(label, chart(look, series, shades_of(results), rules, across_days(results))))
+    return Figure(
+        "monitor", "What the monitors read",
+        "Over the newest examples of each learner, tick by tick. Points are alarms.",
+        [Entry(learner, colour_of(results, rows[0]["arm"]), "solid" if learner in results.run.arms else "dashed") for learner, rows in of_learner.items()],
+        panels,
+    )  # fmt: skip
