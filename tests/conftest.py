@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser
+
+from tests.browser import chromium
 
 pytest_plugins = ["reloop_stream.testing.fixtures"]
 
@@ -28,6 +32,13 @@ arms:
   - {name: control, share: 0.5, learner: {loss: {name: bce}}}
   - {name: reloop, share: 0.5, learner: {loss: {name: reloop, alpha: 0.3}}}
 """
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """A headless Chromium of this module's tests: one for all of them, for it takes a second to start."""
+    with chromium() as opened:
+        yield opened
 
 
 @pytest.fixture

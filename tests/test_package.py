@@ -48,7 +48,8 @@ def test_the_wheel_is_typed_and_holds_what_is_loaded_at_run_time(dist: Path) -> 
     names = set(zipfile.ZipFile(wheel).namelist())
     wanted = {
         "reloop_stream/py.typed", "reloop_stream/log/broker_pom.xml", "simulator/py.typed",
-        "simulator/readout/report/report.html.j2", "simulator/scenarios/schema.json",
+        "simulator/readout/report/report.html.j2", "simulator/readout/report/page.css", "simulator/readout/report/page.js",
+        "simulator/readout/report/sections/result.html.j2", "simulator/scenarios/schema.json",
     }  # fmt: skip
     assert wanted <= names and not any(name.startswith(("tests/", "benchmarks/")) for name in names)
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from markupsafe import Markup
 
 from simulator.readout.plots.svg.interval import axis_of_intervals, interval_bar, reach_of
 from simulator.readout.plots.svg.numbers import as_percents, as_plain
-from simulator.readout.plots.svg.scale import Scale
+from simulator.readout.plots.svg.scale import Scale, scale_of
 from simulator.readout.report.figure import colour_of
 from simulator.readout.results import METRIC_LABELS, Results
 from simulator.readout.statistics.estimate import Difference, Estimate
@@ -28,6 +28,11 @@ def _effects(ticks: Sequence[float]) -> list[str]:
     return as_percents(ticks, sign=True)
 
 
+def _levels(values: Iterable[Sequence[float]]) -> Scale:
+    """What is not held against 0: its scale has room for all, and for nothing else."""
+    return scale_of((one for some in values for one in some), 0.05)
+
+
 def _columns(results: Results) -> dict[str, tuple[Scale, Labels]]:
     """Column → its scale, and how its ticks are written. All of a metric's have one of their own."""
     truths = [value for found in results.truth.values() for value in found.values()]
@@ -35,21 +40,21 @@ def _columns(results: Results) -> dict[str, tuple[Scale, Labels]]:
     found: dict[str, tuple[Scale, Labels]] = {
         "uplift": (reach_of(estimates, truths), _effects),
         "segments": (reach_of((one.estimate.lo, one.estimate.hi) for one in results.segments), _effects),
-        "phases": (reach_of(((one.lo, one.hi) for one in results.phases), zero=False), as_percents),
+        "phases": (_levels((one.lo, one.hi) for one in results.phases), as_percents),
     }
     for metric in METRIC_LABELS:
         whole = [of[metric].whole for of in results.differences.values()]
         found[f"difference.{metric}"] = reach_of((one.lo, one.hi) for one in whole), _differences
     if results.bounds is not None:
         ctrs = [results.bounds.oracle_ctr, results.bounds.random_ctr, *results.bounds.ctr.values()]
-        found["bounds"] = reach_of([], ctrs, zero=False), as_percents
+        found["bounds"] = _levels([ctrs]), as_percents
     if results.ranking is not None:
         for metric in results.ranking.metrics:
             of_arms = [of[metric] for of in results.ranking.measured.values()]
-            found[f"ranking.{metric}"] = reach_of(((one.lo, one.hi) for one in of_arms), zero=False), as_plain
+            found[f"ranking.{metric}"] = _levels((one.lo, one.hi) for one in of_arms), as_plain
     values = [value for policy in results.policies.values() for value in policy.values.values()]
     logged = [policy.logged for policy in results.policies.values()]
-    found["policies"] = reach_of(((one.lo, one.hi) for one in values), logged, zero=False), as_plain
+    found["policies"] = _levels([logged, *((one.lo, one.hi) for one in values)]), as_plain
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import cache
 from importlib import resources
 
@@ -46,8 +47,16 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "number": number, "signed": signed, "p": p_value}
-    environment.filters |= {"interval": interval_of, "apart": apart, "typographic": _typographic}
+    filters: dict[str, Callable[..., str]] = {
+        "percent": percent,
+        "number": number,
+        "signed": signed,
+        "p": p_value,
+        "interval": interval_of,
+        "apart": apart,
+        "typographic": _typographic,
+    }
+    environment.filters |= filters
     environment.tests["same"] = is_same
     return environment
 

@@ -10,32 +10,31 @@ from markupsafe import Markup
 
 from simulator.readout.plots.svg.marks import colour_class, dot
 from simulator.readout.plots.svg.numbers import as_percents
-from simulator.readout.plots.svg.scale import Scale, known, nice_ticks
+from simulator.readout.plots.svg.scale import Scale, known, nice_ticks, scale_of
 
 __all__ = ["axis_of_intervals", "interval_bar", "reach_of"]
 
 HEIGHT = 20
 MIDDLE = HEIGHT / 2
+ROOM = 0.05  # of the span, beyond either end
 LETTER, NARROWEST = 6.0, 180  # pixels: of a letter of a label, and of the column
 # An interval that reaches beyond so many of the usual ones is cut off, with an arrow: it would leave the others no room.
 MOST = 3.0
 
 
-def reach_of(intervals: Iterable[tuple[float, float]], also: Iterable[float | None] = (), zero: bool = True) -> Scale:
-    """A scale for a column of intervals. also: values that must be within it. zero: whether 0 must.
+def reach_of(intervals: Iterable[tuple[float, float]], also: Iterable[float | None] = ()) -> Scale:
+    """A scale for a column of effects: it holds 0, and what `also` says, and of intervals as much as leaves room for the others.
 
     >>> reach = reach_of([(-1, 1), (0, 9)])
     >>> reach.lo, reach.hi
     (-1.5, 9.5)
     """
     ends = np.array([pair for pair in intervals if all(map(math.isfinite, pair))], dtype=float).reshape(-1, 2)
-    must = [*known(also), *([0.0] if zero else [])]
+    must = [0.0, *known(also)]
     if len(ends):
         middle, room = float(np.median(ends)), MOST * float(np.median(ends[:, 1] - ends[:, 0]))
         must += [max(float(ends.min()), middle - room), min(float(ends.max()), middle + room)]
-    low, high = min(must, default=0.0), max(must, default=1.0)
-    apart = 0.05 * (high - low) or 1.0
-    return Scale(low - apart, high + apart)
+    return scale_of(must, ROOM)
 
 
 def interval_bar(

@@ -52,12 +52,14 @@ def signed(value: float, digits: int = 5) -> str:
     return DASH if _unknown(value) else _minus(f"{value:+.{digits}f}")
 
 
-def p_value(value: float) -> str:
+def p_value(value: float | None) -> str:
     """
     >>> p_value(0.0312), p_value(0.00002), p_value(math.nan)
     ('0.031', '<0.001', '–')
     """
-    return DASH if _unknown(value) else "<0.001" if value < 0.001 else f"{value:.3f}"
+    if value is None or not math.isfinite(value):
+        return DASH
+    return "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def interval(lo: float, hi: float, words: Words) -> str:

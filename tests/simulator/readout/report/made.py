@@ -171,7 +171,7 @@ def simulation(arms: int = 2, days: int = 14, status: Status = "finished", seed:
         error={arm: {name: one.relative - treated[arm] for name, one in of.items()} for arm, of in uplift.items()},
         bounds=Bounds(
             0.19, 0.08, dict.fromkeys(names, 0.12), dict.fromkeys(names, 0.36), dict.fromkeys(treatments, 0.02),
-            dict.fromkeys(both, (0.78, 0.28)), {policy: {day: (0.12, 0.74, 0.29) for day in range(days)} for policy in both},
+            dict.fromkeys(both, (0.78, 0.28)), {policy: dict.fromkeys(range(days), (0.12, 0.74, 0.29)) for policy in both},
         ),
         catalogue=dict.fromkeys(names, Catalogue(0.81, 0.62, 0.11)),
         catalogue_days={arm: {day: Catalogue(0.5 + 0.02 * day, 0.6, 0.1) for day in range(days)} for arm in names},
