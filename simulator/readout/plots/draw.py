@@ -10,10 +10,14 @@ from typing import NamedTuple
 import matplotlib
 from matplotlib.figure import Figure
 
+from simulator.readout.plots.bounds import bounds
 from simulator.readout.plots.differences import difference_of_quality
 from simulator.readout.plots.monitor import monitor
 from simulator.readout.plots.quality import ctr, quality
 from simulator.readout.plots.ranking import ranking
+from simulator.readout.plots.reliability import reliability
+from simulator.readout.plots.segments import segments
+from simulator.readout.plots.so_far import so_far
 from simulator.readout.plots.style import DPI, STYLE
 from simulator.readout.plots.uplift import estimators, uplift
 from simulator.readout.results import Results
@@ -22,7 +26,7 @@ __all__ = ["Plot", "draw", "figure", "plots_of"]
 
 
 class Plot(NamedTuple):
-    """One plot of a run. caption: what the report says below it."""
+    """One plot of a run. caption: what there is to see in it."""
 
     make: Callable[[Results], Figure]
     caption: str
@@ -37,6 +41,18 @@ DIFFERENCE = Plot(
 UPLIFT = Plot(
     uplift, "Uplift per day: raw, and less the A/A period's own difference. The band is the whole A/B period."
 )
+SO_FAR = Plot(
+    so_far,
+    "The headline up to each day. The band is for a test that ends on that day and was never looked at before; the dashed lines "
+    "are for daily looks. Straight lines are the truth.",
+)
+SEGMENTS = Plot(
+    segments, "The uplift in parts of the users. Full points are more than luck, counted how many parts were looked at."
+)
+RELIABILITY = Plot(
+    reliability, "Clicks over exposures of each bin of pCTR in A/B. On the dotted line a prediction means what it says."
+)
+BOUNDS = Plot(bounds, "The CTR that an oracle, random slates and each arm are expected to have with the same requests.")
 ESTIMATORS = Plot(estimators, "The same uplift by three estimators, beside the truth where the simulator knows it.")
 QUALITY = Plot(quality, "AUC, log loss and calibration (sum of predictions over sum of clicks) per day and arm.")
 RANKING = Plot(
@@ -58,10 +74,18 @@ def plots_of(results: Results) -> dict[str, Plot]:
         plots["difference"] = DIFFERENCE
     if any(day.uplift is not None and day.row["phase"] != "warmup" for day in results.days):
         plots["uplift"] = UPLIFT
+        if any(day.so_far is not None and not math.isnan(day.so_far.relative) for day in results.days):
+            plots["so_far"] = SO_FAR
         if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
             plots["estimators"] = ESTIMATORS
+    if any(not math.isnan(one.estimate.relative) for one in results.segments):
+        plots["segments"] = SEGMENTS
     if results.run.manifest is not None:  # a table of one's own knows of no predictions
         plots["quality"] = QUALITY
+    if any(one.exposures for bins in results.reliability.values() for one in bins):
+        plots["reliability"] = RELIABILITY
+    if results.bounds is not None:
+        plots["bounds"] = BOUNDS
     if results.ranking is not None:
         plots["ranking"] = RANKING
     if results.run.monitor is not None:

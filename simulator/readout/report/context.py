@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from simulator.readout.plots.segments import that_tell_most
 from simulator.readout.plots.svg.marks import colour_class
 from simulator.readout.plots.svg.numbers import signed
 from simulator.readout.policies import POLICY_LABELS
@@ -15,7 +16,6 @@ from simulator.readout.report.figure import Figure, colour_of, is_crowded
 from simulator.readout.report.words import plain_percent, to_digits
 from simulator.readout.results import ESTIMATOR_LABELS, METRIC_LABELS, Results
 from simulator.readout.statistics.estimate import CONFIDENCE
-from simulator.readout.statistics.segments import SegmentUplift
 from simulator.run_folder.columns import PHASE_LABELS
 
 __all__ = ["CHECK_LABELS", "Section", "context_of", "sections_of"]
@@ -25,6 +25,7 @@ FIGURES: dict[str, Callable[[Results], Figure | None]] = {
     "uplift_by_day": figures_of_uplift.uplift_by_day,
     "novelty": figures_of_uplift.novelty,
     "ctr": figures_of_days.ctr,
+    "bounds": figures_of_days.bounds,
     "catalogue": figures_of_days.catalogue,
     "freshness": figures_of_days.freshness,
     "quality": figures_of_predictions.quality,
@@ -98,7 +99,7 @@ def context_of(results: Results) -> dict[str, Any]:
         "known": _is_known(results),
         "sure": _sure(results),
         "has_truth": any(value is not None for found in results.truth.values() for value in found.values()),
-        "segments": _segments(results),
+        "segments": that_tell_most(results.segments, MOST_SEGMENTS),
         "by_ctr": _by_ctr(results),
         "phases": PHASE_LABELS,
         "estimators": ESTIMATOR_LABELS,
@@ -135,16 +136,6 @@ def _sure(results: Results) -> int | None:
     """How many treatments differ from the control by more than luck; None where that is not known of one."""
     known = [p for p in results.holm.values() if not math.isnan(p)]
     return sum(p < 1 - CONFIDENCE for p in known) if known else None
-
-
-def _segments(results: Results) -> list[SegmentUplift]:
-    """All; of very many those that tell most, in their order."""
-    found = results.segments
-    if len(found) <= MOST_SEGMENTS:
-        return found
-    p = [math.inf if math.isnan(one.estimate.p) else one.estimate.p for one in found]
-    kept = sorted(sorted(range(len(found)), key=p.__getitem__)[:MOST_SEGMENTS])
-    return [found[i] for i in kept]
 
 
 def _by_ctr(results: Results) -> list[tuple[str, float]]:

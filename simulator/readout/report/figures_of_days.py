@@ -7,9 +7,10 @@ from typing import Any
 
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import Words, as_percents, as_plain, number, percent
-from simulator.readout.plots.svg.parts import Chart
+from simulator.readout.plots.svg.parts import Chart, Series, Stroke
 from simulator.readout.plots.svg.scale import known
 from simulator.readout.report.figure import (
+    Entry,
     Figure,
     Panel,
     across_days,
@@ -23,7 +24,7 @@ from simulator.readout.report.figure import (
 )
 from simulator.readout.results import Day, Results
 
-__all__ = ["catalogue", "ctr", "freshness"]
+__all__ = ["bounds", "catalogue", "ctr", "freshness"]
 
 
 def ctr(results: Results) -> Figure | None:
@@ -39,6 +40,26 @@ def ctr(results: Results) -> Figure | None:
     svg = chart(look, series, shades_of(results), (), across_days(results))
     bands = "" if is_crowded(results) else "; the bands are 95% intervals across users"
     return Figure("ctr", "CTR by day", f"Clicks over exposures{bands}.", arms_of_legend(results), [Panel("", svg)])
+
+
+def bounds(results: Results) -> Figure | None:
+    """The expected CTR of the oracle, of random slates, and of each arm."""
+    if results.bounds is None or not has_days(results):
+        return None
+    series, legend = [], arms_of_legend(results)
+    for policy, of_day in results.bounds.days.items():
+        days = sorted(of_day)
+        x, y = [day + 1.0 for day in days], [of_day[day][0] for day in days]
+        if policy in results.run.arms:
+            series.append(Series(policy, x, y, colour=colour_of(results, policy)))
+        else:
+            stroke: Stroke = "solid" if policy == "oracle" else "dotted"
+            series.append(Series(policy, x, y, colour=None, stroke=stroke, dots=False))
+            legend.append(Entry(policy, None, stroke, dots=False))
+    look = Chart("Expected CTR by day and policy", _of(results), "expected CTR", "day", percent, as_percents)
+    svg = chart(look, series, shades_of(results), (), across_days(results))
+    caption = "What each would have earned with the same requests, by the world's own click probabilities."
+    return Figure("bounds", "Between chance and an oracle", caption, legend, [Panel("", svg)])
 
 
 def catalogue(results: Results) -> Figure | None:

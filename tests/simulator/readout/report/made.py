@@ -134,7 +134,7 @@ def simulation(arms: int = 2, days: int = 14, status: Status = "finished", seed:
         ]
         for arm in treatments
     }  # fmt: skip
-    both = ("oracle", "random", *names)
+    expected = {"oracle": 0.19, "random": 0.08, **{arm: 0.12 * (1 + treated.get(arm, 0.0)) for arm in names}}
     monitor = [
         {"learner": arm, "arm": arm, "tick": t, "day": t // 12, "time": t / 12, "auc": 0.6, "logloss": 0.3 + 0.1 * math.exp(-t / 30),
          "calibration": 1.0, "estimate": 0.0, "alarm": t == 60, "rate": 1.0}
@@ -170,12 +170,22 @@ def simulation(arms: int = 2, days: int = 14, status: Status = "finished", seed:
         },
         error={arm: {name: one.relative - treated[arm] for name, one in of.items()} for arm, of in uplift.items()},
         bounds=Bounds(
-            0.19, 0.08, dict.fromkeys(names, 0.12), dict.fromkeys(names, 0.36), dict.fromkeys(treatments, 0.02),
-            dict.fromkeys(both, (0.78, 0.28)), {policy: dict.fromkeys(range(days), (0.12, 0.74, 0.29)) for policy in both},
+            0.19, 0.08, {arm: expected[arm] for arm in names}, {arm: (expected[arm] - 0.08) / 0.11 for arm in names},
+            {arm: (expected[arm] - 0.12) / 0.07 for arm in treatments}, dict.fromkeys(expected, (0.78, 0.28)),
+            {
+                policy: {day: (ctr * (1 + 0.05 * math.sin(day)), 0.74 + 0.01 * math.sin(day + i), 0.29) for day in range(days)}
+                for i, (policy, ctr) in enumerate(expected.items())
+            },
         ),
         catalogue=dict.fromkeys(names, Catalogue(0.81, 0.62, 0.11)),
-        catalogue_days={arm: {day: Catalogue(0.5 + 0.02 * day, 0.6, 0.1) for day in range(days)} for arm in names},
-        reliability={arm: [ReliabilityBin(p, 1.05 * p, 0.95 * p, 1.15 * p, 10_000) for p in bins] for arm in names},
+        catalogue_days={
+            arm: {day: Catalogue(0.5 + 0.01 * day + 0.02 * i, 0.6 + 0.01 * i, 0.1 - 0.01 * i) for day in range(days)}
+            for i, arm in enumerate(names)
+        },
+        reliability={
+            arm: [ReliabilityBin(p, (1.15 - 0.1 * i) * p, (1.05 - 0.1 * i) * p, (1.25 - 0.1 * i) * p, 10_000) for p in bins]
+            for i, arm in enumerate(names)
+        },
     )  # fmt: skip
 
 
