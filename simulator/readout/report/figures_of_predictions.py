@@ -132,7 +132,7 @@ def reliability(results: Results) -> Figure | None:
         "Clicks over exposures of each bin of pCTR, with 95% intervals, in A/B; both axes by square roots. Above the dotted line "
         "clicks were more frequent than predicted.",
         [*arms_of_legend(results, list(found)), Entry("as predicted", None, "dotted", dots=False)],
-        [Panel("", chart(look, [diagonal, *series]))], small=True,
+        [Panel("", chart(look, [diagonal, *series], across=both, down=both))], small=True,
     )  # fmt: skip
 
 

@@ -133,21 +133,27 @@
     document.querySelectorAll("section[id]").forEach((section) => seen.observe(section));
   }
 
-  // Whoever puts another <main> in the place of this one calls it again.
+  function turned(button) {
+    const name = () => { button.textContent = dark ? "Light" : "Dark"; };
+    button.hidden = false;
+    name();
+    button.addEventListener("click", () => { dark = !dark; root.style.colorScheme = dark ? "dark" : "light"; name(); });
+  }
+  let dark = matchMedia("(prefers-color-scheme: dark)").matches;
+
+  // Whoever puts parts of a newer page in the place of this one's calls it again: what is new is made alive, the rest is.
   window.enlivenReport = () => {
-    document.querySelectorAll("table.sortable").forEach(sortable);
-    document.querySelectorAll(".plot").forEach(readable);
-    document.querySelectorAll("figure").forEach(telling);
-    document.querySelectorAll("button.copy").forEach(copied);
-    document.querySelectorAll("nav.narrow a").forEach((link) => link.addEventListener("click", () => { link.closest("details").open = false; }));
-    contents();
+    const each = (selector, act) => document.querySelectorAll(`${selector}:not([data-alive])`).forEach((one) => {
+      one.dataset.alive = "";
+      act(one);
+    });
+    each("table.sortable", sortable);
+    each(".plot", readable);
+    each("figure", telling);
+    each("button.copy", copied);
+    each("#theme", turned);
+    each("nav.narrow a", (link) => link.addEventListener("click", () => { link.closest("details").open = false; }));
+    each("main", contents);
   };
   window.enlivenReport();
-
-  const theme = document.getElementById("theme");
-  theme.hidden = false;
-  let dark = matchMedia("(prefers-color-scheme: dark)").matches;
-  const name = () => { theme.textContent = dark ? "Light" : "Dark"; };
-  name();
-  theme.addEventListener("click", () => { dark = !dark; root.style.colorScheme = dark ? "dark" : "light"; name(); });
 })();

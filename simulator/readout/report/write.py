@@ -28,8 +28,8 @@ def write_report(results: Results) -> None:
 def page(results: Results) -> str:
     """The whole page, of a run that is finished or goes on, of a replay, or of a table of one's own.
 
-    A section that would hold nothing is left out. Whoever puts the <main> of a newer page in the place of this one's
-    calls `enlivenReport()` afterwards.
+    A section that would hold nothing is left out. Whoever puts the body of a newer page in the place of this one's, or
+    its <main> alone, calls the page's `enlivenReport()` afterwards.
     """
     return (
         _environment()
