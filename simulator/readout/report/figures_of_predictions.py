@@ -10,7 +10,7 @@ from simulator.readout.compute import sudden_drifts
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import as_percents, number, percent
 from simulator.readout.plots.svg.parts import Chart, Rule, Series
-from simulator.readout.plots.svg.scale import known
+from simulator.readout.plots.svg.scale import known, scale_of
 from simulator.readout.report.figure import (
     Entry,
     Figure,
@@ -106,20 +106,15 @@ def reliability(results: Results) -> Figure | None:
     found = {arm: bins for arm, bins in found.items() if bins}
     if not found:
         return None
-    most = max(max(one.predicted, one.observed) for bins in found.values() for one in bins)
+    ends = [end for bins in found.values() for one in bins for end in (one.predicted, one.observed, one.hi)]
+    both = scale_of(ends, 0.04, root=True)
     diagonal = Series(
-        "as predicted",
-        [most * (i / 40) for i in range(41)],
-        [most * (i / 40) for i in range(41)],
-        colour=None,
-        stroke="dotted",
-        dots=False,
-        quiet=True,
+        "as predicted", [0.0, both.hi], [0.0, both.hi], colour=None, stroke="dotted", dots=False, quiet=True
     )
     series = [
         Series(
             arm, [one.predicted for one in bins], [one.observed for one in bins], [one.lo for one in bins], [one.hi for one in bins],
-            colour=colour_of(results, arm), spread="none" if len(found) > 4 else "whiskers",
+            colour=colour_of(results, arm), spread="none" if is_crowded(results) else "whiskers",
         )
         for arm, bins in found.items()
     ]  # fmt: skip

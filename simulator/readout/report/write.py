@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib import resources
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
@@ -15,7 +16,7 @@ from simulator.readout.report.context import context_of
 from simulator.readout.report.words import apart, interval_of, is_same
 from simulator.readout.results import Results
 
-__all__ = ["page", "write_report"]
+__all__ = ["page", "part", "render", "write_report"]
 
 ROOM = "simulator.readout.report"
 
@@ -31,11 +32,12 @@ def page(results: Results) -> str:
     A section that would hold nothing is left out. Whoever puts the body of a newer page in the place of this one's, or
     its <main> alone, calls the page's `enlivenReport()` afterwards.
     """
-    return (
-        _environment()
-        .get_template("report.html.j2")
-        .render(context_of(results), css=_part("page.css"), script=_part("page.js"))
-    )
+    return render("report.html.j2", context_of(results))
+
+
+def render(template: str, context: Mapping[str, Any]) -> str:
+    """A page made of a template of this room, with the style and the script that all have."""
+    return _environment().get_template(template).render(context, css=part("page.css"), script=part("page.js"))
 
 
 @cache
@@ -61,7 +63,7 @@ def _environment() -> Environment:
     return environment
 
 
-def _part(name: str) -> Markup:
+def part(name: str) -> Markup:
     """A file of ours, as it is."""
     return Markup(resources.files(ROOM).joinpath(name).read_text(encoding="utf-8"))
 
