@@ -19,6 +19,7 @@ from simulator.readout.plots.style import (
     shade_phases,
     title,
 )
+from simulator.readout.plots.svg.interval import reach_of
 from simulator.readout.plots.uplift import TRUTH_LINES
 from simulator.readout.results import ESTIMATOR_LABELS, Results
 from simulator.readout.statistics.estimate import Estimate
@@ -66,8 +67,7 @@ def so_far(results: Results) -> Figure:
 
 def _scale(all_axes: Iterable[Axes], results: Results, estimates: Sequence[Estimate]) -> None:
     """By the fixed intervals: the first looks' bounds are many times wider than what is decided by them."""
-    truths = [value for found in results.truth.values() for value in found.values() if value is not None]
-    ends = [0.0, *truths, *(end for e in estimates for end in (e.lo, e.hi))]
-    room = 0.15 * (max(ends) - min(ends)) or 0.01
+    truths = [value for found in results.truth.values() for value in found.values()]
+    reach = reach_of(((e.lo, e.hi) for e in estimates), [*truths, *(e.relative for e in estimates)])
     for axes in all_axes:
-        axes.set_ylim(min(ends) - room, max(ends) + room)
+        axes.set_ylim(reach.lo, reach.hi)

@@ -21,6 +21,7 @@ from simulator.readout.plots.style import (
     shade_phases,
     title,
 )
+from simulator.readout.plots.svg.interval import reach_of
 from simulator.readout.results import ESTIMATOR_LABELS, Day, Results
 from simulator.readout.statistics.estimate import Estimate
 
@@ -51,6 +52,12 @@ def uplift(results: Results) -> Figure:
                 span, label = [min(ab) - 0.5, max(ab) + 0.5], f"truth ({kind}): {value:+.2%}"
                 axes.plot(span, [value] * 2, color="#111111", lw=1.4, ls=TRUTH_LINES[kind], label=label)
         percent_axis(axes, sign=True)
+        if axes.get_legend_handles_labels()[0]:
+            drawn = [e for day in days for e in (day.uplift, day.corrected) if e is not None]
+            reach = reach_of(
+                ((e.lo, e.hi) for e in drawn), [*(e.relative for e in drawn), *results.truth[arm].values()]
+            )
+            axes.set_ylim(reach.lo, reach.hi)
         head_room(axes, 0.16)
         shade_phases(axes, results)
         first = min((day.row["day"] + 1 for day in days), default=1)
@@ -113,6 +120,11 @@ def estimators(results: Results) -> Figure:
     axes.set_ylim(-0.6, len(rows) - 0.2)
     for between in range(len(ESTIMATOR_LABELS), len(rows), len(ESTIMATOR_LABELS)):
         axes.axhline(between - 0.4, color="#dddddd", lw=0.8)
+    estimates = [e for found in results.uplift.values() for e in found.values()]
+    reach = reach_of(
+        ((e.lo, e.hi) for e in estimates), (value for of in results.truth.values() for value in of.values())
+    )
+    axes.set_xlim(reach.lo, reach.hi)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.1%}"))
     axes.grid(axis="x")
     axes.grid(visible=False, axis="y")

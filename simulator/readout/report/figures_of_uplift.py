@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from simulator.readout.plots.svg.chart import chart, scale_down
+from simulator.readout.plots.svg.chart import chart
+from simulator.readout.plots.svg.interval import reach_of
 from simulator.readout.plots.svg.numbers import as_percents, percent
 from simulator.readout.plots.svg.parts import Chart, Rule, Series, Stroke
-from simulator.readout.plots.svg.scale import Scale, known, scale_of
+from simulator.readout.plots.svg.scale import Scale, known
 from simulator.readout.report.figure import (
     ZERO,
     Entry,
@@ -39,7 +40,7 @@ def uplift_by_day(results: Results) -> Figure | None:
     drawn = {arm: _days_of_uplift(results, arm) for arm in arms}
     across, down = (
         across_days(results, TESTED),
-        scale_down([one for series in drawn.values() for one in series], [ZERO]),
+        _reach(one for series in drawn.values() for one in series),
     )
     panels = []
     for arm, series in drawn.items():
@@ -73,7 +74,7 @@ def so_far(results: Results) -> Figure | None:
     # The first looks' bounds are many times wider than what is decided by them: the scale is that of the fixed intervals.
     estimates = [day.so_far for arm in arms for day in days_of(results, arm, ["ab"]) if day.so_far is not None]
     truth_values = [value for arm in arms for value in results.truth.get(arm, {}).values()]
-    down = scale_of([0.0, *truth_values, *(end for one in estimates for end in one[:3])], 0.2)
+    down = reach_of(((one.lo, one.hi) for one in estimates), [*truth_values, *(one.relative for one in estimates)])
     panels = []
     for arm in arms:
         days = days_of(results, arm, ["ab"])
@@ -143,7 +144,7 @@ def novelty(results: Results) -> Figure | None:
         "Does the effect wear off?",
         "A user's day 0 is that of the first exposure in A/B. A novelty effect falls from left to right; a learner that needs time rises.",
         [Entry(arm, colour_of(results, arm), "none") for arm in arms],
-        [Panel("", chart(look, series, [], [ZERO], Scale(-0.5, last + 0.5)))],
+        [Panel("", chart(look, series, [], [ZERO], Scale(-0.5, last + 0.5), _reach(series)))],
     )
 
 
@@ -177,6 +178,15 @@ def _of_estimates(name: str, x: Sequence[float], found: Sequence[Estimate], colo
 def _points(name: str, x: Sequence[float], found: Sequence[Estimate | None], colour: int, shift: float) -> Series:
     line = _of_estimates(name, [at + shift for at in x], [UNDEFINED if one is None else one for one in found], colour)
     return line._replace(stroke="none", spread="whiskers", at=x)
+
+
+def _reach(series: Iterable[Series]) -> Scale:
+    """A scale for effects: it holds 0 and every value, and of intervals as much as leaves room for the others."""
+    drawn = list(series)
+    ends = [
+        end for one in drawn if one.lo and one.hi and one.spread != "none" for end in zip(one.lo, one.hi, strict=True)
+    ]
+    return reach_of(ends, (y for one in drawn for y in one.y))
 
 
 def _days_of_uplift(results: Results, arm: str) -> list[Series]:

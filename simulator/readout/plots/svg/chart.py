@@ -15,7 +15,7 @@ from simulator.readout.plots.svg.parts import Chart, Rule, Series, Shade
 from simulator.readout.plots.svg.picture import Picture
 from simulator.readout.plots.svg.scale import Scale, nice_ticks, root_ticks, scale_of
 
-__all__ = ["chart", "scale_down"]
+__all__ = ["chart"]
 
 LETTER = 6.6  # pixels that a letter of a label takes, as a rule
 LEFT = 58  # pixels for the labels of the axis down, so that charts below each other begin alike
@@ -35,7 +35,7 @@ def chart(
     Where no value is defined the chart says so, in place of a scale that nothing stands on.
     """
     across = across or scale_of((x for one in series for x in one.x), 0.03, look.root)
-    down = down or scale_down(series, rules, look.root)
+    down = down or _down(series, rules, look.root)
     picture = Picture(across, down, look.height)
     y_ticks = root_ticks(down) if look.root else nice_ticks(down, 6, look.whole)
     x_ticks = root_ticks(across) if look.root else nice_ticks(across, 18, integer=True)
@@ -66,8 +66,7 @@ def chart(
     )  # fmt: skip
 
 
-def scale_down(series: Sequence[Series], rules: Sequence[Rule] = (), root: bool = False) -> Scale:
-    """The scale that holds all of it: of one chart, or of several that are compared."""
+def _down(series: Sequence[Series], rules: Sequence[Rule], root: bool) -> Scale:
     shown = [y for one in series for y in one.y]
     shown += [y for one in series if one.spread != "none" for edge in (one.lo, one.hi) for y in edge or ()]
     return scale_of([*shown, *(rule.y for rule in rules)], 0.06, root)

@@ -10,6 +10,7 @@ from typing import Any
 __all__ = ["DASH", "Words", "as_percents", "as_plain", "interval", "number", "p_value", "percent", "signed"]
 
 DASH = "–"
+MOST = 99.99
 Words = Callable[[float], str]
 
 
@@ -22,12 +23,16 @@ def _minus(text: str) -> str:
 
 
 def percent(value: float | None, digits: int = 2, sign: bool = False) -> str:
-    """A share in percent.
+    """A share in percent. Of what is beyond all use, as an end of an interval may be, it is said that it is.
 
-    >>> percent(-0.0105, sign=True), percent(0.1234, 1), percent(math.nan)
-    ('−1.05%', '12.3%', '–')
+    >>> percent(-0.0105, sign=True), percent(0.1234, 1), percent(math.nan), percent(3e21, sign=True)
+    ('−1.05%', '12.3%', '–', '>+9999%')
     """
-    return DASH if _unknown(value) else _minus(f"{value:{'+' if sign else ''}.{digits}%}")
+    if value is None or not math.isfinite(value):
+        return DASH
+    if abs(value) > MOST:
+        return _minus(f"{'>' if value > 0 else '<'}{math.copysign(MOST, value):{'+' if sign else ''}.0%}")
+    return _minus(f"{value:{'+' if sign else ''}.{digits}%}")
 
 
 def number(value: Any, digits: int = 4) -> str:

@@ -145,7 +145,7 @@ class Picture:
             said += f" {interval(one.lo[i], one.hi[i], look.words)}"
             if one.spread == "whiskers":
                 across = Markup(' x1="{x}" x2="{x}"').format(x=x) if x else ""
-                ends = self.y(one.lo[i]), self.y(one.hi[i])
+                ends = (min(max(self.y(end), 0), self.height) for end in (one.lo[i], one.hi[i]))
                 whisker = Markup('<line{} y1="{:g}" y2="{:g}"/>').format(across, *ends)
         mark = dot(one.colour, x, f"{self.y(one.y[i]):g}") if one.dots else ""
         return Markup('<g class="{}">{}{}<title>{}</title></g>').format(colour_class(one.colour), whisker, mark, said)

@@ -6,7 +6,7 @@ import math
 import re
 import xml.etree.ElementTree as ET
 
-from simulator.readout.plots.svg.chart import chart, scale_down
+from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import percent
 from simulator.readout.plots.svg.parts import Chart, Rule, Series, Shade
 from simulator.readout.plots.svg.scale import Scale
@@ -113,10 +113,18 @@ def test_names_are_escaped_wherever_they_stand() -> None:
     assert ET.fromstring(svg).get("aria-label") == f"{evil}. {evil}"
 
 
-def test_a_common_scale_holds_all_that_is_drawn_of_all_series_and_not_the_intervals_that_are_not() -> None:
+def test_a_scale_holds_all_that_is_drawn_and_not_the_intervals_that_are_not() -> None:
     hidden = Series("b", [1], [0.2], [-9.0], [9.0], spread="none")
-    scale = scale_down([Series("a", [1], [0.5], [0.1], [0.9]), hidden], [Rule(0.0, "zero")])
-    assert scale.lo < 0.0 < 0.9 < scale.hi and scale.hi - scale.lo < 1.2
+    svg = ET.fromstring(chart(LOOK, [Series("a", [1], [0.5], [0.1], [0.9]), hidden], rules=[Rule(0.0, "zero")]))
+    labels = [one.text for one in svg.iter("text") if (one.text or "").replace(".", "").isdigit()]
+    assert {"0.0", "0.2", "0.4", "0.6", "0.8"} <= set(labels)
+
+
+def test_a_whisker_ends_where_the_picture_does() -> None:
+    svg = drawn(Series("a", [1], [0.5], [-50.0], [1e21], spread="whiskers"))
+    (group,) = groups(svg).values()
+    assert [(one.get("y1"), one.get("y2")) for one in group.iter("line")] == [("100", "0")]
+    assert [one.text for one in group.iter("title")] == ["a 50.00% [−5000.00%, >9999%]"]
 
 
 def test_many_days_leave_some_labels_to_wide_pages() -> None:
