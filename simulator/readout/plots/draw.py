@@ -68,16 +68,17 @@ MONITOR = Plot(
 def plots_of(results: Results) -> dict[str, Plot]:
     """What there is to draw of a run, by name, in the order of the report."""
     plots: dict[str, Plot] = {}
-    if not results.run.is_replay:
+    if results.run.is_replay:
+        if results.run.treatments:
+            plots["difference"] = DIFFERENCE
+    elif results.run.has_days:
         plots["ctr"] = CTR
-    elif results.run.treatments:
-        plots["difference"] = DIFFERENCE
-    if any(day.uplift is not None and day.row["phase"] != "warmup" for day in results.days):
-        plots["uplift"] = UPLIFT
+        if any(day.uplift is not None and day.row["phase"] != "warmup" for day in results.days):
+            plots["uplift"] = UPLIFT
         if any(day.so_far is not None and not math.isnan(day.so_far.relative) for day in results.days):
             plots["so_far"] = SO_FAR
-        if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
-            plots["estimators"] = ESTIMATORS
+    if any(not math.isnan(e.relative) for found in results.uplift.values() for e in found.values()):
+        plots["estimators"] = ESTIMATORS
     if any(not math.isnan(one.estimate.relative) for one in results.segments):
         plots["segments"] = SEGMENTS
     if results.run.manifest is not None:  # a table of one's own knows of no predictions

@@ -57,7 +57,6 @@ class Section(NamedTuple):
 def sections_of(results: Results, figures: dict[str, Figure | None]) -> list[Section]:
     """Those that have something to say, in the order of the page."""
     run, manifest = results.run, results.run.manifest
-    measured = any(not math.isnan(value) for found in results.quality.values() for value in found.values())
     asked = {
         "result": ("Result", True),
         "effect": ("The effect", _is_known(results) or figures["uplift_by_day"] is not None),
@@ -67,7 +66,7 @@ def sections_of(results: Results, figures: dict[str, Figure | None]) -> list[Sec
         "segments": ("Segments", bool(results.segments)),
         "ctr": ("Click-through rate", not run.is_replay and (figures["ctr"] is not None or bool(results.phases))),
         "bounds": ("What there was to win", results.bounds is not None),
-        "predictions": ("Predictions", measured or figures["reliability"] is not None),
+        "predictions": ("Predictions", _is_measured(results) or figures["reliability"] is not None),
         "catalogue": ("The catalogue", bool(results.catalogue) or figures["catalogue"] is not None),
         "alarms": ("Alarms of drift", results.alarms is not None),
         "stream": ("The stream", figures["freshness"] is not None or manifest is not None),
@@ -96,6 +95,7 @@ def context_of(results: Results) -> dict[str, Any]:
         "sections": sections_of(results, figures),
         "figures": figures,
         "crowded": is_crowded(results),
+        "measured": _is_measured(results),
         "known": _is_known(results),
         "sure": _sure(results),
         "has_truth": any(value is not None for found in results.truth.values() for value in found.values()),
@@ -125,6 +125,11 @@ def _span(results: Results) -> str:
         if n:
             found.append(f"{label} {n} day{'s' if n > 1 else ''}" if results.run.has_days else label)
     return ", ".join(found) or "no day yet"
+
+
+def _is_measured(results: Results) -> bool:
+    """Whether any prediction was judged."""
+    return any(not math.isnan(value) for found in results.quality.values() for value in found.values())
 
 
 def _is_known(results: Results) -> bool:

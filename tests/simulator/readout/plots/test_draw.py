@@ -26,6 +26,7 @@ def test_what_is_known_has_a_plot_and_what_is_not_has_none(results: Results) -> 
         plots_of(results)
     )
     assert set(plots_of(made.interrupted())) == {"ctr", "uplift", "quality"}
+    assert set(plots_of(made.own_table())) == {"estimators", "segments"}  # it has no days and no predictions
     assert set(plots_of(made.replay())) == {"difference", "quality", "ranking"}
 
 
