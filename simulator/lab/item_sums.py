@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from reloop_stream.events import ExposureBatch
-from simulator.lab.key_counts import Counted, KeyCounts
+from simulator.run_folder.key_counts import Counted, KeyCounts
 from simulator.serving.item_facts import ItemFacts
 
 __all__ = ["ItemSums"]

@@ -12,9 +12,9 @@ from reloop_stream.clock import HOUR_MS
 from reloop_stream.metrics import StreamMetrics
 from reloop_stream.state.packing import part_of, prefixed
 from simulator.lab.item_sums import ItemSums
-from simulator.lab.key_counts import Counted, KeyCounts
 from simulator.lab.ranking_sums import RankingSums
 from simulator.run_folder.columns import RELIABILITY_EDGES
+from simulator.run_folder.key_counts import Counted, KeyCounts
 
 __all__ = ["DayOfArm", "OpenDay"]
 

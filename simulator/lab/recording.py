@@ -38,12 +38,9 @@ class Recorder:
             "clicks": day.clicks,
             **day.ranking,
         }
-        further: dict[Part, Mapping[str, Any] | None] = {"items": day.items, "topics": day.topics}
-        parts = {
-            kind: {**_place(row, len(of_day["exposures"])), **of_day}
-            for kind, of_day in further.items()
-            if of_day is not None
-        }
+        parts: dict[Part, Mapping[str, Any]] = {}
+        if day.items is not None and day.topics is not None:
+            parts = {"items": {**_place(row, len(day.items["item_id"])), **day.items}, "topics": day.topics}
         self._folder.write_day(row, columns, day.blocks, day.reliability, parts)
         report(DayClosed(row))
 
@@ -67,7 +64,7 @@ class Recorder:
 def _place(row: Mapping[str, Any], n: int) -> dict[str, Any]:
     """The columns that say which day of which arm n rows are of."""
     return {
-        "arm": pa.array([row["arm"]] * n, pa.string()),
+        "arm": pa.repeat(pa.scalar(row["arm"]), n),
         "day": np.full(n, row["day"], dtype=np.int32),
-        "phase": pa.array([row["phase"]] * n, pa.string()),
+        "phase": pa.repeat(pa.scalar(row["phase"]), n),
     }

@@ -90,17 +90,16 @@ class Tally:
 
     def _add_versions(self, sums: OpenDay, exposures: ExposureBatch, rows: slice | np.ndarray) -> None:
         """Which versions stamped rows, and how old what they had learnt from was."""
-        names, version, time_ms = exposures.model_name, exposures.model_version[rows], exposures.event_time_ms[rows]
-        numbers = np.unique(version).tolist()
+        time_ms = exposures.event_time_ms[rows]
+        numbers, of_number = _different(exposures.model_version, rows)
         sums.versions.update(numbers)
-        for learner in names[:1].tolist() if is_constant(names) else np.unique(names[rows]).tolist():
-            stamped = slice(None) if is_constant(names) else names[rows] == learner
+        for learner, of_learner in zip(*_different(exposures.model_name, rows), strict=True):
             known = self._learnt_ms.get(learner, {})
-            for number in numbers:
+            for number, mine in zip(numbers, of_number, strict=True):
                 if number in known:
-                    served_ms = time_ms[stamped][version[stamped] == number]
+                    served_ms = time_ms[_both(of_learner, mine)]
                     sums.aged += len(served_ms)
-                    sums.age_ms += int((served_ms - known[number]).sum())
+                    sums.age_ms += int(served_ms.sum()) - len(served_ms) * known[number]
 
     def published(self, version: Published) -> None:
         """Note what a version had learnt from, before it serves."""
@@ -189,3 +188,19 @@ class Tally:
                 sums = self._new_day()
                 sums.restore(entry, part_of(f"{i}.", arrays))
                 self._open[entry["day"], entry["arm"]] = sums
+
+
+def _different(column: np.ndarray, rows: slice | np.ndarray) -> tuple[list[Any], list[np.ndarray | slice]]:
+    """The different values of a column in some rows, and in which of these each stands: in all where it is the only one."""
+    if is_constant(column):
+        return column[:1].tolist(), [slice(None)]
+    values = column[rows]
+    found = np.unique(values).tolist()
+    return found, [slice(None)] if len(found) == 1 else [values == value for value in found]
+
+
+def _both(one: np.ndarray | slice, other: np.ndarray | slice) -> np.ndarray | slice:
+    """Rows that are in both; a slice is of all."""
+    if isinstance(one, slice):
+        return other
+    return one if isinstance(other, slice) else one & other

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from simulator.run_folder.key_counts import sum_by_key
 from simulator.run_folder.tables import as_value, write_parquet
 
 __all__ = ["DayFiles", "put_together"]
@@ -91,16 +93,31 @@ class DayFiles:
     def topics(self, arms: Iterable[str]) -> Iterator[pa.Table]:
         """The rows of topics.parquet, summed over each phase of each arm: a table for each of these, in order."""
         parts, rows = self.parts("topics"), self.rows()
-        keys, sums = ["user_id", "arm", "phase", "topic"], ["exposures", "clicks"]
         for arm in arms if parts else ():
             for phase in dict.fromkeys(row["phase"] for row in rows):
                 days = [row["day"] for row in rows if (row["arm"], row["phase"]) == (arm, phase)]
                 if days:
-                    table = pa.concat_tables(pq.read_table(self._path(day, arm, "topics")) for day in days)
-                    summed = table.group_by(keys).aggregate([(name, "sum") for name in sums])
-                    yield summed.rename_columns([*keys, *sums]).sort_by(
-                        [("user_id", "ascending"), ("topic", "ascending")]
-                    )
+                    tables = pa.concat_tables(pq.read_table(self._path(day, arm, "topics")) for day in days)
+                    yield _sum_by_topic(tables, arm, phase)
+
+
+def _sum_by_topic(tables: pa.Table, arm: str, phase: str) -> pa.Table:
+    """The rows of topics.parquet of a phase of an arm, from those of its days."""
+    user_id, topic, exposures, clicks = (
+        tables[name].to_numpy() for name in ("user_id", "topic", "exposures", "clicks")
+    )
+    topics = int(topic.max(initial=0)) + 1
+    summed = sum_by_key(user_id * topics + topic, exposures, clicks)
+    return pa.table(
+        {
+            "user_id": summed.key // topics,
+            "arm": pa.repeat(pa.scalar(arm), len(summed.key)),
+            "phase": pa.repeat(pa.scalar(phase), len(summed.key)),
+            "topic": (summed.key % topics).astype(np.int32),
+            "exposures": summed.exposures,
+            "clicks": summed.clicks,
+        }
+    )
 
 
 def put_together(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulator.lab import key_counts
-from simulator.lab.key_counts import KeyCounts
+from simulator.run_folder import key_counts
+from simulator.run_folder.key_counts import KeyCounts
 
 KEYS = {
     "close together": st.integers(-20, 20),
