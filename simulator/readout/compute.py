@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 
+from simulator.readout.bounds import bounds_of
 from simulator.readout.checking import checks_of
 from simulator.readout.comparison import compared
 from simulator.readout.differences import differences
 from simulator.readout.policies import cuts_of, doubts, judge_arms
 from simulator.readout.ranking import rank_arms
+from simulator.readout.reliability import reliability_of
 from simulator.readout.results import SRM_ALARM, Alarm, Day, Results
+from simulator.readout.statistics.catalogue import catalogue_by_day, over_days
 from simulator.readout.statistics.ctr import ctr_interval
 from simulator.readout.statistics.estimate import Estimate
 from simulator.readout.statistics.phases import phases_of
@@ -35,6 +38,7 @@ def compute(run: Run) -> Results:
     users = None if run.users is None else group_users(run.users, run.arms)
     cuts = cuts_of(run)
     policies = judge_arms(run, cuts)
+    measured = "ab" if any(row["phase"] == "ab" for row in rows) else "aa"
     results = Results(
         run=run,
         days=_days(run, rows, users.arms if users else {}),
@@ -49,6 +53,10 @@ def compute(run: Run) -> Results:
         policies=policies,
         cuts=cuts,
         phases=phases_of(users.arms) if users else [],
+        bounds=bounds_of(run),
+        catalogue={} if run.items is None else over_days(run.items, measured),
+        catalogue_days={} if run.items is None else catalogue_by_day(run.items),
+        reliability=reliability_of(run, measured),
         truth_days={arm: true_uplift_by_day(run, arm) for arm in run.treatments},
     )
     if users and not run.is_replay:

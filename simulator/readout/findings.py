@@ -72,7 +72,7 @@ class Findings:
     treatment → by day since first exposure. mde: treatment → the smallest relative uplift that this run's headline finds with
     80% power at 5%. aa: None where there was no A/A period. truth_days: treatment → kind → day → relative uplift.
     error: treatment → estimator → estimate - truth (experiment). bounds: None unless the run kept them. catalogue: arm → over
-    the A/B days; catalogue_days: arm → day → of it. reliability: arm → bins, over the A/B days."""
+    the A/B days (those of A/A in a run without A/B, as are bins); catalogue_days: arm → day → of it. reliability: arm → bins."""
 
     run: Run
     days: list[Day]

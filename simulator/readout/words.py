@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from simulator.readout.bounds import Bounds
 from simulator.readout.findings import ESTIMATOR_LABELS, METRIC_LABELS, Findings
 from simulator.readout.policies import policy_lines
 from simulator.readout.ranking import Ranking
@@ -54,6 +55,10 @@ def render(results: Findings) -> str:
         lines += [f"  {METRIC_LABELS[name]:<11} {difference.whole}" for name, difference in found.items()]
     for arm in results.uplift:
         lines += _uplift_lines(results, arm)
+    if results.bounds is not None:
+        lines += _bounds_lines(results, results.bounds)
+    if results.catalogue:
+        lines += _catalogue_lines(results)
     for alarm in results.alarms or []:
         drift = "" if alarm.hours_after_drift is None else f", {alarm.hours_after_drift:.4g} h after a sudden drift"
         lines.append(f"drift alarm of {alarm.learner}: {alarm.moment}{drift}")
@@ -70,6 +75,26 @@ def render(results: Findings) -> str:
     if (page := run.path / "report.html").exists():
         lines += ["", f"report: {page}"]
     return "\n".join(lines).replace("−", "-")  # a terminal may have no minus sign of its own
+
+
+def _bounds_lines(results: Findings, bounds: Bounds) -> Iterator[str]:
+    """What random slates and the oracle would have earned, and how far each arm came."""
+    width = max(map(len, bounds.ctr))
+    yield f"what there was to win: random slates {bounds.random_ctr:.2%}, an oracle {bounds.oracle_ctr:.2%} (expected CTR)"
+    for arm, ctr in bounds.ctr.items():
+        line = f"  {arm:<{width}}  {ctr:.2%}, {bounds.share[arm]:.1%} of the way"
+        if arm in bounds.regained:
+            way = 100 * (bounds.share[arm] - bounds.share[results.run.control])
+            line += f": {way:+.2f} points, and {bounds.regained[arm]:+.2%} of what {results.run.control} left to win"
+        yield line
+
+
+def _catalogue_lines(results: Findings) -> Iterator[str]:
+    """What of the catalogue each arm shows."""
+    width = max(map(len, results.catalogue))
+    yield "catalogue: of the live items shown a day, Gini of exposures, exposures that were of new items"
+    for arm, found in results.catalogue.items():
+        yield f"  {arm:<{width}}  {found.coverage:.1%}, {found.gini:.3f}, {found.new_share:.2%}"
 
 
 def _uplift_lines(results: Findings, arm: str) -> Iterator[str]:
