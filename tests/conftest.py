@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser
 
-from tests.browser import chromium
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 pytest_plugins = ["reloop_stream.testing.fixtures"]
 
@@ -37,6 +38,8 @@ arms:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """A headless Chromium of this module's tests: one for all of them, for it takes a second to start."""
+    from tests.browser import chromium
+
     with chromium() as opened:
         yield opened
 

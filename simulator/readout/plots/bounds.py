@@ -30,6 +30,7 @@ def bounds(results: Results) -> Figure:
             style = {"color": "#111111", "lw": 1.4, "ls": "-" if policy == "oracle" else ":"}
         axes.plot(x, y, label=policy, **style)
     percent_axis(axes)
+    axes.set_xlim(*axes.get_xlim())  # of the days that have bounds, not of all
     shade_phases(axes, results)
     axes.set(xlabel="day", ylabel="expected CTR")
     title(figure, "What there was to win: expected CTR with the same requests")

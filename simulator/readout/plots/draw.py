@@ -15,7 +15,7 @@ from simulator.readout.plots.differences import difference_of_quality
 from simulator.readout.plots.monitor import monitor
 from simulator.readout.plots.quality import ctr, quality
 from simulator.readout.plots.ranking import ranking
-from simulator.readout.plots.reliability import reliability
+from simulator.readout.plots.reliability import bins_of, reliability
 from simulator.readout.plots.segments import segments
 from simulator.readout.plots.so_far import so_far
 from simulator.readout.plots.style import DPI, STYLE
@@ -83,7 +83,7 @@ def plots_of(results: Results) -> dict[str, Plot]:
         plots["segments"] = SEGMENTS
     if results.run.manifest is not None:  # a table of one's own knows of no predictions
         plots["quality"] = QUALITY
-    if any(one.exposures for bins in results.reliability.values() for one in bins):
+    if bins_of(results):
         plots["reliability"] = RELIABILITY
     if results.bounds is not None:
         plots["bounds"] = BOUNDS

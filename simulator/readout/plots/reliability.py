@@ -7,15 +7,24 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from simulator.readout.plots.style import MOST_BANDS, colour_of, legend_below, line_of, marker_of, new_figure, title
 from simulator.readout.plots.svg.scale import Scale, root_ticks
+from simulator.readout.reliability import ReliabilityBin
 from simulator.readout.results import Results
 
-__all__ = ["reliability"]
+__all__ = ["LEAST", "bins_of", "reliability"]
+
+LEAST = 100  # exposures of a bin: of fewer an interval is as wide as the picture
+
+
+def bins_of(results: Results) -> dict[str, list[ReliabilityBin]]:
+    """Arm → the bins that hold enough to be drawn; no arm without any."""
+    found = {arm: [one for one in bins if one.exposures >= LEAST] for arm, bins in results.reliability.items()}
+    return {arm: bins for arm, bins in found.items() if bins}
 
 
 def reliability(results: Results) -> Figure:
     """A line an arm; both axes by square roots, which gives small shares room."""
     figure, (axes,) = new_figure(height=6.5)
-    found = {arm: [one for one in bins if one.exposures] for arm, bins in results.reliability.items()}
+    found = bins_of(results)
     for arm, bins in found.items():
         x, y = [one.predicted for one in bins], [one.observed for one in bins]
         colour = colour_of(results, arm)

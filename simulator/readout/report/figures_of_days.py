@@ -8,7 +8,7 @@ from typing import Any
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import Words, as_percents, as_plain, number, percent
 from simulator.readout.plots.svg.parts import Chart, Series, Stroke
-from simulator.readout.plots.svg.scale import known
+from simulator.readout.plots.svg.scale import known, scale_of
 from simulator.readout.report.figure import (
     Entry,
     Figure,
@@ -57,7 +57,7 @@ def bounds(results: Results) -> Figure | None:
             series.append(Series(policy, x, y, colour=None, stroke=stroke, dots=False))
             legend.append(Entry(policy, None, stroke, dots=False))
     look = Chart("Expected CTR by day and policy", _of(results), "expected CTR", "day", percent, as_percents)
-    svg = chart(look, series, shades_of(results), (), across_days(results))
+    svg = chart(look, series, shades_of(results), (), scale_of((x for one in series for x in one.x), 0.04))
     caption = "What each would have earned with the same requests, by the world's own click probabilities."
     return Figure("bounds", "Between chance and an oracle", caption, legend, [Panel("", svg)])
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from simulator.readout.compute import sudden_drifts
+from simulator.readout.plots.reliability import LEAST, bins_of
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import as_percents, number, percent
 from simulator.readout.plots.svg.parts import Chart, Rule, Series
@@ -102,8 +103,7 @@ def _ceiling(results: Results, arm: str, place: int) -> Series:
 
 def reliability(results: Results) -> Figure | None:
     """Observed against predicted CTR, a line an arm; on the diagonal a prediction means what it says."""
-    found = {arm: [one for one in bins if one.exposures] for arm, bins in results.reliability.items()}
-    found = {arm: bins for arm, bins in found.items() if bins}
+    found = bins_of(results)
     if not found:
         return None
     ends = [end for bins in found.values() for one in bins for end in (one.predicted, one.observed, one.hi)]
@@ -125,7 +125,7 @@ def reliability(results: Results) -> Figure | None:
     return Figure(
         "reliability", "Does a prediction mean what it says?",
         "Clicks over exposures of each bin of pCTR, with 95% intervals, in A/B; both axes by square roots. Above the dotted line "
-        "clicks were more frequent than predicted.",
+        f"clicks were more frequent than predicted. Bins of fewer than {LEAST} exposures are left out.",
         [*arms_of_legend(results, list(found)), Entry("as predicted", None, "dotted", dots=False)],
         [Panel("", chart(look, [diagonal, *series], across=both, down=both))], small=True,
     )  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import matplotlib
 import numpy as np
 import pytest
 
 from simulator.readout.plots.draw import figure, plots_of
+from simulator.readout.plots.reliability import bins_of
 from simulator.readout.plots.segments import that_tell_most
 from simulator.readout.results import Results
 from tests.simulator.readout.report import made
@@ -58,6 +61,14 @@ def test_of_too_many_segments_those_that_tell_most_are_kept_in_their_order(resul
     one = results.segments[0]
     rows = [one._replace(estimate=one.estimate._replace(p=value)) for value in p]
     assert that_tell_most(rows, 2) == [rows[1], rows[3]] and that_tell_most(rows, 9) == rows
+
+
+def test_bins_of_next_to_nothing_are_not_drawn(results: Results) -> None:
+    one = results.reliability["control"][0]
+    found = bins_of(
+        replace(results, reliability={"a": [one, one._replace(exposures=99)], "b": [one._replace(exposures=0)]})
+    )
+    assert found == {"a": [one]}
 
 
 def test_reliability_and_bounds_are_drawn_as_they_are(results: Results) -> None:

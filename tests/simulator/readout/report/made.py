@@ -173,7 +173,7 @@ def simulation(arms: int = 2, days: int = 14, status: Status = "finished", seed:
             0.19, 0.08, {arm: expected[arm] for arm in names}, {arm: (expected[arm] - 0.08) / 0.11 for arm in names},
             {arm: (expected[arm] - 0.12) / 0.07 for arm in treatments}, dict.fromkeys(expected, (0.78, 0.28)),
             {
-                policy: {day: (ctr * (1 + 0.05 * math.sin(day)), 0.74 + 0.01 * math.sin(day + i), 0.29) for day in range(days)}
+                policy: {day: (ctr * (1 + 0.05 * math.sin(day)), 0.74 + 0.01 * math.sin(day + i), 0.29) for day in tested}
                 for i, (policy, ctr) in enumerate(expected.items())
             },
         ),

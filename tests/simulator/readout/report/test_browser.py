@@ -149,6 +149,17 @@ def test_pointer_and_arrow_keys_read_a_chart_s_values(browser: Browser) -> None:
         assert plot.locator(".tip").count() == 0
 
 
+def test_what_is_pointed_at_in_a_legend_stands_out(browser: Browser) -> None:
+    with shown(browser, made.simulation(9, 5)) as view:
+        figure = view.locator("#figure-ctr")
+        figure.locator(".legend li", has_text="reloop-alpha-08").hover()  # it has the colour of the second arm
+        lines = figure.locator("path.line")
+        faint = lines.evaluate_all("all => all.map(one => one.classList.contains('faint'))")
+        assert faint == [True] * 8 + [False] and figure.locator(".at > .n1:not(.faint)").count() == 0
+        view.mouse.move(0, 0)
+        assert figure.locator(".faint").count() == 0
+
+
 def test_the_contents_lead_to_every_section(browser: Browser) -> None:
     with shown(browser, made.simulation(), 400) as view:
         contents = view.get_by_role("navigation", name="Contents, folded")
