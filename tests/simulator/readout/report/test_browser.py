@@ -153,7 +153,7 @@ def test_what_is_pointed_at_in_a_legend_stands_out(browser: Browser) -> None:
     with shown(browser, made.simulation(9, 5)) as view:
         figure = view.locator("#figure-ctr")
         figure.locator(".legend li", has_text="reloop-alpha-08").hover()  # it has the colour of the second arm
-        lines = figure.locator("path.line")
+        lines = figure.locator(".chart path.line")
         faint = lines.evaluate_all("all => all.map(one => one.classList.contains('faint'))")
         assert faint == [True] * 8 + [False] and figure.locator(".at > .n1:not(.faint)").count() == 0
         view.mouse.move(0, 0)
