@@ -38,6 +38,7 @@ class RunFailed(ReloopError):
     def __init__(self, kind: str, message: str, path: Path, *, is_mistake: bool = False) -> None:
         super().__init__(f"{message}\nwhat was done is kept; go on with: python -m simulator resume {path}")
         self.kind = kind
+        self.reason = message
         self.path = path
         self.is_mistake = is_mistake
 

@@ -46,6 +46,7 @@ LADDER = (
     "simulator.replay",
     "simulator.lab",
     "simulator.readout",
+    "simulator.studies",
     "simulator.paper",
     "simulator.notebook",
     "simulator.commands",

@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Child", "die_with", "peak_mib_of_largest", "speaks_for_all"]
+__all__ = ["Child", "die_with", "peak_mib_of_largest", "speaks_for_all", "without_main"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
@@ -43,7 +43,7 @@ def die_with(parent: int) -> None:
 
 
 @contextlib.contextmanager
-def _without_main() -> Iterator[None]:
+def without_main() -> Iterator[None]:
     """A spawned process runs its parent's main module again. Nothing here lives in one, and a user's script that has no
     `if __name__ == "__main__"` would start itself anew in every child."""
     main = sys.modules["__main__"]
@@ -78,7 +78,7 @@ class Child:
             name=f"{name} #{next(_numbers)}",
             daemon=True,
         )
-        with _without_main():
+        with without_main():
             self._process.start()
         theirs.close()
 

@@ -242,7 +242,7 @@ def _out(chosen: argparse.Namespace) -> Path:
 
 
 def _unless_stopped(make: Callable[[], str]) -> int:
-    from simulator.paper.cells import Interrupted
+    from simulator.studies.engines import Interrupted
 
     try:
         print(make())
@@ -253,7 +253,7 @@ def _unless_stopped(make: Callable[[], str]) -> int:
 
 
 def _saved(figure: Figure, path: Path) -> int:
-    from simulator.paper.picture_file import save
+    from simulator.studies.picture_file import save
 
     save(figure, path)
     print(path)
@@ -261,7 +261,7 @@ def _saved(figure: Figure, path: Path) -> int:
 
 
 def _picture(text: str) -> Path:
-    from simulator.paper.picture_file import FORMATS
+    from simulator.studies.picture_file import FORMATS
 
     path = Path(text)
     if path.suffix not in FORMATS:

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 
 from simulator.paper.cells import run
 from simulator.paper.names import ARMS, MODELS, PLAIN
-from simulator.paper.progress import CellProgress
 from simulator.paper.table1 import Jobs, Plan, Row, open_folder, rows_of
 from simulator.readout.plots.style import COLOURS, HEIGHT, STYLE, WIDTH
+from simulator.studies.progress import CellProgress
 
 __all__ = ["draw", "over_alphas"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-import scipy.stats
 
-from simulator.readout.statistics.estimate import CONFIDENCE, Difference
+from simulator.readout.statistics.estimate import Difference
+from simulator.studies.across_seeds import across_seeds
 
 __all__ = ["holm", "paired_seeds"]
 
@@ -23,15 +23,7 @@ def paired_seeds(backbone: np.ndarray, arm: np.ndarray, test_share: float) -> Di
     >>> print(paired_seeds(np.array([0.70, 0.71, 0.72]), np.array([0.71, 0.73, 0.73]), test_share=0))
     +0.01333 [-0.00101, +0.02768], p = 0.057
     """
-    difference = arm - backbone
-    n = len(difference)
-    mean = float(difference.mean())
-    spread = math.sqrt((1 / n + test_share) * float(difference.var(ddof=1))) if n > 1 else math.nan
-    if not spread > 0:  # one seed, or seeds that all differ alike
-        return Difference(mean, math.nan, math.nan, math.nan)
-    t = float(scipy.stats.t.ppf(0.5 + CONFIDENCE / 2, n - 1))
-    p = float(2 * scipy.stats.t.sf(abs(mean) / spread, n - 1))
-    return Difference(mean, mean - t * spread, mean + t * spread, p)
+    return across_seeds(arm - backbone, test_share)
 
 
 def holm(p: list[float]) -> list[float]:

@@ -18,10 +18,10 @@ from simulator.paper.cells import Cell, CellFolder, Job, run
 from simulator.paper.data_sets import Corpus, read
 from simulator.paper.names import MODELS, PLAIN
 from simulator.paper.pairs import holm, paired_seeds
-from simulator.paper.progress import CellProgress
 from simulator.paper.protocol import NEEDS_LAST, Source
 from simulator.paper.recipes import recipe_of, tried
 from simulator.readout.statistics.estimate import Difference
+from simulator.studies.progress import CellProgress
 
 __all__ = ["Jobs", "Plan", "Row", "label_of", "markdown", "open_folder", "rows_of", "spread", "table_1"]
 

@@ -11,11 +11,11 @@ import pytest
 from simulator.errors import ScenarioError
 from simulator.paper import figure3, table2, table3
 from simulator.paper.data_sets import read
-from simulator.paper.picture_file import save
 from simulator.paper.table1 import Plan, rows_of
 from simulator.readout.compute import compute
 from simulator.run_folder.reader import read_run
 from simulator.scenario import find_scenario, load_scenario
+from simulator.studies.picture_file import save
 from tests.simulator.paper.made import libfm
 from tests.simulator.paper.test_table1 import cell
 
