@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simulator.scenario.bundled import bundled_scenarios, copy_scenario, find_scenario
-from simulator.scenario.load import json_schema, load_scenario, parse_scenario, scenario_hash, to_yaml
+from simulator.scenario.load import json_schema, load_scenario, parse_scenario, raw_scenario, scenario_hash, to_yaml
 from simulator.scenario.scenario import Scenario
 from simulator.scenario.sections import CONTROL_LEARNER, EVERYONE, ArmConfig, LogConfig, Phase, ServingConfig
 
@@ -21,6 +21,7 @@ __all__ = [
     "json_schema",
     "load_scenario",
     "parse_scenario",
+    "raw_scenario",
     "scenario_hash",
     "to_yaml",
 ]

@@ -16,7 +16,7 @@ from simulator.errors import ScenarioError
 from simulator.scenario.scenario import Scenario
 from simulator.scenario.sections import TRUTH_BY_WORD
 
-__all__ = ["json_schema", "load_scenario", "parse_scenario", "scenario_hash", "to_yaml"]
+__all__ = ["json_schema", "load_scenario", "parse_scenario", "raw_scenario", "scenario_hash", "to_yaml"]
 
 
 def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> Scenario:
@@ -28,13 +28,18 @@ def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ())
         raise ScenarioError(
             f"{path}: no such file; `python -m simulator scenarios` lists those that come with the project"
         )
+    return parse_scenario(raw_scenario(path, overrides), lambda location: _in_file(path, location, overrides))
+
+
+def raw_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> dict[str, Any]:
+    """What the file says, with other values at some paths: for `parse_scenario`, from any folder. Raises ConfigError."""
     raw = read_mapping(path)
     if isinstance(word := raw.get("truth"), str) and word in TRUTH_BY_WORD:  # so that overrides may go on from it
         raw["truth"] = TRUTH_BY_WORD[word]
     raw = apply_overrides(raw, overrides)
     if isinstance(raw.get("plugins"), list):
         raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
-    return parse_scenario(raw, lambda location: _in_file(path, location, overrides))
+    return raw
 
 
 def parse_scenario(raw: Mapping[str, Any], where: Callable[[Location], str] = lambda _: "scenario") -> Scenario:

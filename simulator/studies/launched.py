@@ -19,11 +19,11 @@ from simulator.lab.place import RunPlace
 from simulator.lab.reports import DayClosed, Report, Told
 from simulator.lab.truth import launches
 from simulator.scenario import Scenario, parse_scenario
+from simulator.studies.worlds import RARELY_H
 
 __all__ = ["LaunchedDay", "launch_all"]
 
 NOBODY = 1e-9  # of the users: an arm's share before it is launched for all
-RARELY_H = 1e6  # what is cut off begins anew, so nothing need be saved on the way
 
 
 class LaunchedDay(NamedTuple):

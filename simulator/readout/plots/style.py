@@ -20,6 +20,7 @@ __all__ = [
     "COLOURS",
     "DPI",
     "HEIGHT",
+    "MARKERS",
     "MOST_BANDS",
     "SHADES",
     "STYLE",

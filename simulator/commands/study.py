@@ -1,0 +1,108 @@
+"""python -m simulator sweep, replicate: what one run cannot say, from many worlds."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reloop_stream.commands.arguments import whole
+from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
+from simulator.commands.scenario import add_overrides
+from simulator.scenario import find_scenario, raw_scenario
+
+if TYPE_CHECKING:  # brings torch and pandas
+    from simulator.studies.cells import Failure
+    from simulator.studies.engines import Engine
+
+__all__ = ["add_parser"]
+
+ABOUT_GRIDS = """values:
+  0:1:0.1        from 0 to 1 in steps of 0.1
+  0.05,0.1,0.2   these, in YAML: numbers, names, {name: bce, scale: 0.8}
+  0.01..2:log7   seven from 0.01 to 2, at equal ratios
+paths:
+  as of `run --set`; of an arm also arms.NAME.…, and arms.*.… for every arm
+"""
+
+
+def add_parser(commands: Any) -> None:
+    """Add `sweep` and `replicate` to the subparsers."""
+    sweep = commands.add_parser(
+        "sweep",
+        help="turn knobs of a scenario over a grid, in several worlds",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run a scenario at every point of a grid, each in the same worlds, and see what every arm comes to there: "
+        "true CTR and uplift,\nwith 95% intervals across seeds. Progress goes to stderr, a table to stdout; sweep.csv, "
+        f"summary.csv and the plot to the folder.\nThe same command goes on where it was stopped.\n\n{ABOUT_GRIDS}",
+        epilog="example: python -m simulator sweep newsfeed --grid arms.reloop.learner.loss.alpha=0:1:0.1 --seeds 5",
+    )
+    sweep.add_argument(
+        "--grid", action="append", required=True, metavar="PATH=VALUES",
+        help="a knob and its values; given twice, every pair is tried",
+    )  # fmt: skip
+    sweep.add_argument(
+        "--truth", choices=["launch", "experiment"], default="launch",
+        help="launch: each arm for everyone, from one A/A period on. experiment: users split, as in `run`; takes longer "
+        "(default: %(default)s)",
+    )  # fmt: skip
+    _add_worlds(sweep)
+    sweep.set_defaults(carry_out=_sweep)
+
+
+def _add_worlds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("scenario", help="a YAML file, or the name of one that `python -m simulator scenarios` lists")
+    parser.add_argument("--seeds", type=whole, default=5, metavar="N", help="worlds (default: %(default)s)")
+    parser.add_argument("--first-seed", type=int, default=1, metavar="S", help="seeds are S to S+N-1 (default: 1)")
+    add_overrides(parser)
+    parser.add_argument("--jobs", type=whole, metavar="J", help="processes (default: one a core)")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="the study's folder (default: runs/STUDY-SCENARIO-HASH of the settings)"
+    )
+    parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+
+
+def _engine(chosen: argparse.Namespace) -> Engine:
+    from simulator.studies.engines import Local
+
+    return Local(chosen.jobs)
+
+
+def _sweep(chosen: argparse.Namespace) -> int:
+    from simulator.studies.knobs import parse_knob
+    from simulator.studies.picture_file import save
+    from simulator.studies.sweep import SweepPlan, run_sweep
+    from simulator.studies.sweep_plot import draw
+    from simulator.studies.worlds import check_seeds
+
+    raw = raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
+    knobs = [parse_knob(text) for text in chosen.grid]
+    plan = SweepPlan(raw, knobs, check_seeds(chosen.first_seed, chosen.seeds), chosen.truth)
+
+    def carry_out() -> tuple[list[Failure], int]:
+        found = run_sweep(plan, chosen.out, _engine(chosen), quiet=chosen.quiet)
+        print(f"{found}\n")
+        if (figure := draw(found)) is not None:
+            for ending in ("svg", "png"):
+                save(figure, found.out / f"sweep.{ending}")
+        print(f"study: {found.out}")
+        return found.failures, found.cells
+
+    return _unless_stopped(carry_out)
+
+
+def _unless_stopped(study: Callable[[], tuple[list[Failure], int]]) -> int:
+    """study: gives what failed, and how many cells there should be. The exit code."""
+    from simulator.studies.cells import CellsFailed
+    from simulator.studies.engines import Interrupted
+
+    try:
+        failures, cells = study()
+    except Interrupted:
+        tell("stopped; the same command goes on")
+        return INTERRUPTED
+    if not failures:
+        return OK
+    error = CellsFailed(failures, cells)
+    return say(error, USERS_MISTAKE if error.is_mistake else FAILED)

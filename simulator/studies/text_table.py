@@ -1,0 +1,45 @@
+"""Tables for a terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from simulator.readout.statistics.estimate import Estimate
+
+__all__ = ["aligned", "number", "with_interval"]
+
+
+def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
+    """Columns under each other, texts of the first `left` of them from the left, the others' to the right.
+
+    >>> print(aligned([["arm", "CTR"], ["control", "8.1%"]], left=1))
+    arm       CTR
+    control  8.1%
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = (
+        "  ".join(
+            text.ljust(width) if i < left else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))
+        )
+        for line in lines
+    )
+    return "\n".join(line.rstrip() for line in shown)
+
+
+def number(value: float, form: str) -> str:
+    return "-" if math.isnan(value) else f"{value:{form}}"
+
+
+def with_interval(found: Estimate) -> str:
+    """
+    >>> with_interval(Estimate(0.01, -0.005, 0.025, 0.19))
+    '+1.00% [-0.50%, +2.50%]'
+    """
+    if math.isnan(found.relative):
+        return "-"
+    return (
+        f"{found.relative:+.2%}"
+        if math.isnan(found.lo)
+        else f"{found.relative:+.2%} [{found.lo:+.2%}, {found.hi:+.2%}]"
+    )
