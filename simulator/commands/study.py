@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
+from reloop_stream.state.files import write_atomic
 from simulator.commands.scenario import add_overrides
 from simulator.scenario import find_scenario, raw_scenario
 
@@ -47,13 +48,39 @@ def add_parser(commands: Any) -> None:
         help="launch: each arm for everyone, from one A/A period on. experiment: users split, as in `run`; takes longer "
         "(default: %(default)s)",
     )  # fmt: skip
-    _add_worlds(sweep)
+    _add_worlds(sweep, seeds=5)
     sweep.set_defaults(carry_out=_sweep)
+    _add_replicate(commands)
 
 
-def _add_worlds(parser: argparse.ArgumentParser) -> None:
+def _add_replicate(commands: Any) -> None:
+    replicate = commands.add_parser(
+        "replicate",
+        help="the same experiment in many worlds: are its intervals to be believed?",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Run a scenario's whole experiment in many worlds and set every estimate beside the truth: bias, coverage, power, "
+        "A/A false\npositives with users' luck alone and with the learners', rules for looking every day, and the uplift with "
+        "intervals across seeds.\nProgress goes to stderr, what was found to stdout; replicate.csv, looks.csv, arms.csv, "
+        "replicate.json and plots to the folder.\nThe same command goes on where it was stopped, and more --seeds add to what is there.",
+        epilog="example: python -m simulator replicate quickstart --seeds 20 --data own,shared,co_diverted",
+    )
+    replicate.add_argument(
+        "--data", type=lambda text: text.split(","), default=[], metavar="A,B",
+        help="what the arms train on: own, shared, co_diverted; several are compared with the truth of a launch "
+        "(default: as the scenario says)",
+    )  # fmt: skip
+    replicate.add_argument(
+        "--skip-aa-own",
+        action="store_true",
+        help="do without A/A periods with a learner an arm: a quarter less to compute",
+    )
+    _add_worlds(replicate, seeds=20)
+    replicate.set_defaults(carry_out=_replicate)
+
+
+def _add_worlds(parser: argparse.ArgumentParser, seeds: int) -> None:
     parser.add_argument("scenario", help="a YAML file, or the name of one that `python -m simulator scenarios` lists")
-    parser.add_argument("--seeds", type=whole, default=5, metavar="N", help="worlds (default: %(default)s)")
+    parser.add_argument("--seeds", type=whole, default=seeds, metavar="N", help="worlds (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=1, metavar="S", help="seeds are S to S+N-1 (default: 1)")
     add_overrides(parser)
     parser.add_argument("--jobs", type=whole, metavar="J", help="processes (default: one a core)")
@@ -86,6 +113,35 @@ def _sweep(chosen: argparse.Namespace) -> int:
         if (figure := draw(found)) is not None:
             for ending in ("svg", "png"):
                 save(figure, found.out / f"sweep.{ending}")
+        print(f"study: {found.out}")
+        return found.failures, found.cells
+
+    return _unless_stopped(carry_out)
+
+
+def _replicate(chosen: argparse.Namespace) -> int:
+    from simulator.studies.picture_file import save
+    from simulator.studies.replicate import ReplicationPlan, run_replication
+    from simulator.studies.replication_plots import draw_power, draw_worlds
+    from simulator.studies.replication_report import findings, to_json, to_text
+    from simulator.studies.worlds import check_seeds
+
+    raw = raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
+    seeds = check_seeds(chosen.first_seed, chosen.seeds)
+    plan = ReplicationPlan(raw, seeds, chosen.data, aa_own=not chosen.skip_aa_own)
+
+    def carry_out() -> tuple[list[Failure], int]:
+        found = run_replication(plan, chosen.out, _engine(chosen), quiet=chosen.quiet)
+        all_findings = findings(found)
+        print(f"{to_text(found, all_findings)}\n")
+        write_atomic(found.out / "replicate.json", to_json(found, all_findings).encode())
+        for name, figure in {
+            "worlds": draw_worlds(found, all_findings),
+            "power": draw_power(found, all_findings),
+        }.items():
+            if figure is not None:
+                for ending in ("svg", "png"):
+                    save(figure, found.out / f"{name}.{ending}")
         print(f"study: {found.out}")
         return found.failures, found.cells
 

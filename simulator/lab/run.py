@@ -29,7 +29,7 @@ from simulator.lab.reports import DayClosed, Report, Saved, StageFinished, TickS
 from simulator.lab.run_progress import ReadingProgress, RunProgress
 from simulator.lab.truth import launches
 from simulator.run_folder.manifest import Counts, Manifest, StageTimings, Timings
-from simulator.run_folder.provenance import git_revision, versions
+from simulator.run_folder.provenance import provenance
 from simulator.run_folder.writer import RunFolder, new_folder_name
 from simulator.scenario import Scenario
 
@@ -75,6 +75,7 @@ def start_run(
             _keep_bad_rows(lab.place)
     finally:
         shutil.rmtree(rows, ignore_errors=True)
+    revision, packages = provenance()
     manifest = Manifest(
         scenario=scenario.name,
         kind=lab.feed.kind,
@@ -83,8 +84,8 @@ def start_run(
         seeds=scenario.seed.model_dump(),
         log=scenario.log.url,
         prefix=lab.place.prefix,
-        git=git_revision(),
-        versions=versions(),
+        git=revision,
+        versions=packages,
         warnings=scenario.warnings() + warnings,
         notes=notes,
         stages_done=[],

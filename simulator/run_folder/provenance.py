@@ -6,16 +6,23 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
 import reloop_stream
 
-__all__ = ["git_revision", "versions"]
+__all__ = ["git_revision", "provenance", "versions"]
 
 PACKAGES = ("numpy", "torch", "pyarrow", "pandas", "river", "kafka-python", "tea-tasting", "pydantic", "matplotlib")
 OURS = "reloop-stream"
 CODE = (Path(reloop_stream.__path__[0]).resolve(), Path(__file__).resolve().parents[1])  # the two packages
+
+
+@cache
+def provenance() -> tuple[str | None, dict[str, str]]:
+    """Revision and versions of what this process runs: asked once, as it was loaded once."""
+    return git_revision(), versions()
 
 
 def versions() -> dict[str, str]:

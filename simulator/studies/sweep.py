@@ -182,7 +182,7 @@ def shown_value(value: Any) -> Any:
 
 def measured(days: Rows, control: str) -> list[dict[str, Any]]:
     """`MEASURES` of each arm from a cell's days: CTR of all exposures, quality as a mean over days weighted by exposures."""
-    frame = pd.DataFrame(days)
+    frame = pd.DataFrame([row for row in days if row.get("table", "day") == "day"])
     found: list[dict[str, Any]] = []
     for arm, mine in frame.groupby("arm", sort=False):
         weights = mine["exposures"].to_numpy(float)
