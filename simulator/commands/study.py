@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
+from reloop_stream.errors import ConfigError
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.state.files import write_atomic
 from simulator.commands.scenario import add_overrides
@@ -85,6 +86,13 @@ def _add_worlds(parser: argparse.ArgumentParser, seeds: int) -> None:
     add_overrides(parser)
     parser.add_argument("--jobs", type=whole, metavar="J", help="processes (default: one a core)")
     parser.add_argument(
+        "--engine", choices=["local", "ray"], default="local",
+        help="this machine, or a Ray cluster that is there already; wants `pip install 'reloop-stream[ray]'` (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ray-address", default="auto", metavar="HOST:PORT", help="the cluster (default: that of this machine)"
+    )
+    parser.add_argument(
         "--out", type=Path, metavar="DIR", help="the study's folder (default: runs/STUDY-SCENARIO-HASH of the settings)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
@@ -92,7 +100,12 @@ def _add_worlds(parser: argparse.ArgumentParser, seeds: int) -> None:
 
 def _engine(chosen: argparse.Namespace) -> Engine:
     from simulator.studies.engines import Local
+    from simulator.studies.ray_engine import Ray
 
+    if chosen.engine == "ray":
+        if chosen.jobs is not None:
+            raise ConfigError("--jobs: is for --engine local; a cluster has a job a processor")
+        return Ray(chosen.ray_address)
     return Local(chosen.jobs)
 
 
