@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from simulator.notebook import load_scenario, open_run, run
     from simulator.readout.view import RunView, open_table
     from simulator.scenario import Scenario
+    from simulator.studies.api import replicate, sweep
 
-__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "open_table", "run"]
+__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "open_table", "replicate", "run", "sweep"]
 
 _HOME_OF = {
     "RunView": "readout.view",
@@ -21,7 +22,9 @@ _HOME_OF = {
     "load_scenario": "notebook",
     "open_run": "readout.view",
     "open_table": "readout.view",
+    "replicate": "studies.api",
     "run": "notebook",
+    "sweep": "studies.api",
 }
 
 

@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 from reloop_stream.commands.arguments import whole
 from reloop_stream.errors import ConfigError
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
-from reloop_stream.state.files import write_atomic
 from simulator.commands.scenario import add_overrides
 from simulator.scenario import find_scenario, raw_scenario
 
 if TYPE_CHECKING:  # brings torch and pandas
-    from simulator.studies.cells import Failure
-    from simulator.studies.engines import Engine
+    from simulator.studies.tuning import TuningPlan
 
 __all__ = ["add_parser"]
 
@@ -84,6 +82,17 @@ def _add_worlds(parser: argparse.ArgumentParser, seeds: int) -> None:
     parser.add_argument("--seeds", type=whole, default=seeds, metavar="N", help="worlds (default: %(default)s)")
     parser.add_argument("--first-seed", type=int, default=1, metavar="S", help="seeds are S to S+N-1 (default: 1)")
     add_overrides(parser)
+    parser.add_argument(
+        "--tune", action="append", default=[], metavar="PATH=RANGE",
+        help="tune every arm beforehand, all over the same values, by the true CTR of a launch on other seeds: "
+        "arms.*.learner.optimizer.lr=0.01..2:log, a range without :log, or values",
+    )  # fmt: skip
+    parser.add_argument(
+        "--budget", type=whole, metavar="N", help="trials an arm has (default: as many as --tune has values)"
+    )
+    parser.add_argument(
+        "--tune-seeds", type=whole, default=3, metavar="K", help="worlds a trial is made in (default: 3)"
+    )
     parser.add_argument("--jobs", type=whole, metavar="J", help="processes (default: one a core)")
     parser.add_argument(
         "--engine", choices=["local", "ray"], default="local",
@@ -98,80 +107,59 @@ def _add_worlds(parser: argparse.ArgumentParser, seeds: int) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
 
 
-def _engine(chosen: argparse.Namespace) -> Engine:
-    from simulator.studies.engines import Local
-    from simulator.studies.ray_engine import Ray
+def _tuning(chosen: argparse.Namespace) -> TuningPlan | None:
+    from simulator.studies.tuning import parse_tuning
 
-    if chosen.engine == "ray":
-        if chosen.jobs is not None:
-            raise ConfigError("--jobs: is for --engine local; a cluster has a job a processor")
-        return Ray(chosen.ray_address)
-    return Local(chosen.jobs)
+    if not chosen.tune:
+        if chosen.budget is not None:
+            raise ConfigError("--budget: is for --tune, which says what to spend it on")
+        return None
+    return parse_tuning(chosen.tune, chosen.budget, chosen.tune_seeds)
 
 
 def _sweep(chosen: argparse.Namespace) -> int:
+    from simulator.studies.api import make_sweep
     from simulator.studies.knobs import parse_knob
-    from simulator.studies.picture_file import save
-    from simulator.studies.sweep import SweepPlan, run_sweep
-    from simulator.studies.sweep_plot import draw
-    from simulator.studies.worlds import check_seeds
+    from simulator.studies.sweep import SweepPlan
 
-    raw = raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
     knobs = [parse_knob(text) for text in chosen.grid]
-    plan = SweepPlan(raw, knobs, check_seeds(chosen.first_seed, chosen.seeds), chosen.truth)
-
-    def carry_out() -> tuple[list[Failure], int]:
-        found = run_sweep(plan, chosen.out, _engine(chosen), quiet=chosen.quiet)
-        print(f"{found}\n")
-        if (figure := draw(found)) is not None:
-            for ending in ("svg", "png"):
-                save(figure, found.out / f"sweep.{ending}")
-        print(f"study: {found.out}")
-        return found.failures, found.cells
-
-    return _unless_stopped(carry_out)
+    plan = SweepPlan(_raw(chosen), knobs, _seeds(chosen), chosen.truth, _tuning(chosen))
+    return _carry_out(make_sweep, plan, chosen)
 
 
 def _replicate(chosen: argparse.Namespace) -> int:
-    from simulator.studies.picture_file import save
-    from simulator.studies.replicate import ReplicationPlan, run_replication
-    from simulator.studies.replication_plots import draw_power, draw_worlds
-    from simulator.studies.replication_report import findings, to_json, to_text
-    from simulator.studies.worlds import check_seeds
+    from simulator.studies.api import make_replication
+    from simulator.studies.replicate import ReplicationPlan
 
-    raw = raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
-    seeds = check_seeds(chosen.first_seed, chosen.seeds)
-    plan = ReplicationPlan(raw, seeds, chosen.data, aa_own=not chosen.skip_aa_own)
-
-    def carry_out() -> tuple[list[Failure], int]:
-        found = run_replication(plan, chosen.out, _engine(chosen), quiet=chosen.quiet)
-        all_findings = findings(found)
-        print(f"{to_text(found, all_findings)}\n")
-        write_atomic(found.out / "replicate.json", to_json(found, all_findings).encode())
-        for name, figure in {
-            "worlds": draw_worlds(found, all_findings),
-            "power": draw_power(found, all_findings),
-        }.items():
-            if figure is not None:
-                for ending in ("svg", "png"):
-                    save(figure, found.out / f"{name}.{ending}")
-        print(f"study: {found.out}")
-        return found.failures, found.cells
-
-    return _unless_stopped(carry_out)
+    plan = ReplicationPlan(_raw(chosen), _seeds(chosen), chosen.data, not chosen.skip_aa_own, _tuning(chosen))
+    return _carry_out(make_replication, plan, chosen)
 
 
-def _unless_stopped(study: Callable[[], tuple[list[Failure], int]]) -> int:
-    """study: gives what failed, and how many cells there should be. The exit code."""
+def _raw(chosen: argparse.Namespace) -> dict[str, Any]:
+    return raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
+
+
+def _seeds(chosen: argparse.Namespace) -> range:
+    from simulator.studies.worlds import seeds_from
+
+    return seeds_from(chosen.first_seed, chosen.seeds)
+
+
+def _carry_out(make: Callable[..., tuple[Any, str]], plan: Any, chosen: argparse.Namespace) -> int:
+    """Make a study and print what it found; the exit code."""
+    from simulator.studies.api import engine_of
     from simulator.studies.cells import CellsFailed
     from simulator.studies.engines import Interrupted
 
+    engine = engine_of(chosen.engine, chosen.jobs, chosen.ray_address)
     try:
-        failures, cells = study()
+        found, said = make(plan, chosen.out, engine, quiet=chosen.quiet)
+        print(said)
+        if found.failures:
+            raise CellsFailed(found.failures, found.cells)
     except Interrupted:
         tell("stopped; the same command goes on")
         return INTERRUPTED
-    if not failures:
-        return OK
-    error = CellsFailed(failures, cells)
-    return say(error, USERS_MISTAKE if error.is_mistake else FAILED)
+    except CellsFailed as error:
+        return say(error, USERS_MISTAKE if error.is_mistake else FAILED)
+    return OK

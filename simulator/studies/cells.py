@@ -24,7 +24,18 @@ from simulator.readout.results import without_nan
 from simulator.studies.engines import Each, Engine
 from simulator.studies.progress import CellProgress
 
-__all__ = ["Batch", "CellsFailed", "Failure", "Rows", "StudyFolder", "make", "making", "safe_key", "usual_folder"]
+__all__ = [
+    "Batch",
+    "CellsFailed",
+    "Failure",
+    "MakeAll",
+    "Rows",
+    "StudyFolder",
+    "make",
+    "making",
+    "safe_key",
+    "usual_folder",
+]
 
 Rows = list[dict[str, Any]]
 
@@ -183,20 +194,24 @@ def _make_all(
     return failures
 
 
+# Makes the batches, which hold all of so many cells that the folder lacks; gives those that could not be made.
+MakeAll = Callable[[Sequence[Batch], int], list[Failure]]
+
+
 @contextlib.contextmanager
-def making(folder: StudyFolder, engine: Engine, *, quiet: bool) -> Iterator[Callable[[Sequence[Batch]], list[Failure]]]:
-    """What makes batches and keeps their cells, with progress on stderr; those that could not be made come back.
+def making(folder: StudyFolder, engine: Engine, total: int, *, quiet: bool) -> Iterator[MakeAll]:
+    """What makes batches and keeps their cells, with progress on stderr. total: how many cells there will be in all.
 
     Within it Ctrl-C is heard: it raises Interrupted once the cells that are being made are kept.
     """
     with (
         stop_on_signals("finishing the cells that are being made") as stop,
-        CellProgress(0, quiet=quiet) as progress,
+        CellProgress(total, quiet=quiet) as progress,
         engine.open(make) as each,
     ):
 
-        def make_all(batches: Sequence[Batch]) -> list[Failure]:
-            progress.more(sum(len(batch.keys) for batch in batches))
+        def make_all(batches: Sequence[Batch], of: int) -> list[Failure]:
+            progress.found(of - sum(len(batch.keys) for batch in batches))
             return _make_all(batches, folder, each, progress, stop)
 
         yield make_all

@@ -53,20 +53,24 @@ class LaunchBatch(NamedTuple):
     def make(self) -> dict[str, Rows]:
         """Key → a row a day and arm, of all cells."""
         first = self.cells[0].raw
-        control = first["arms"][0]
-        settings = list(dict.fromkeys(one for cell in self.cells for one in cell.treatments.values()))
-        arms = [{"name": "0", "learner": control["learner"]}]
-        arms += [{"name": str(number), "learner": json.loads(one)} for number, one in enumerate(settings, start=1)]
+        control, alone = first["arms"][0], len(self.cells) == 1
+        names: dict[str, str] = {}  # by settings; of a cell that is made alone its own, so that an error names the arm
+        for cell in self.cells:
+            for arm, settings in cell.treatments.items():
+                names.setdefault(settings, arm if alone else str(1 + len(names)))
+        of_control = control["name"] if alone else "0"
+        learners = {of_control: control["learner"]} | {name: json.loads(one) for one, name in names.items()}
+        arms = [{"name": name, "learner": learner} for name, learner in learners.items()]
         scenario = parse_scenario({**first, "arms": arms})
-        days: dict[str, Rows] = {arm["name"]: [] for arm in arms}
+        days: dict[str, Rows] = {name: [] for name in learners}
         with scratch(scenario) as folder:
             for day in launch_all(scenario, folder):
                 days[day.arm].append(day._asdict())
         found = {}
         for cell in self.cells:
-            launched = {control["name"]: "0"}
-            launched |= {arm: str(1 + settings.index(one)) for arm, one in cell.treatments.items()}
-            found[cell.key] = [{**day, "arm": arm} for arm, number in launched.items() for day in days[number]]
+            launched = {control["name"]: of_control}
+            launched |= {arm: names[settings] for arm, settings in cell.treatments.items()}
+            found[cell.key] = [{**day, "arm": arm} for arm, name in launched.items() for day in days[name]]
         return found
 
     def halves(self) -> tuple[LaunchBatch, LaunchBatch]:

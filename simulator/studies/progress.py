@@ -34,14 +34,10 @@ class CellProgress(LiveProgress):
         )
         self._task = self._progress.add_task("starting", total=total, rate="")
 
-    def more(self, n: int) -> None:
-        """So many cells more than was thought."""
-        self._total += n
-        self._progress.update(self._task, total=self._total)
-
     def found(self, n: int) -> None:
         """So many cells were there already: they do not count in the time left."""
-        self.more(-n)
+        self._total -= n
+        self._progress.update(self._task, total=self._total)
 
     def done(self, said: str) -> None:
         """A cell is done. said: which, and what came of it."""

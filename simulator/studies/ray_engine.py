@@ -22,37 +22,44 @@ RETRIES = 5
 class Ray:
     """A job a processor of the cluster. Every node has this package, and the files that a scenario names as plugins.
 
-    address: HOST:PORT of the head; `auto` is the cluster of this machine. Raises ConfigError where there is none, and where Ray is
-    not installed. A program that is connected already stays so.
+    address: HOST:PORT of the head; `auto` is the cluster of this machine. Raises ConfigError where Ray is not installed, and when it
+    is opened where there is no cluster. A program that is connected already stays so.
     """
 
-    def __init__(self, address: str = "auto") -> None:
+    def __init__(self, address: str = "auto", jobs: int | None = None) -> None:
+        if jobs is not None:
+            raise ConfigError(f"--jobs: got {jobs}, is for --engine local; a cluster has a job a processor")
         try:
             import ray
         except ModuleNotFoundError:
             raise ConfigError("--engine ray: Ray is not installed; pip install 'reloop-stream[ray]'") from None
         self._ray: Any = ray
-        self._is_ours = not ray.is_initialized()
-        if self._is_ours:
-            try:
-                ray.init(address=address, log_to_driver=False, configure_logging=False)
-            except (ConnectionError, ValueError, RuntimeError) as error:
-                raise ConfigError(
-                    f"--ray-address {address}: no cluster answers there ({str(error).splitlines()[0]}); `ray start --head` begins one"
-                ) from None
+        self._address = address
 
     @property
     def size(self) -> int:
-        """Processors of the nodes that live now."""
+        """Processors of the nodes that live now; asked while it is open."""
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
 
     @contextlib.contextmanager
     def open(self, work: Callable[[J], R]) -> Iterator[Each[J, R]]:
+        is_ours = not self._ray.is_initialized()
+        if is_ours:
+            self._connect()
         try:
             yield lambda jobs, should_stop: self._each(work, jobs, should_stop)
         finally:
-            if self._is_ours:
+            if is_ours:
                 self._ray.shutdown()
+
+    def _connect(self) -> None:
+        try:
+            self._ray.init(address=self._address, log_to_driver=False, configure_logging=False)
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            raise ConfigError(
+                f"--ray-address {self._address}: no cluster answers there ({str(error).splitlines()[0]}); `ray start --head` "
+                "begins one"
+            ) from None
 
     def _each(
         self, work: Callable[[J], R], jobs: Sequence[J], should_stop: Callable[[], bool]

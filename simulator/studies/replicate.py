@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,8 @@ from simulator.studies.cells import Batch, Failure, Rows, StudyFolder, making, u
 from simulator.studies.engines import Engine
 from simulator.studies.experiments import AA, ExperimentCell
 from simulator.studies.launches import LaunchCell, batches_of
-from simulator.studies.sweep import MEASURES, measured
+from simulator.studies.measures import MEASURES, measured
+from simulator.studies.tuning import Tuned, TuningPlan, tune
 from simulator.studies.worlds import as_mapping, in_world, require_world
 
 __all__ = ["AA_OWN", "DATA", "Replication", "ReplicationPlan", "run_replication"]
@@ -40,6 +41,7 @@ class ReplicationPlan(NamedTuple):
     seeds: Sequence[int]
     data: Sequence[str] = ()
     aa_own: bool = True
+    tuning: TuningPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Replication:
     rows: `COLUMNS`, one a seed, kind of training data, treatment and estimator; truth: of the experiment, 0 for an estimator of an
     A/A period; launch: the true uplift of a launch, NaN unless it is known. looks: `LOOK_COLUMNS`, the p-value over the days of a
     phase so far. arms: one a seed, kind of training data and arm: true CTR and uplift, and the stamps' quality.
-    cells: how many there should be.
+    cells: how many there should be. tuned: None where nothing was.
     """
 
     scenario: Scenario
@@ -61,6 +63,7 @@ class Replication:
     out: Path
     cells: int
     failures: list[Failure]
+    tuned: Tuned | None = None
 
     def estimates(self, data: str, arm: str, estimator: str) -> list[Estimate]:
         """By seed."""
@@ -95,25 +98,41 @@ def run_replication(plan: ReplicationPlan, out: Path | None, engine: Engine, *, 
     _check(base, plan)
     data = tuple(plan.data) or (base.experiment.data,)
     wants_launch = len(data) > 1 or base.truth.launch
-    raw = as_mapping(base)
-    settings = {"study": "replicate", "scenario": in_world(raw, 0)}
+    settings: dict[str, Any] = {"study": "replicate", "scenario": in_world(as_mapping(base), 0)}
+    if plan.tuning is not None:
+        settings["tune"] = plan.tuning.settings
     folder = StudyFolder(out or usual_folder(base.name, settings), settings)
+    worlds, tests, launches = _cells(plan, data, wants_launch, as_mapping(base))
+    tuned, cells = None, len(tests) + len(launches)
+    trials = plan.tuning.cells(len(base.arms)) if plan.tuning is not None else 0
+    with making(folder, engine, trials + cells, quiet=quiet) as make_all:
+        if plan.tuning is not None:
+            tuned = tune(plan.raw, plan.tuning, plan.seeds, folder, make_all, engine.size)
+            worlds, tests, launches = _cells(plan, data, wants_launch, as_mapping(parse_scenario(tuned.raw)))
+        missing = [cell for cell in launches if not folder.has(cell.key)]
+        batches: list[Batch] = [cell for cell in tests if not folder.has(cell.key)]
+        failures = make_all([*batches, *batches_of(missing, engine.size)], cells)
+    found = _put_together(base, data, plan.seeds, worlds, folder, failures)
+    return replace(found, cells=cells, tuned=tuned)
+
+
+def _cells(
+    plan: ReplicationPlan, data: Sequence[str], wants_launch: bool, raw: Mapping[str, Any]
+) -> tuple[list[_World], list[ExperimentCell], list[LaunchCell]]:
+    """Which cells each world has, the experiments and the launches."""
     worlds, cells, launches = [], list[ExperimentCell](), list[LaunchCell]()
     for seed in plan.seeds:
+        here = in_world(raw, seed)
         tests = {kind: f"seed{seed}-{kind}" for kind in data}
-        cells += [ExperimentCell(key, _test(in_world(raw, seed), kind)) for kind, key in tests.items()]
-        aa_own = f"seed{seed}-{AA_OWN}" if plan.aa_own and base.phases.aa_days else None
+        cells += [ExperimentCell(key, _test(here, kind)) for kind, key in tests.items()]
+        aa_own = f"seed{seed}-{AA_OWN}" if plan.aa_own and raw["phases"]["aa_days"] else None
         if aa_own is not None:
-            cells.append(ExperimentCell(aa_own, _own_aa(in_world(raw, seed))))
+            cells.append(ExperimentCell(aa_own, _own_aa(here)))
         launch = f"seed{seed}-{LAUNCH}" if wants_launch else None
         if launch is not None:
-            launches.append(LaunchCell(launch, in_world(raw, seed)))
+            launches.append(LaunchCell(launch, here))
         worlds.append(_World(seed, tests, aa_own, launch))
-    with making(folder, engine, quiet=quiet) as make_all:
-        missing = [cell for cell in launches if not folder.has(cell.key)]
-        batches: list[Batch] = [cell for cell in cells if not folder.has(cell.key)]
-        failures = make_all([*batches, *batches_of(missing, engine.size)])
-    return _put_together(base, data, plan.seeds, worlds, folder, failures)
+    return worlds, cells, launches
 
 
 def _check(base: Scenario, plan: ReplicationPlan) -> None:
@@ -191,7 +210,7 @@ def _put_together(
         pd.DataFrame(looks, columns=list(LOOK_COLUMNS)).astype({"p": float}),
         pd.DataFrame(arms, columns=["seed", "data", "arm", *MEASURES]),
         folder.path,
-        sum(len(world.tests) + (world.aa_own is not None) + (world.launch is not None) for world in worlds),
+        0,
         failures,
     )
     for name, table in {"replicate": found.rows, "looks": found.looks, "arms": found.arms}.items():

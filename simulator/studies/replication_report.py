@@ -91,6 +91,7 @@ def to_json(found: Replication, all_findings: list[Findings]) -> str:
     content = {
         "scenario": found.scenario.name,
         "seeds": list(found.seeds),
+        "tuned": None if found.tuned is None else [_plain(choice) for choice in found.tuned.choices],
         "findings": [_plain(one._asdict()) for one in all_findings],
     }
     return json.dumps(without_nan(content), indent=2, allow_nan=False) + "\n"
@@ -109,6 +110,8 @@ def to_text(found: Replication, all_findings: list[Findings]) -> str:
     """For the terminal."""
     seeds = list(found.seeds)
     lines = [f"{found.scenario.name} in {len(seeds)} worlds, seeds {seeds[0]} to {seeds[-1]}"]
+    if found.tuned is not None:
+        lines += ["", str(found.tuned)]
     for one in all_findings:
         lines += ["", *_of_arm(found, one)]
     if any(not math.isnan(one.launch.mean) for one in all_findings):

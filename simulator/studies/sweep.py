@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from reloop_stream.config.yaml_files import Location
@@ -20,21 +17,20 @@ from simulator.errors import ScenarioError
 from simulator.readout.statistics.estimate import Estimate
 from simulator.scenario import parse_scenario
 from simulator.studies.across_seeds import across_seeds
-from simulator.studies.cells import Batch, Failure, Rows, StudyFolder, making, safe_key, usual_folder
+from simulator.studies.cells import Batch, Failure, StudyFolder, making, safe_key, usual_folder
 from simulator.studies.engines import Engine
 from simulator.studies.experiments import ExperimentCell
 from simulator.studies.knobs import Knob, points, with_values
 from simulator.studies.launches import LaunchCell, batches_of
+from simulator.studies.measures import MEASURES, QUALITY, measured, short, shown_value
 from simulator.studies.text_table import aligned, number, with_interval
+from simulator.studies.tuning import Tuned, TuningPlan, tune
 from simulator.studies.worlds import as_mapping, in_world, require_world
 
-__all__ = ["MEASURES", "Sweep", "SweepPlan", "Truth", "measured", "run_sweep", "short", "shown_value"]
+__all__ = ["Sweep", "SweepPlan", "Truth", "run_sweep"]
 
 Truth = Literal["launch", "experiment"]
 
-QUALITY = ("auc", "logloss", "calibration")  # of the stamps
-# Of an arm in a world. uplift: of its true CTR over that of the control of the same world.
-MEASURES = ("ctr", "uplift", *QUALITY)
 FORMS = {"ctr": ".3%", "auc": ".4f", "logloss": ".4f", "calibration": ".3f"}
 
 
@@ -46,13 +42,14 @@ class SweepPlan(NamedTuple):
     knobs: Sequence[Knob]
     seeds: Sequence[int]
     truth: Truth = "launch"
+    tuning: TuningPlan | None = None
 
 
 @dataclass(frozen=True)
 class Sweep:
     """What a sweep found. rows: one a point, seed and arm: the knobs' values by their paths, seed, arm, `MEASURES`. summary: one a
     point and arm, with means over seeds, and of the uplift a 95% t interval and the p-value across seeds.
-    cells: how many there should be."""
+    cells: how many there should be. tuned: None where nothing was."""
 
     scenario: str
     control: str
@@ -63,6 +60,7 @@ class Sweep:
     out: Path
     cells: int
     failures: list[Failure]
+    tuned: Tuned | None = None
 
     def __str__(self) -> str:
         """The summary as a table."""
@@ -92,7 +90,8 @@ class Sweep:
                     *(number(row[name], form) for name, form in FORMS.items()),
                 ]
             )
-        return aligned(lines, left=len(self.knobs) + 1)
+        table = aligned(lines, left=len(self.knobs) + 1)
+        return table if self.tuned is None else f"{self.tuned}\n\n{table}"
 
 
 class _Point(NamedTuple):
@@ -106,17 +105,24 @@ class _Point(NamedTuple):
 def run_sweep(plan: SweepPlan, out: Path | None, engine: Engine, *, quiet: bool = False) -> Sweep:
     """Make the cells that the folder lacks, and put all of the plan's together; writes sweep.csv and summary.csv there.
 
-    out: the folder; None for one in runs/ that the scenario names. Raises ConfigError for a mistake in the scenario, or at every point of the grid, RunFolderError for a folder of another study,
-    Interrupted, WorkerDied.
+    out: the folder; None for one in runs/ that the scenario names. Raises ConfigError for a mistake in the scenario, or at every
+    point of the grid, RunFolderError for a folder of another study, Interrupted, WorkerDied; CellsFailed where an arm has no trial.
     """
     base = parse_scenario(plan.raw)
     require_world(base)
     if len({knob.path for knob in plan.knobs}) < max(1, len(plan.knobs)):
         raise ConfigError("--grid: must be given, once a knob, as in --grid arms.*.learner.optimizer.lr=0.05,0.1")
-    settings = {"study": "sweep", "truth": plan.truth, "scenario": in_world(as_mapping(base), 0)}
+    settings: dict[str, Any] = {"study": "sweep", "truth": plan.truth, "scenario": in_world(as_mapping(base), 0)}
+    if plan.tuning is not None:
+        settings["tune"] = plan.tuning.settings
     folder = StudyFolder(out or usual_folder(base.name, settings), settings)
     found, failures = _points(plan)
-    with making(folder, engine, quiet=quiet) as make_all:
+    tuned, cells = None, sum(len(point.keys) for point in found)
+    trials = plan.tuning.cells(len(base.arms)) if plan.tuning is not None else 0
+    with making(folder, engine, trials + cells, quiet=quiet) as make_all:
+        if plan.tuning is not None:
+            tuned = tune(plan.raw, plan.tuning, plan.seeds, folder, make_all, engine.size)
+            found, failures = _points(plan._replace(raw=tuned.raw))
         missing = {
             key: in_world(point.raw, seed)
             for point in found
@@ -129,7 +135,7 @@ def run_sweep(plan: SweepPlan, out: Path | None, engine: Engine, *, quiet: bool 
             batches = batches_of([LaunchCell(*one) for one in missing.items()], engine.size)
         else:
             batches = [ExperimentCell(*one) for one in missing.items()]
-        failures += make_all(batches)
+        failures += make_all(batches, cells)
     rows = pd.DataFrame(
         [
             {**point.values, "seed": seed, **arm}
@@ -143,8 +149,9 @@ def run_sweep(plan: SweepPlan, out: Path | None, engine: Engine, *, quiet: bool 
     summary = _summary(plan.knobs, rows)
     write_atomic(folder.path / "sweep.csv", rows.to_csv(index=False).encode())
     write_atomic(folder.path / "summary.csv", summary.to_csv(index=False).encode())
-    cells = sum(len(point.keys) for point in found)
-    return Sweep(base.name, base.control.name, plan.knobs, plan.truth, rows, summary, folder.path, cells, failures)
+    return Sweep(
+        base.name, base.control.name, plan.knobs, plan.truth, rows, summary, folder.path, cells, failures, tuned
+    )
 
 
 def _points(plan: SweepPlan) -> tuple[list[_Point], list[Failure]]:
@@ -173,40 +180,6 @@ def _points(plan: SweepPlan) -> tuple[list[_Point], list[Failure]]:
 def _at(point: str, _: Location) -> str:
     """What messages call the scenario at a point of the grid."""
     return f"--grid {point}"
-
-
-def shown_value(value: Any) -> Any:
-    """A knob's value as a table has it: numbers and texts as they are, others as JSON."""
-    return value if isinstance(value, int | float | str) and not isinstance(value, bool) else json.dumps(value)
-
-
-def measured(days: Rows, control: str) -> list[dict[str, Any]]:
-    """`MEASURES` of each arm from a cell's days: CTR of all exposures, quality as a mean over days weighted by exposures."""
-    frame = pd.DataFrame([row for row in days if row.get("table", "day") == "day"])
-    found: list[dict[str, Any]] = []
-    for arm, mine in frame.groupby("arm", sort=False):
-        weights = mine["exposures"].to_numpy(float)
-        row = {"arm": arm, "ctr": _ratio(mine["expected_clicks"].sum(), weights.sum()), "uplift": math.nan}
-        for name in QUALITY:
-            values = mine[name].to_numpy(float)
-            known = ~np.isnan(values) & (weights > 0)
-            row[name] = float(np.average(values[known], weights=weights[known])) if known.any() else math.nan
-        found.append(row)
-    whole = next(row["ctr"] for row in found if row["arm"] == control)
-    return [{**row, "uplift": _ratio(row["ctr"], whole) - 1} for row in found]
-
-
-def short(value: Any) -> str:
-    """A value as people read it.
-
-    >>> short(0.5), short(1.0), short("adagrad")
-    ('0.5', '1', 'adagrad')
-    """
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
-def _ratio(above: float, below: float) -> float:
-    return float(above / below) if below else math.nan
 
 
 def _summary(knobs: Sequence[Knob], rows: pd.DataFrame) -> pd.DataFrame:

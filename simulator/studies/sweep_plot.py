@@ -15,7 +15,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 
 from simulator.readout.plots.style import COLOURS, HEIGHT, MARKERS, STYLE, WIDTH
 from simulator.studies.knobs import Knob
-from simulator.studies.sweep import Sweep, short, shown_value
+from simulator.studies.measures import short, shown_value
+from simulator.studies.sweep import Sweep
 
 __all__ = ["draw"]
 

@@ -13,7 +13,7 @@ from reloop_stream.config import MOST_SEED
 from simulator.errors import ScenarioError
 from simulator.scenario import Scenario
 
-__all__ = ["RARELY_H", "as_mapping", "check_seeds", "in_world", "require_world", "scratch"]
+__all__ = ["RARELY_H", "as_mapping", "in_world", "require_world", "scratch", "seeds_from"]
 
 RARELY_H = 1e6  # what is cut off begins anew, so nothing need be saved on the way
 MEMORY = Path("/dev/shm")  # a file system in memory (Linux)
@@ -42,7 +42,7 @@ def in_world(raw: Mapping[str, Any], seed: int) -> dict[str, Any]:
     return {**raw, "seed": {**raw["seed"], "world": seed, "model": seed}}
 
 
-def check_seeds(first: int, n: int) -> range:
+def seeds_from(first: int, n: int) -> range:
     """The seeds of a study. Raises ScenarioError."""
     if first < 0 or first + n - 1 > MOST_SEED:
         raise ScenarioError(f"--first-seed: got {first}, {n} seeds from there must lie within 0 and {MOST_SEED}")

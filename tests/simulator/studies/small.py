@@ -10,7 +10,15 @@ from reloop_stream.config import apply_overrides, as_yaml
 from reloop_stream.config.yaml_files import parse_yaml
 from tests.conftest import TINY
 
-__all__ = ["small", "small_file"]
+__all__ = ["DIVERGES_AT_10", "small", "small_file"]
+
+# A learner that diverges within hours at a rate of 10, the highest there is.
+DIVERGES_AT_10 = {
+    "model": {"name": "deepfm", "embedding": 4},
+    "optimizer": {"name": "sgd", "lr": 0.05},
+    "updating": {"mode": "incremental", "batch_size": 8},
+    "publish_every_hours": 6,
+}
 
 LESS = {
     "tick_minutes": 360,

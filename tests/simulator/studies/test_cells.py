@@ -40,8 +40,8 @@ class Numbers(NamedTuple):
 
 
 def made(batch: Numbers, folder: StudyFolder) -> list[Failure]:
-    with making(folder, Local(1), quiet=True) as make_all:
-        return make_all([batch])
+    with making(folder, Local(1), len(batch.keys), quiet=True) as make_all:
+        return make_all([batch], len(batch.keys))
 
 
 def test_what_is_kept_is_read_again_and_what_is_undefined_is_null(tmp_path: Path) -> None:
@@ -113,6 +113,6 @@ def test_a_stop_keeps_what_is_done(tmp_path: Path) -> None:
             signal.raise_signal(signal.SIGINT)
             return super().make()
 
-    with pytest.raises(Interrupted), making(folder, Local(1), quiet=True) as make_all:
-        make_all([Stopping((1,)), Stopping((2,))])
+    with pytest.raises(Interrupted), making(folder, Local(1), 2, quiet=True) as make_all:
+        make_all([Stopping((1,)), Stopping((2,))], 2)
     assert folder.has("cell1") and not folder.has("cell2")

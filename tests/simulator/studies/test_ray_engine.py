@@ -58,13 +58,13 @@ def test_without_ray_the_message_says_what_to_install(tmp_path: Path, monkeypatc
     assert (
         done.code == 2 and done.err == "error: --engine ray: Ray is not installed; pip install 'reloop-stream[ray]'\n"
     )
-    assert lab(*said, "--jobs", 2).err.startswith("error: --jobs: is for --engine local")
+    assert lab(*said, "--jobs", 2).err.startswith("error: --jobs: got 2, is for --engine local")
 
 
 @pytest.mark.slow
 def test_a_cluster_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     process = start(
-        "sweep", small_file(tmp_path), "--grid", "seed.salt=1", "--engine", "ray", "--out", tmp_path / "out"
+        "sweep", small_file(tmp_path), "--grid", "world.ctr=0.1", "--engine", "ray", "--out", tmp_path / "out"
     )
     _, told = process.communicate(timeout=120)
     assert process.returncode == 2 and "error: --ray-address auto: no cluster answers there" in told

@@ -23,11 +23,12 @@ from simulator.scenario import parse_scenario
 from simulator.studies.engines import Local
 from simulator.studies.knobs import Knob, points, with_values
 from simulator.studies.launches import MOST_TREATMENTS, LaunchBatch, LaunchCell, batches_of
-from simulator.studies.sweep import Sweep, SweepPlan, measured, run_sweep
+from simulator.studies.measures import measured
+from simulator.studies.sweep import Sweep, SweepPlan, run_sweep
 from simulator.studies.sweep_plot import draw
 from simulator.studies.worlds import as_mapping, in_world
 from tests.simulator.runs import lab, start
-from tests.simulator.studies.small import small, small_file
+from tests.simulator.studies.small import DIVERGES_AT_10, small, small_file
 
 ALPHA = Knob("arms.reloop.loss.alpha", (0, 0.5))
 OF_THREE = [
@@ -168,11 +169,12 @@ def test_points_that_are_no_scenario_fail_alone_unless_all_are(tmp_path: Path) -
 
 
 def test_a_rate_at_which_a_model_diverges_fails_and_the_others_of_its_batch_do_not(tmp_path: Path) -> None:
-    raw = small(learner__optimizer={"name": "sgd", "lr": 0.05})
-    rates = Knob("arms.reloop.optimizer.lr", (0.05, 1e30, 0.1))
+    raw = small(learner=DIVERGES_AT_10)
+    rates = Knob("arms.reloop.optimizer.lr", (0.05, 10, 0.1))
     found = run_sweep(SweepPlan(raw, [rates], [1]), tmp_path, Local(1), quiet=True)
     (failure,) = found.failures
-    assert failure.key == "seed1-arms.reloop.optimizer.lr=1e+30" and failure.is_mistake
+    assert failure.key == "seed1-arms.reloop.optimizer.lr=10" and failure.is_mistake
+    assert failure.message.startswith("reloop: its predictions are no longer numbers")
     assert sorted(found.rows[rates.path].unique()) == [0.05, 0.1]
 
 
@@ -259,3 +261,19 @@ def test_exit_codes_tell_a_failed_cell_from_a_mistake(tmp_path: Path) -> None:
     assert replay.code == 2 and "a study needs a simulated one" in replay.err
     seeds = lab("sweep", path, "--grid", "x=1", "--first-seed", -1, "--out", tmp_path / "s")
     assert seeds.code == 2 and "--first-seed: got -1" in seeds.err
+
+
+def test_ctrl_c_keeps_the_cell_that_is_being_made_and_says_how_to_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = LaunchBatch.make
+
+    def interrupted(batch: LaunchBatch) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return whole(batch)
+
+    monkeypatch.setattr(LaunchBatch, "make", interrupted)
+    said = ["--grid", "world.ctr=0.1,0.2", "--seeds", 1, "--jobs", 1, "--out", tmp_path / "out"]
+    done = lab("sweep", small_file(tmp_path), *said)
+    assert done.code == 130 and done.out == "" and done.err.endswith("stopped; the same command goes on\n")
+    assert [file.name for file in (tmp_path / "out" / "cells").iterdir()] == ["seed1-world.ctr=0.1.json"]
