@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +24,19 @@ from simulator.run_folder.columns import (
     TRUTH_COLUMNS,
     USERS_COLUMNS,
 )
+from simulator.run_folder.going_on import blocks_so_far, users_so_far
 from simulator.run_folder.manifest import Manifest, read_manifest
 from simulator.run_folder.tables import read_csv, read_parquet
 
-__all__ = ["Run", "read_run"]
+__all__ = ["Run", "read_config", "read_run"]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What a run left behind. daily: a row a day and arm. users: a row a user and day; None where there is none yet.
-    truth: a row a kind, day and arm. monitor: a row a learner and tick; None where no learner had a monitor. blocks: of a
-    replay, a row a day, arm and block; None where there is none yet. off_policy: a row a logged row and arm; None where no
-    policy was judged. segments: a row a user; items: a row an arm, day and item; topics: a row a user, phase and topic;
+    """What a run left behind. daily: a row a day and arm. users: a row a user and day, of the days that every arm has
+    finished; None where there is none yet. truth: a row a kind, day and arm. monitor: a row a learner and tick; None where
+    no learner had a monitor. blocks: of a replay, a row a day, arm and block; None where there is none yet. off_policy: a
+    row a logged row and arm; None where no policy was judged. segments: a row a user; items: a row an arm, day and item; topics: a row a user, phase and topic;
     reliability: a row an arm, phase and bin of pCTR; bounds: a row a day and policy. All five None where the run kept none.
 
     config: the resolved scenario. manifest: None of a table of one's own, which no run of this laboratory made; its config
@@ -103,21 +105,22 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
     daily = path / "daily.parquet"
     if not daily.exists():
         raise RunFolderError(f"{daily}: no such file; the run ended before its first day was complete")
-    users, truth, monitor = path / "users.parquet", path / "truth.csv", path / "monitor.csv"
-    blocks = path / "blocks.csv"
+    truth, monitor = path / "truth.csv", path / "monitor.csv"
     off_policy = path / "off_policy.parquet"
     segments, items, topics = (path / f"{name}.parquet" for name in ("segments", "items", "topics"))
     reliability, bounds = path / "reliability.csv", path / "bounds.csv"
     no_truth = pa.table({name: [] for name in TRUTH_COLUMNS})
+    config = read_config(path)
+    arms = [arm["name"] for arm in config["arms"]]
     run = Run(
         path,
-        _config(path / "config.yaml"),
+        config,
         manifest,
         read_parquet(daily, DAILY_NEEDED),
-        read_parquet(users, USERS_COLUMNS) if users.exists() else None,
+        _of_days(users_so_far(path, arms), path / "users.parquet", read_parquet, USERS_COLUMNS),
         read_csv(truth, TRUTH_COLUMNS) if truth.exists() else no_truth,
         read_csv(monitor, MONITOR_COLUMNS) if monitor.exists() else None,
-        read_csv(blocks, BLOCK_COLUMNS) if blocks.exists() else None,
+        _of_days(blocks_so_far(path, arms), path / "blocks.csv", read_csv, BLOCK_COLUMNS),
         read_parquet(off_policy, OFF_POLICY_COLUMNS) if off_policy.exists() else None,
         segments=read_parquet(segments, ("user_id",)) if segments.exists() else None,
         items=read_parquet(items, ITEMS_COLUMNS) if items.exists() else None,
@@ -131,11 +134,30 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
     return run
 
 
-def _config(path: Path) -> dict[str, Any]:
+def run_folders(folder: Path) -> list[Path]:
+    """The run folders that lie in a folder, by name. Raises RunFolderError where there is no such folder."""
+    if not folder.is_dir():
+        raise RunFolderError(f"{folder}: no such folder; without --out, runs lie in runs/ where they were started")
+    return sorted(path for path in folder.iterdir() if (path / "manifest.json").exists())
+
+
+def _of_days(
+    so_far: pa.Table | None, path: Path, read: Callable[[Path, Sequence[str]], pa.Table], columns: Sequence[str]
+) -> pa.Table | None:
+    """While a run goes on, the days so far: one that was interrupted before has put older ones together."""
+    if so_far is not None:
+        return so_far
+    return read(path, columns) if path.exists() else None
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved scenario of a run folder. Raises RunFolderError."""
+    path = folder / "config.yaml"
     try:
         config = read_mapping(path)
     except ConfigError as error:
         raise RunFolderError(str(error)) from None
-    if not isinstance(config.get("arms"), list):
+    arms = config.get("arms")
+    if not isinstance(arms, list) or not all(isinstance(arm, dict) and "name" in arm for arm in arms):
         raise RunFolderError(f"{path}: is no resolved scenario (it has no arms)")
     return config

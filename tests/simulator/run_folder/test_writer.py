@@ -103,6 +103,31 @@ def test_users_named_by_texts_may_all_stay_away_on_the_first_day(tmp_path: Path)
     assert pq.read_table(tmp_path / "run" / "users.parquet")["user_id"].to_pylist() == ["00", "1e3"]
 
 
+def test_a_run_that_goes_on_is_read_with_the_days_that_every_arm_has_finished(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path / "run", [(0, "control")], [])
+    assert read_run(folder.path).users is None  # reloop's day is not there yet
+    folder.write_day(row(0, "reloop"), users(0, "reloop"))
+    folder.write_users()  # as an interruption does; what it put together is older than what a resumed run adds
+    for day, arm in ((1, "reloop"), (1, "control"), (2, "control")):
+        folder.write_day(row(day, arm), users(day, arm))
+    found = read_run(folder.path).users
+    assert found is not None
+    assert (
+        found.to_pylist() == pa.concat_tables([pa.table(users(day, arm)) for day in (0, 1) for arm in ARMS]).to_pylist()
+    )
+    assert read_run(folder.path).blocks is None
+    for day, arm in ((0, "control"), (0, "reloop"), (3, "control")):
+        numbers: dict[str, Any] = dict.fromkeys(BLOCK_COLUMNS, 0.25) | {"day": day, "arm": arm, "phase": "ab"}
+        folder.write_day(row(day, arm), users(day, arm), [numbers | {"block": block} for block in (0, 1)])
+    blocks = read_run(folder.path).blocks
+    assert blocks is not None and tuple(blocks.column_names) == BLOCK_COLUMNS
+    assert list(zip(blocks["day"].to_pylist(), blocks["arm"].to_pylist(), blocks["block"].to_pylist(), strict=True)) == [
+        (0, "control", 0), (0, "control", 1), (0, "reloop", 0), (0, "reloop", 1),
+    ]  # fmt: skip
+    folder.delete_day_files()  # as the end does
+    assert read_run(folder.path).users == pq.read_table(folder.path / "users.parquet")
+
+
 @pytest.mark.parametrize(
     "names", [("00", "01"), ("true", "false"), ("0.10", "0.1"), ("1e3", "1E3"), ("NA", "null"), ("nan", "inf")]
 )
