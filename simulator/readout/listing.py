@@ -9,14 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from simulator.errors import RunFolderError
 from simulator.readout.compute import compute
 from simulator.readout.results import Results, without_nan
 from simulator.readout.statistics.estimate import UNDEFINED, Difference, Estimate
 from simulator.readout.text_table import text_table
 from simulator.run_folder.columns import DAILY_NEEDED
 from simulator.run_folder.manifest import Manifest, read_manifest
-from simulator.run_folder.reader import read_config, read_run
+from simulator.run_folder.reader import read_config, read_run, run_folders
 from simulator.run_folder.tables import read_csv
 
 __all__ = ["BROKEN", "Headline", "ListedRun", "list_runs", "listed_as_json", "render_list"]
@@ -63,10 +62,8 @@ def list_runs(folder: Path) -> list[ListedRun]:
     results.json is believed where it is as new as the run; elsewhere the results are computed from the tables, as while a
     run goes on. Raises RunFolderError where there is no such folder.
     """
-    if not folder.is_dir():
-        raise RunFolderError(f"{folder}: no such folder; without --out, runs lie in runs/ where they were started")
-    found = [path for path in folder.iterdir() if (path / "manifest.json").exists()]
-    return sorted((_listed(path) for path in found), key=lambda run: (run.begun, run.path.name), reverse=True)
+    found = map(_listed, run_folders(folder))
+    return sorted(found, key=lambda run: (run.begun, run.path.name), reverse=True)
 
 
 def _listed(path: Path) -> ListedRun:
@@ -85,10 +82,8 @@ def _listed(path: Path) -> ListedRun:
         return run._replace(
             status=manifest.status, days=days, headlines=headlines, note=_note(run, manifest, headlines)
         )
-    except RunFolderError as error:
-        return run._replace(note=str(error))
     except Exception as error:  # whatever is damaged in one folder hides no other
-        return run._replace(note=f"cannot be read: {type(error).__name__}: {error}")
+        return run._replace(note=f"{type(error).__name__}: {error}")
 
 
 def _moment(path: Path) -> datetime | None:

@@ -28,7 +28,7 @@ from simulator.run_folder.going_on import blocks_so_far, users_so_far
 from simulator.run_folder.manifest import Manifest, read_manifest
 from simulator.run_folder.tables import read_csv, read_parquet
 
-__all__ = ["Run", "read_config", "read_run"]
+__all__ = ["Run", "read_config", "read_run", "run_folders"]
 
 
 @dataclass(frozen=True)

@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import yaml
 
 from simulator.readout.compare import COMPARE_COLUMNS, compare
 from simulator.readout.compute import compute
 from simulator.run_folder.reader import read_run
-from simulator.run_folder.tables import read_csv
+from simulator.run_folder.tables import read_csv, read_parquet, write_parquet
+from simulator.run_folder.writer import RunFolder
 from simulator.scenario import parse_scenario, to_yaml
 from tests.conftest import TINY
 from tests.simulator.readout.test_undefined import folder_of
@@ -22,10 +24,16 @@ OTHER = ([5, 5, 3, 4], [1, 1, 2, 1]), ([5, 2, 6, 3], [2, 0, 1, 1])
 
 
 def run_of(path: Path, shown: Any = ONE, kind: str = "simulation", **changes: Any) -> Path:
-    """A run folder made by hand, of arms 00 and 01, with these sections of its scenario."""
+    """A run folder made by hand, of arms 00 and 01 (or what `arms` names them), with these sections of its scenario."""
     folder = folder_of(path, shown, kind)
     raw = yaml.safe_load(TINY) | {"arms": [{"name": "00"}, {"name": "01"}]} | changes
     (folder / "config.yaml").write_text(to_yaml(parse_scenario(raw)))
+    if other := {arm["name"] for arm in raw["arms"]} - {"00", "01"}:
+        RunFolder(folder).delete_day_files()
+        for name in ("daily.parquet", "users.parquet"):
+            table = read_parquet(folder / name)
+            arms = pa.array([min(other) if arm == "01" else arm for arm in table["arm"].to_pylist()])
+            write_parquet(folder / name, table.set_column(table.column_names.index("arm"), "arm", arms))
     return folder
 
 
