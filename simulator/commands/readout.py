@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from reloop_stream.runtime.exits import OK
+from simulator.commands.tensorboard import add_tensorboard, check_tensorboard, write_scalars
 
 __all__ = ["add_parser"]
 
@@ -37,6 +38,7 @@ def add_parser(commands: Any) -> None:
         metavar="NAME=SHARE,...",
         help="with --csv: how large the arms were meant to be (default: all alike)",
     )
+    add_tensorboard(readout)
     readout.set_defaults(carry_out=_readout, parser=readout)
 
 
@@ -59,10 +61,13 @@ def _readout(chosen: argparse.Namespace) -> int:
         chosen.parser.error("give one of RUN_DIR and --csv FILE")
     if chosen.csv is None and (chosen.out or chosen.shares):
         chosen.parser.error("--out and --shares go with --csv: a run folder has its own")
+    check_tensorboard(chosen)
     from simulator.readout import read_out, read_out_table
 
     if chosen.csv is None:
-        print(read_out(chosen.run_dir, chosen.baseline).render())
+        results = read_out(chosen.run_dir, chosen.baseline)
     else:
-        print(read_out_table(chosen.csv, chosen.out, chosen.baseline, chosen.shares).render())
+        results = read_out_table(chosen.csv, chosen.out, chosen.baseline, chosen.shares)
+    print(results.render())
+    write_scalars(chosen, results)
     return OK

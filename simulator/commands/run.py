@@ -11,6 +11,7 @@ from reloop_stream.commands.arguments import whole
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
+from simulator.commands.tensorboard import add_tensorboard, check_tensorboard, write_scalars
 from simulator.errors import RunFailed
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import Scenario, find_scenario, load_scenario
@@ -51,9 +52,11 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         "--workers", type=whole, metavar="N", help="processes (default: one an arm, where there are cores)"
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
+    add_tensorboard(parser)
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    check_tensorboard(chosen)
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     return run_and_print(scenario, chosen, lambda results: results.render())
 
@@ -67,19 +70,24 @@ def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callabl
             scenario, chosen.out, command=chosen.said, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop
         ),
         shown,
+        chosen,
     )
 
 
 def _resume(chosen: argparse.Namespace) -> int:
     from simulator.lab.run import resume_run
 
+    check_tensorboard(chosen)
     return _read_out(
         lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop),
         lambda results: results.render(),
+        chosen,
     )
 
 
-def _read_out(go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Results], str]) -> int:
+def _read_out(
+    go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Results], str], chosen: argparse.Namespace
+) -> int:
     """Run or resume, with a stop in order on Ctrl-C and SIGTERM, and read the folder out."""
     from simulator.readout import read_out
 
@@ -91,5 +99,7 @@ def _read_out(go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Re
             tell(f"stopped; go on with: python -m simulator resume {failure.path}")
             return INTERRUPTED
         return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
-    print(shown(read_out(folder.path)))
+    results = read_out(folder.path)
+    print(shown(results))
+    write_scalars(chosen, results)
     return OK
