@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simulator.readout.compute import compute
-from simulator.readout.results import ESTIMATOR_LABELS, Results
+from simulator.readout.results import ESTIMATOR_LABELS, METRIC_LABELS, Results
 from simulator.readout.statistics.estimate import UNDEFINED, Difference, Estimate
 from simulator.readout.text_table import text_table
 from simulator.run_folder.reader import read_run
@@ -143,7 +143,7 @@ def _arm(name: str, results: Results, arm: str) -> ArmOfRun:
 
 
 def _cells(arm: ArmOfRun) -> list[str]:
-    label = {**ESTIMATOR_LABELS, "logloss": "log loss"}.get(arm.estimator, "").replace("−", "-")
+    label = {**ESTIMATOR_LABELS, **METRIC_LABELS}.get(arm.estimator, "").replace("−", "-")
     found = f"{arm.found} over {arm.over}" if arm.over else "the baseline"
     numbers = [_text(arm.truth, "+.2%"), _text(arm.ctr, ".2%"), _text(arm.auc, ".4f"), _text(arm.logloss, ".4f")]
     return [arm.arm, arm.run, found, label, *numbers, _text(arm.calibration, ".3f")]

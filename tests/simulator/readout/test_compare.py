@@ -98,7 +98,8 @@ def test_the_table_has_the_readout_s_numbers_and_so_have_the_files(tmp_path: Pat
         assert (row["estimate"], row["lo"], row["hi"], row["p"]) == tuple(uplift)
         assert row["ctr"] == results.ctr["01"]["ab"] and row["estimator"] == "raw"
         assert f"{uplift.relative:+.2%} [{uplift.lo:+.2%}, {uplift.hi:+.2%}]" in done.out
-        assert f"{uplift.relative:+.2%}</td>" in page and f"[{uplift.lo:+.2%}, {uplift.hi:+.2%}]" in page
+        shown = [f"<td>{uplift.relative:+.2%}", f"<td>[{uplift.lo:+.2%}, {uplift.hi:+.2%}]"]
+        assert all(text.replace("-", "−") in page for text in shown)
     assert rows["00", "a"]["estimate"] is None  # it is the baseline
 
 
