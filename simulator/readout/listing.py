@@ -13,10 +13,9 @@ from simulator.readout.compute import compute
 from simulator.readout.results import Results, without_nan
 from simulator.readout.statistics.estimate import UNDEFINED, Difference, Estimate
 from simulator.readout.text_table import text_table
-from simulator.run_folder.columns import DAILY_NEEDED
 from simulator.run_folder.manifest import Manifest, read_manifest
-from simulator.run_folder.reader import read_config, read_run, run_folders
-from simulator.run_folder.tables import read_csv
+from simulator.run_folder.progress import moment_of, progress_of
+from simulator.run_folder.reader import read_run, run_folders
 
 __all__ = ["BROKEN", "Headline", "ListedRun", "list_runs", "listed_as_json", "render_list"]
 
@@ -67,49 +66,24 @@ def list_runs(folder: Path) -> list[ListedRun]:
 
 
 def _listed(path: Path) -> ListedRun:
-    daily = path / "daily.csv"
     # The resolved scenario is the first file of a run, and is not written again.
-    begun = _moment(path / "config.yaml") or _moment(path / "manifest.json")
-    run = ListedRun(path, BROKEN, begun or NEVER, _moment(daily) or begun or NEVER)
+    begun = moment_of(path / "config.yaml") or moment_of(path / "manifest.json") or NEVER
+    run = ListedRun(path, BROKEN, begun, begun)
     try:
         manifest = read_manifest(path)
         run = run._replace(scenario=manifest.scenario, kind=manifest.kind, wall_s=manifest.timings.wall_s)
-        config = read_config(path)
-        run = run._replace(arms=tuple(arm["name"] for arm in config["arms"]), of_days=_planned(config))
-        if not (days := _days(daily, run.arms) if daily.exists() else 0):
-            return run._replace(status=manifest.status, note=manifest.error or "no day is complete yet")
-        headlines = _headlines(path, manifest)
-        return run._replace(
-            status=manifest.status, days=days, headlines=headlines, note=_note(run, manifest, headlines)
-        )
+        far = progress_of(path)
+        run = run._replace(arms=far.arms, days=far.days, of_days=far.of_days, changed=far.changed or begun)
+        headlines = _headlines(path) if far.days else {}
+        return run._replace(status=manifest.status, headlines=headlines, note=_note(run, manifest, headlines))
     except Exception as error:  # whatever is damaged in one folder hides no other
         return run._replace(note=f"{type(error).__name__}: {error}")
 
 
-def _moment(path: Path) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(path.stat().st_mtime, UTC)
-    except FileNotFoundError:
-        return None
-
-
-def _planned(config: Mapping[str, Any]) -> int:
-    phases = config.get("phases", {})
-    return sum(days for days in phases.values() if isinstance(days, int)) if isinstance(phases, dict) else 0
-
-
-def _days(daily: Path, arms: Sequence[str]) -> int:
-    table = read_csv(daily, DAILY_NEEDED)
-    of_arm: dict[str, set[int]] = {arm: set() for arm in arms}
-    for day, arm in zip(table["day"].to_pylist(), table["arm"].to_pylist(), strict=True):
-        of_arm.setdefault(arm, set()).add(day)
-    return len(set.intersection(*of_arm.values()))
-
-
-def _headlines(path: Path, manifest: Manifest) -> dict[str, Headline]:
+def _headlines(path: Path) -> dict[str, Headline]:
     written = path / "results.json"
-    at = _moment(written)
-    if at is not None and all((_moment(path / name) or at) <= at for name in ("manifest.json", "daily.csv")):
+    at = moment_of(written)
+    if at is not None and all((moment_of(path / name) or at) <= at for name in ("manifest.json", "daily.csv")):
         try:
             return _as_written(msgspec.json.decode(written.read_bytes()))
         except (OSError, msgspec.MsgspecError, KeyError, TypeError, AttributeError):
@@ -157,6 +131,8 @@ def _computed(results: Results) -> dict[str, Headline]:
 def _note(run: ListedRun, manifest: Manifest, headlines: Mapping[str, Headline]) -> str:
     if manifest.error is not None:
         return manifest.error
+    if not run.days:
+        return "no day is complete yet"
     return "" if headlines else "one arm" if len(run.arms) == 1 else "no uplift yet"
 
 
