@@ -10,7 +10,7 @@ from pathlib import Path
 
 from reloop_stream.runtime.exits import carry_out
 from reloop_stream.runtime.logging import log_to_stderr
-from simulator.commands import compare, data, listing, off_policy, paper, power, readout, replay, run, scenario, study
+from simulator.commands import compare, data, listing, off_policy, paper, power, readout, replay, run, scenario, study, watch
 from simulator.errors import MISTAKES
 
 __all__ = ["main"]
@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
         epilog=f"start here: {PROGRAM} run quickstart",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (run, scenario, readout, listing, compare, power, study, replay, off_policy, data, paper):
+    for module in (run, scenario, readout, listing, compare, watch, power, study, replay, off_policy, data, paper):
         module.add_parser(commands)
     return parser
 
