@@ -1,6 +1,6 @@
 "use strict";
 (() => {
-  const SOON_MS = 2000, LATER_MS = 10000;
+  const SOON_MS = 2000, LATER_MS = 5000;
   const bar = document.getElementById("live");
   let stamp = bar.dataset.stamp;
 

@@ -134,7 +134,6 @@ class _Handler(BaseHTTPRequestHandler):
     """Two resources and no files: what is asked for is compared, never opened."""
 
     live: LiveRun
-    protocol_version = "HTTP/1.1"
     server_version, sys_version = "reloop-lab", ""
 
     def do_GET(self) -> None:
