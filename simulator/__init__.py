@@ -9,19 +9,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from simulator.notebook import load_scenario, open_run, run
+    from simulator.notebook import compare, list_runs, load_scenario, open_run, power, run
+    from simulator.readout.compare_view import CompareView
     from simulator.readout.view import RunView, open_table
     from simulator.scenario import Scenario
     from simulator.studies.api import replicate, sweep
+    from simulator.studies.power import PowerPlan
 
-__all__ = ["RunView", "Scenario", "load_scenario", "open_run", "open_table", "replicate", "run", "sweep"]
+__all__ = [
+    "CompareView",
+    "PowerPlan",
+    "RunView",
+    "Scenario",
+    "compare",
+    "list_runs",
+    "load_scenario",
+    "open_run",
+    "open_table",
+    "power",
+    "replicate",
+    "run",
+    "sweep",
+]
 
 _HOME_OF = {
+    "CompareView": "readout.compare_view",
+    "PowerPlan": "studies.power",
     "RunView": "readout.view",
     "Scenario": "scenario",
+    "compare": "notebook",
+    "list_runs": "notebook",
     "load_scenario": "notebook",
     "open_run": "readout.view",
     "open_table": "readout.view",
+    "power": "notebook",
     "replicate": "studies.api",
     "run": "notebook",
     "sweep": "studies.api",

@@ -68,16 +68,18 @@ class Comparison(NamedTuple):
         return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
 
 
-def compare(paths: Sequence[Path], baseline: str | None = None) -> Comparison:
-    """Read run folders and put them side by side.
+def compare(runs: Sequence[Path | Results], baseline: str | None = None) -> Comparison:
+    """Put runs side by side: run folders, or what was read of them before.
 
-    baseline: the arm that the others are compared with, in every run; each one's first where it is None. Raises
+    baseline: the arm that the others are compared with, in every folder; each one's first where it is None. Raises
     RunFolderError.
     """
+    found = [compute(read_run(run, baseline)) if isinstance(run, Path) else run for run in runs]
+    paths = [of.run.path for of in found]
     names = [path.resolve().name for path in paths]
     if len(set(names)) < len(names):
         names = [str(path) for path in paths]
-    return compare_results({name: compute(read_run(path, baseline)) for name, path in zip(names, paths, strict=True)})
+    return compare_results(dict(zip(names, found, strict=True)))
 
 
 def compare_results(runs: dict[str, Results]) -> Comparison:

@@ -17,10 +17,15 @@ from simulator.run_folder.manifest import Manifest, read_manifest
 from simulator.run_folder.progress import moment_of, progress_of
 from simulator.run_folder.reader import read_run, run_folders
 
-__all__ = ["BROKEN", "Headline", "ListedRun", "list_runs", "listed_as_json", "render_list"]
+__all__ = ["BROKEN", "LIST_COLUMNS", "Headline", "ListedRun", "list_runs", "listed_as_json", "render_list"]
 
 NEVER = datetime.fromtimestamp(0, UTC)
 BROKEN = "broken"  # the status of a folder whose manifest, scenario or tables cannot be read
+NUMBERS = ("estimate", "lo", "hi", "p")
+LIST_COLUMNS = (
+    "run", "status", "scenario", "kind", "days", "of_days", "begun", "wall_s", "treatment", "over", *NUMBERS, "truth", "note",
+    "path",
+)  # fmt: skip
 RESUME = "python -m simulator resume"
 
 
@@ -53,6 +58,16 @@ class ListedRun(NamedTuple):
     wall_s: float = 0.0
     headlines: Mapping[str, Headline] = {}
     note: str = ""
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """A row a treatment, by LIST_COLUMNS; one without any where nothing is said of one."""
+        mine = self._asdict() | {"run": self.path.name, "path": str(self.path)}
+        found = [
+            mine | {"treatment": arm, "over": of.over, "truth": of.truth, **dict(zip(NUMBERS, of.found, strict=True))}
+            for arm, of in self.headlines.items()
+        ] or [mine]
+        return [{name: row.get(name) for name in LIST_COLUMNS} for row in found]
 
 
 def list_runs(folder: Path) -> list[ListedRun]:

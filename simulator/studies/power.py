@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from simulator.errors import ScenarioError
@@ -98,8 +100,40 @@ class PowerPlan:
 
     def days_needed(self, effect: float) -> int | None:
         """The fewest A/B days that the planned users need; None where all that were piloted are too few."""
-        enough = [day for day in range(1, len(self.seen) + 1) if self.users_needed(effect, day) <= self.users]
+        enough = [day for day in self._days if self.users_needed(effect, day) <= self.users]
         return min(enough, default=None)
+
+    @property
+    def users_by_day(self) -> pd.DataFrame:
+        """A row a number of A/B days, from 1, a column an effect: users of the world that the headline needs."""
+        needed = [[self.users_needed(effect, day) for effect in self._effects] for day in self._days]
+        return pd.DataFrame(needed, pd.Index(self._days, name="ab_days"), pd.Index(self._effects, name="effect"))
+
+    @property
+    def smallest_by_day(self) -> pd.DataFrame:
+        """A row a number of A/B days, from 1, a column an estimator: the smallest uplift that the planned users find."""
+        found = [[self.mde(day, self.users, name) for name in ESTIMATORS] for day in self._days]
+        return pd.DataFrame(found, pd.Index(self._days, name="ab_days"), pd.Index(ESTIMATORS, name="estimator"))
+
+    @property
+    def _effects(self) -> list[float]:
+        return [times * self.effect for times in TIMES]
+
+    @property
+    def _days(self) -> range:
+        return range(1, len(self.seen) + 1)
+
+    def __str__(self) -> str:
+        return self.render()
+
+    def _repr_html_(self) -> str:
+        users = self.users_by_day.map(_rounded).rename(columns=_percent)
+        smallest = self.smallest_by_day.map(_percent).rename(columns=ESTIMATOR_LABELS)
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        return (
+            f"<div><p>{escape(self.sentence)}</p><p>Users needed:</p>{users.to_html(border=0)}"
+            f"<p>The smallest uplift found:</p>{smallest.to_html(border=0)}<ul>{notes}</ul></div>"
+        )
 
     @property
     def sentence(self) -> str:
@@ -141,8 +175,7 @@ class PowerPlan:
     def render(self) -> str:
         """For the terminal: users by days and effect, the smallest uplift by days and estimator, the answer."""
         run = ", ".join(f"{_days(n)} of {PHASE_LABELS[phase]}" for phase, n in self.pilot_days.items() if n)
-        days = [day for day in range(1, len(self.seen) + 1) if self._is_shown(day)]
-        effects = [times * self.effect for times in TIMES]
+        days, effects = list(filter(self._is_shown, self._days)), self._effects
         needed = [
             [str(day), f"{self.seen[day - 1]:.0%}", *(_rounded(self.users_needed(effect, day)) for effect in effects)]
             for day in days

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+import simulator
 from simulator.readout.compare import COMPARE_COLUMNS, compare
 from simulator.readout.compute import compute
 from simulator.run_folder.reader import read_run
@@ -124,6 +125,20 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     done = lab("compare", a, a, "--out", tmp_path / "file")
     assert done.code == 2 and f"{tmp_path / 'file'}: cannot be written" in done.err
+
+
+def test_in_a_notebook_they_are_tables_and_views_in_hand_will_do(tmp_path: Path) -> None:
+    a, b = run_of(tmp_path / "a"), run_of(tmp_path / "b<i>", OTHER, seed={"world": 2})
+    view = simulator.compare(simulator.open_run(a), b)
+    assert view.settings.to_dict("index") == {"seed.world": {"a": "1", "b<i>": "2"}} and view.notes == []
+    found = {(arm.arm, arm.run): arm for arm in compare([a, b]).arms}
+    assert view.arms.index.tolist() == list(found)
+    for key, arm in found.items():
+        assert view.arms["ctr"].loc[key] == arm.ctr
+        assert view.arms["estimate"].loc[key] == pytest.approx(arm.found[0], nan_ok=True)
+    assert str(view) == compare([a, b]).render() and "2 runs side by side" in repr(view)
+    assert "b&lt;i&gt;" in view._repr_html_() and "b<i>" not in view._repr_html_()
+    assert "Their scenarios are the same" in simulator.compare(a, a)._repr_html_()
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import simulator
 from simulator.errors import RunFolderError
 from simulator.readout import read_out
 from simulator.readout.compute import compute
@@ -136,6 +137,17 @@ def test_json_has_numbers_or_null_and_the_terminal_a_line_a_treatment(tmp_path: 
     assert by_name["none"]["relative"] is None
     lines = lab("list", tmp_path / "runs").out.splitlines()
     assert len(lines) == 3 and "01 over 00" in lines[1] and lines[0].startswith("run ")
+
+
+def test_in_a_notebook_the_list_is_a_table_with_a_row_a_treatment(tmp_path: Path) -> None:
+    aged(folder_of(tmp_path / "some", SHOWN, "simulation"), 2)
+    broken = aged(folder_of(tmp_path / "broken", SHOWN, "simulation"), 1)
+    (broken / "manifest.json").write_text("{")
+    frame = simulator.list_runs(tmp_path)
+    assert frame["run"].tolist() == ["some", "broken"] and frame["status"].tolist() == ["finished", BROKEN]
+    uplift = compute(read_run(tmp_path / "some")).uplift["01"]["raw"]
+    assert tuple(frame.loc[0, ["estimate", "lo", "hi", "p"]]) == uplift and frame.loc[0, "over"] == "00"
+    assert frame["estimate"].isna().tolist() == [False, True] and "manifest.json" in frame["note"].tolist()[1]
 
 
 def test_a_folder_without_runs_says_so_and_no_folder_is_a_mistake(tmp_path: Path) -> None:

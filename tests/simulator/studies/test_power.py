@@ -123,6 +123,16 @@ def test_a_plan_by_hand() -> None:
     assert "corrected for all of them" in " ".join(plan_of(2.0, treatments=3).notes)
 
 
+def test_its_tables_are_its_figures() -> None:
+    plan = plan_of(2.0)
+    assert plan.users_by_day[0.02].loc[3] == plan.users_needed(0.02, 3)
+    assert plan.smallest_by_day["cuped"].loc[2] == plan.mde(2, 10_000)
+    assert "A/B − A/A" in plan._repr_html_() and plan.sentence in plan._repr_html_() and plan.sentence in str(plan)
+    # Spread .5 on the third day: 4 · .5 · (1.960 + .842)² / log(1.01)² = 158,500 users for 1%.
+    shown = [line.split() for line in str(plan_of(2.0, seen=[0.5] * 4)).splitlines()]
+    assert ["3", "50%", "630,000", "160,000", "40,000", "6,600"] in shown
+
+
 def test_what_a_pilot_cannot_say_is_said() -> None:
     nothing = [math.nan] * 4
     plan = plan_of(1.0, spreads={"raw": nothing, "ab_minus_aa": nothing, "cuped": nothing})
