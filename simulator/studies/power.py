@@ -7,57 +7,25 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from simulator.errors import ScenarioError
 from simulator.readout.results import ESTIMATOR_LABELS
 from simulator.readout.statistics.power import POWER, detectable, users_needed
 from simulator.readout.statistics.uplift import ESTIMATORS
-from simulator.readout.statistics.users import UserSums, group_users
 from simulator.readout.text_table import text_table
 from simulator.run_folder.columns import PHASE_LABELS
 from simulator.scenario import Scenario
 from simulator.studies.pilot import pilot_of, run_pilot
+from simulator.studies.spreads import spreads
 from simulator.world.config import WorldConfig
 
-__all__ = ["PILOT_USERS", "PowerPlan", "plan_power", "spreads"]
+__all__ = ["PILOT_USERS", "PowerPlan", "plan_power"]
 
 PILOT_USERS = 5_000  # a pilot of so many takes a quarter of the time of `newsfeed.yaml`
-# Random halves over which the variance is averaged. Every user is in each of them, so they hardly differ.
-SPLITS = 10
 HORIZON = 2  # how many times the planned days of A/B are piloted: what is too small for them may want more
 TIMES = (0.5, 1.0, 2.0, 5.0)  # the effects in the table, over the one asked for
 MOST_LINES = 14
-
-
-def spreads(users: pa.Table, arm: str, population: int, seed: int = 0) -> tuple[dict[str, list[float]], list[float]]:
-    """How far users' CTRs spread, had a test of the arm against itself been read out after each of its A/B days.
-
-    users: a row a user and day, of a world of `population` users who all are in the arm. Its users are cut into random halves,
-    the readout's own estimators compare them, and the variances of their intervals are averaged.
-
-    Returns estimator → by the number of A/B days, from 1: the variance of an arm's log CTR times its users, who are all that
-    it has, whether or not they came (NaN where the estimator is not defined). And the share who had come, by day.
-    """
-    rows = group_users(users, [arm]).arms[arm]
-    days = sorted({int(day) for day in rows.day[rows.of_phase("ab")]})
-    found: dict[str, list[float]] = {name: [] for name in ESTIMATORS}
-    seen, draws = [], np.random.default_rng(seed)
-    for sums in rows.running(days):
-        n = len(sums.clicks)
-        halves = [draws.permutation(n) < n // 2 for _ in range(SPLITS)]
-        for name, estimator in ESTIMATORS.items():
-            errors = [estimator(_of(sums, half), _of(sums, ~half)).log_error for half in halves]
-            # Of two arms of half the population each: spread / (population / 2) twice.
-            found[name].append(float(np.mean(np.square(errors))) * population / 4)
-        seen.append(n / population)
-    return found, seen
-
-
-def _of(sums: UserSums, chosen: np.ndarray) -> UserSums:
-    return UserSums(*(column[chosen] for column in sums))
 
 
 @dataclass(frozen=True)
@@ -241,7 +209,7 @@ def plan_power(
     assert pilot.world is not None
     population, arm = pilot.world.users.n, pilot.control.name
     table = run_pilot(pilot, command=f"a pilot of {scenario.name}", quiet=quiet, should_stop=should_stop)
-    found, seen = spreads(table, arm, population)
+    found, seen = spreads(table, arm, population, range(pilot.days - pilot.phases.ab_days, pilot.days))
     shares = scenario.shares if len(scenario.shares) > 1 else [0.5, 0.5]
     return PowerPlan(
         name=scenario.name,

@@ -21,7 +21,8 @@ from simulator.readout.statistics.users import UserSums, group_users
 from simulator.run_folder.reader import read_run
 from simulator.scenario import Scenario, parse_scenario
 from simulator.studies.pilot import pilot_of, run_pilot
-from simulator.studies.power import PowerPlan, plan_power, spreads
+from simulator.studies.power import PowerPlan, plan_power
+from simulator.studies.spreads import spreads
 from tests.conftest import TINY
 from tests.simulator.runs import lab
 
@@ -50,7 +51,7 @@ def drawn_users(n: int, coming: int, shown: int, p: float) -> pa.Table:
 
 def test_spreads_are_those_of_coins_where_users_are_coins() -> None:
     n, coming, shown, p = 20_000, 10_000, 5, 0.2
-    found, seen = spreads(drawn_users(n, coming, shown, p), "control", n)
+    found, seen = spreads(drawn_users(n, coming, shown, p), "control", n, [1, 2])
     # The variance of the log of a share of n · E coins is (1 - p) / (p · n · E); half of the users do not come.
     coin = (1 - p) / (p * shown) * n / coming
     assert seen == [0.5, 0.5]
@@ -64,7 +65,7 @@ def test_users_of_one_mind_are_seen_through_by_cuped_alone() -> None:
     table = drawn_users(4_000, 4_000, 20, 0.0).to_pandas()
     noise = np.random.default_rng(2).integers(0, 2, len(table))
     table["clicks"] = np.where(table["user_id"] % 2 == 0, 10, 1) + noise
-    found, _ = spreads(pa.Table.from_pandas(table), "control", 4_000)
+    found, _ = spreads(pa.Table.from_pandas(table), "control", 4_000, [1, 2])
     assert found["cuped"][0] < 0.05 * found["raw"][0] and found["ab_minus_aa"][0] < 0.05 * found["raw"][0]
 
 
@@ -142,8 +143,14 @@ def test_what_a_pilot_cannot_say_is_said() -> None:
 
 def test_without_a_a_the_headline_is_raw() -> None:
     table = drawn_users(500, 500, 5, 0.2)
-    found, _ = spreads(table.filter(pa.compute.equal(table["phase"], "ab")), "control", 500)
+    found, _ = spreads(table.filter(pa.compute.equal(table["phase"], "ab")), "control", 500, [1, 2])
     assert math.isnan(found["cuped"][0]) and plan_of(1.0, spreads=found | {"raw": [1.0] * 4}).headline == "raw"
+
+
+@pytest.mark.slow
+def test_a_world_of_one_user_is_answered(tiny: Path) -> None:
+    done = lab("power", tiny, "--quiet", "--users", "1")
+    assert done.code == 0 and "A pilot of tiny cannot say" in done.out and "nan" not in done.out
 
 
 def test_a_pilot_is_the_same_world_with_its_control_alone() -> None:
