@@ -10,7 +10,20 @@ from pathlib import Path
 
 from reloop_stream.runtime.exits import carry_out
 from reloop_stream.runtime.logging import log_to_stderr
-from simulator.commands import compare, data, listing, off_policy, paper, power, readout, replay, run, scenario, study, watch
+from simulator.commands import (
+    compare,
+    data,
+    listing,
+    off_policy,
+    paper,
+    power,
+    readout,
+    replay,
+    run,
+    scenario,
+    study,
+    watch,
+)
 from simulator.errors import MISTAKES
 
 __all__ = ["main"]
