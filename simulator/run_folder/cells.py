@@ -58,10 +58,10 @@ class Cells:
             if pa.types.is_dictionary(column.type)
             else pc.dictionary_encode(column.combine_chunks())
         )
-        places = whole.indices.to_numpy()
-        empty = np.array([str(value).strip() == "" for value in whole.dictionary.slice(0, 1000).to_pylist()])
-        if empty.any():
-            self.refuse(places == empty.argmax(), name, lambda row: "is empty; every row needs one")
+        if pa.types.is_string(whole.dictionary.type) or pa.types.is_large_string(whole.dictionary.type):
+            blank = pc.equal(pc.utf8_trim_whitespace(whole.dictionary), "").to_numpy(zero_copy_only=False)
+            if blank.any():
+                self.refuse(blank[whole.indices.to_numpy()], name, lambda row: "is empty; every row needs one")
         return whole
 
     def names(self, name: str) -> tuple[list[str], np.ndarray]:
@@ -69,7 +69,8 @@ class Cells:
         coded = self.coded(name)
         found = [str(value) for value in coded.dictionary.to_pylist()]
         names = sorted(set(found))
-        place = np.array([names.index(value) for value in found])
+        at = {value: i for i, value in enumerate(names)}
+        place = np.array([at[value] for value in found])
         return names, place[coded.indices.to_numpy()]
 
     def days(self, name: str) -> np.ndarray:

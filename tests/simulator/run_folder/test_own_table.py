@@ -39,6 +39,7 @@ WRONG = {
     "no number": (f"{HEAD}\n1,a,3,1\n2,a,many,1", ":3: exposures: got 'many', must be a whole number"),
     "empty": (f"{HEAD}\n1,a,3,1\n2,a,,1", ":3: exposures: is empty; every row needs one"),
     "no user": (f"{HEAD}\n,a,3,1", ":2: user_id: is empty"),
+    "a late blank": (HEAD + "".join(f"\n{i},a,3,1" for i in range(2000)) + "\n ,a,3,1", ":2002: user_id: is empty"),
     "no arm": (f"{HEAD}\n1,,3,1", ":2: arm: is empty"),
     "two arms": (
         f"{HEAD}\n1,a,3,1\n2,a,3,1\n1,b,3,1",
@@ -55,9 +56,9 @@ WRONG = {
     "a time": (f"{HEAD},day\n1,a,3,1,1700000000\n2,a,3,1,1700090000", ":3: day: lies 90,000 days after the first, must be at most 3,660"),
     "half a day": (f"{HEAD},day\n1,a,3,1,1.5", "day: holds double, must be whole numbers, or dates"),
     "no exposure": (f"{HEAD}\n1,a,0,0", "exposures: 0 in every row; there is nothing to read out"),
-    "arms by the hundred": (
-        HEAD + "".join(f"\n{i},arm{i},1,0" for i in range(100)),
-        "arm: got 100 different ones, must be at most 64; is it the right column?",
+    "arms by the thousand": (
+        HEAD + "".join(f"\n{i},arm{i},1,0" for i in range(20_000)),
+        "arm: got 20000 different ones, must be at most 64; is it the right column?",
     ),
 }  # fmt: skip
 
