@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Collection
 from typing import Any
 
 import matplotlib
@@ -108,8 +109,8 @@ def line_of(label: str, **style: Any) -> Line2D:
     return Line2D([], [], label=label, **style)
 
 
-def days_of(results: Results, arm: str) -> list[Day]:
-    return [day for day in results.days if day.row["arm"] == arm]
+def days_of(results: Results, arm: str, phases: Collection[str] = tuple(PHASE_LABELS)) -> list[Day]:
+    return [day for day in results.days if day.row["arm"] == arm and day.row["phase"] in phases]
 
 
 def shade_phases(axes: Axes, results: Results, label: bool = True) -> None:

@@ -23,7 +23,6 @@ __all__ = [
     "across_days",
     "arms_of_legend",
     "colour_of",
-    "days_of",
     "has_days",
     "is_crowded",
     "of_days",
@@ -82,10 +81,6 @@ def is_crowded(results: Results) -> bool:
 def has_days(results: Results) -> bool:
     """Whether there is a course to draw: more than one day, and days that are days."""
     return results.run.has_days and len({day.row["day"] for day in results.days}) > 1
-
-
-def days_of(results: Results, arm: str, phases: Iterable[str] = tuple(PHASE_LABELS)) -> list[Day]:
-    return [day for day in results.days if day.row["arm"] == arm and day.row["phase"] in phases]
 
 
 def of_days(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from simulator.readout.plots.style import days_of
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import Words, as_percents, as_plain, number, percent
 from simulator.readout.plots.svg.parts import Chart, Series, Stroke
@@ -16,7 +17,6 @@ from simulator.readout.report.figure import (
     across_days,
     arms_of_legend,
     colour_of,
-    days_of,
     has_days,
     is_crowded,
     of_days,

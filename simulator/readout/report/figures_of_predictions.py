@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from simulator.readout.compute import sudden_drifts
 from simulator.readout.plots.reliability import LEAST, bins_of
+from simulator.readout.plots.style import days_of
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.numbers import as_percents, number, percent
-from simulator.readout.plots.svg.parts import Chart, Rule, Series
+from simulator.readout.plots.svg.parts import Chart, Rule, Series, Shade
 from simulator.readout.plots.svg.scale import known, scale_of
 from simulator.readout.report.figure import (
     Entry,
@@ -19,7 +20,6 @@ from simulator.readout.report.figure import (
     across_days,
     arms_of_legend,
     colour_of,
-    days_of,
     has_days,
     is_crowded,
     of_days,
@@ -29,6 +29,8 @@ from simulator.readout.results import Day, Results
 
 __all__ = ["monitor", "quality", "reliability"]
 
+NOON = 0.5  # a tick's end is a moment, on an axis where a day's number stands at its noon
+MOST_TICKS = 600  # that a line is drawn through: a picture is hardly wider
 PANELS = {
     "auc": ("AUC", "progressive_auc", 1),
     "logloss": ("log loss", "progressive_logloss", 2),
@@ -138,31 +140,32 @@ def monitor(results: Results) -> Figure | None:
     of_learner: dict[str, list[dict[str, Any]]] = {}
     for row in results.run.monitor.to_pylist():
         of_learner.setdefault(row["learner"], []).append(row)
+    drifts = [Shade(day + NOON, day + NOON, "drift", "moment") for day in sudden_drifts(results.run)]
     panels = []
     for name, label in (("logloss", "rolling log loss"), ("calibration", "rolling calibration")):
         series = []
         for learner, rows in of_learner.items():
-            colour = colour_of(results, rows[0]["arm"])
-            # A tick's end, on an axis where a day's number stands at its noon.
-            x = [row["time"] + 0.5 for row in rows]
-            y = [math.nan if row[name] is None else row[name] for row in rows]
-            stroke = "solid" if learner in results.run.arms else "dashed"
-            series.append(Series(learner, x, y, colour=colour, stroke=stroke, quiet=True))  # type: ignore[arg-type]
-            alarms = [i for i, row in enumerate(rows) if row["alarm"]]
-            series.append(
-                Series(
-                    f"alarm of {learner}", [x[i] for i in alarms], [y[i] for i in alarms], colour=colour, stroke="none"
-                )
-            )
-        drifts = ", ".join(f"day {day + 1:g}" for day in sudden_drifts(results.run)) or "none"
-        look = Chart(
-            label, f"Alarms as points; sudden drifts: {drifts}", "", "day", lambda value: number(value, 4), height=190
-        )
+            colour, few = colour_of(results, rows[0]["arm"]), rows[:: math.ceil(len(rows) / MOST_TICKS)]
+            line = _read(learner, few, name, colour)
+            series.append(line._replace(stroke="solid" if learner in results.run.arms else "dashed", quiet=True))
+            alarms = _read(f"alarm of {learner}", [row for row in rows if row["alarm"]], name, colour)
+            series.append(alarms._replace(stroke="none"))
+        look = Chart(f"{label} by learner", "Points are alarms", "", "day", lambda value: number(value, 4), height=190)
         rules = [Rule(1.0, "calibrated")] if name == "calibration" else []
-        panels.append(Panel(label, chart(look, series, shades_of(results), rules, across_days(results))))
+        svg = chart(look, series, [*shades_of(results), *drifts], rules, across_days(results))
+        panels.append(Panel(label, svg))
     return Figure(
         "monitor", "What the monitors read",
-        "Over the newest examples of each learner, tick by tick. Points are alarms.",
-        [Entry(learner, colour_of(results, rows[0]["arm"]), "solid" if learner in results.run.arms else "dashed") for learner, rows in of_learner.items()],
+        "Over the newest examples of each learner, tick by tick. Points are alarms"
+        + (", upright lines sudden drifts." if drifts else "."),
+        [
+            Entry(learner, colour_of(results, rows[0]["arm"]), "solid" if learner in results.run.arms else "dashed", dots=False)
+            for learner, rows in of_learner.items()
+        ],
         panels,
     )  # fmt: skip
+
+
+def _read(name: str, rows: Sequence[Mapping[str, Any]], column: str, colour: int) -> Series:
+    y = [math.nan if row[column] is None else row[column] for row in rows]
+    return Series(name, [row["time"] + NOON for row in rows], y, colour=colour)

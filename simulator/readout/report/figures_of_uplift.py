@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
+from simulator.readout.plots.style import days_of
 from simulator.readout.plots.svg.chart import chart
 from simulator.readout.plots.svg.interval import reach_of
 from simulator.readout.plots.svg.numbers import as_percents, percent
@@ -17,7 +18,6 @@ from simulator.readout.report.figure import (
     Panel,
     across_days,
     colour_of,
-    days_of,
     has_days,
     shades_of,
 )

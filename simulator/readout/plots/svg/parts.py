@@ -36,7 +36,7 @@ class Series(NamedTuple):
 
 
 class Shade(NamedTuple):
-    """A stretch of the axis across, with a name. kind: a class of the style sheet."""
+    """A stretch of the axis across, with a name; a moment where it ends where it begins. kind: a class of the style sheet."""
 
     lo: float
     hi: float

@@ -39,6 +39,10 @@ class Picture:
 
     def shade(self, one: Shade) -> Markup:
         """A narrow one has no name on a narrow page, a very narrow one on none."""
+        if one.lo == one.hi:
+            return Markup('<line class="{}" x1="{x}" x2="{x}" y2="{}"><title>{}</title></line>').format(
+                one.kind, self.height, one.name, x=self.x(one.lo)
+            )
         lo, hi = (min(max(self.across(value), 0.0), 1.0) for value in (one.lo, one.hi))
         if hi <= lo:
             return Markup("")

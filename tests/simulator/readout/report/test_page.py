@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from importlib import resources
 
+import pyarrow as pa
 import pytest
 
 from simulator.readout.report.write import page
@@ -111,6 +112,16 @@ def test_a_scenario_is_text_too() -> None:
 
 def test_sixteen_arms_over_four_weeks_are_a_page_below_a_mebibyte() -> None:
     assert len(page(made.simulation(16, 28)).encode()) < 2**20
+
+
+def test_a_monitor_that_read_ten_thousand_ticks_leaves_the_page_light() -> None:
+    results = made.simulation(2, 14)
+    assert results.run.monitor is not None
+    ticks = results.run.monitor.to_pylist()
+    many = [row | {"time": row["time"] + i / 1000} for row in ticks for i in range(60)]
+    monitor = pa.Table.from_pylist(many, schema=results.run.monitor.schema)
+    text = page(replace(results, run=replace(results.run, monitor=monitor)))
+    assert len(text) < len(page(results)) + 50_000 and text.count("alarm of reloop 0.3") == 60
 
 
 def test_of_very_many_segments_those_are_shown_that_tell_most() -> None:

@@ -84,10 +84,18 @@ def test_a_quiet_line_is_drawn_and_not_read() -> None:
 
 
 def test_shades_and_rules_lie_where_they_say_and_are_cut_off_at_the_ends() -> None:
-    shades = [Shade(-1, 1, "A/A", "aa"), Shade(5, 6, "beyond", "ab"), Shade(1, 1.1, "narrow", "ab")]
+    shades = [
+        Shade(-1, 1, "A/A", "aa"),
+        Shade(5, 6, "beyond", "ab"),
+        Shade(1, 1.1, "narrow", "ab"),
+        Shade(3, 3, "drift", "moment"),
+    ]
     rules = [Rule(0.5, "truth", "solid", lo=2), Rule(NAN, "unknown")]
     svg = drawn(Series("a", [1], [0.5]), shades=shades, rules=rules)
     assert [(one.get("x"), one.get("width")) for one in svg.iter("rect")] == [("0.00%", "25.00%"), ("25.00%", "2.50%")]
+    assert [(one.get("x1"), one.get("x2")) for one in svg.iter("line") if one.get("class") == "moment"] == [
+        ("75.00%", "75.00%")
+    ]
     assert paths(svg, "rule") == ["M500 50L1000 50"]
     said = [one.text for one in svg.iter("text") if (one.get("class") or "").startswith("phase")]
     assert said == ["A/A"]
