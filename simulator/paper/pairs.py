@@ -1,15 +1,13 @@
-"""Pairs of arms over seeds: the mean difference, its interval, and p-values for a whole table of them."""
+"""Pairs of arms over seeds: the mean difference and its interval."""
 
 from __future__ import annotations
-
-import math
 
 import numpy as np
 
 from simulator.readout.statistics.estimate import Difference
 from simulator.studies.across_seeds import across_seeds
 
-__all__ = ["holm", "paired_seeds"]
+__all__ = ["paired_seeds"]
 
 
 def paired_seeds(backbone: np.ndarray, arm: np.ndarray, test_share: float) -> Difference:
@@ -24,19 +22,3 @@ def paired_seeds(backbone: np.ndarray, arm: np.ndarray, test_share: float) -> Di
     +0.01333 [-0.00101, +0.02768], p = 0.057
     """
     return across_seeds(arm - backbone, test_share)
-
-
-def holm(p: list[float]) -> list[float]:
-    """The p-values corrected for their number (Holm 1979, "A simple sequentially rejective multiple test procedure").
-
-    One below 0.05 then stands with at most a 5% chance that any such is false. NaN stays, and does not count.
-
-    >>> holm([0.01, 0.04, math.nan, 0.03])
-    [0.03, 0.06, nan, 0.06]
-    """
-    order = [i for i in np.argsort(p) if not math.isnan(p[i])]
-    corrected, largest = [math.nan] * len(p), 0.0
-    for rank, i in enumerate(order):
-        largest = max(largest, min(1.0, (len(order) - rank) * p[i]))
-        corrected[i] = largest
-    return corrected

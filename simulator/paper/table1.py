@@ -17,10 +17,11 @@ from simulator.paper.as_published import BARS, TABLE_1, Figures
 from simulator.paper.cells import Cell, CellFolder, Job, run
 from simulator.paper.data_sets import Corpus, read
 from simulator.paper.names import MODELS, PLAIN
-from simulator.paper.pairs import holm, paired_seeds
+from simulator.paper.pairs import paired_seeds
 from simulator.paper.protocol import NEEDS_LAST, Source
 from simulator.paper.recipes import recipe_of, tried
 from simulator.readout.statistics.estimate import Difference
+from simulator.readout.statistics.multiplicity import holm
 from simulator.studies.progress import CellProgress
 
 __all__ = ["Jobs", "Plan", "Row", "label_of", "markdown", "open_folder", "rows_of", "spread", "table_1"]
@@ -164,9 +165,11 @@ def rows_of(cells: Sequence[Cell], test_share: float) -> list[Row]:
             auc, logloss = (paired_seeds(backbone.of(name), row.of(name), test_share) for name in ("auc", "logloss"))
             row = row._replace(auc_gain=auc, logloss_gain=logloss)
         rows.append(row)
-    p_auc = holm([math.nan if row.auc_gain is None else row.auc_gain.p for row in rows])
-    p_logloss = holm([math.nan if row.logloss_gain is None else row.logloss_gain.p for row in rows])
-    return [row._replace(p_auc=a, p_logloss=b) for row, a, b in zip(rows, p_auc, p_logloss, strict=True)]
+    p_auc = holm({i: row.auc_gain.p for i, row in enumerate(rows) if row.auc_gain is not None})
+    p_logloss = holm({i: row.logloss_gain.p for i, row in enumerate(rows) if row.logloss_gain is not None})
+    return [
+        row._replace(p_auc=p_auc.get(i, math.nan), p_logloss=p_logloss.get(i, math.nan)) for i, row in enumerate(rows)
+    ]
 
 
 def _csv(data_set: str, rows: Sequence[Row]) -> str:

@@ -16,7 +16,7 @@ from simulator.scenario import Scenario, parse_scenario
 from simulator.studies.cells import Rows
 from simulator.studies.worlds import RARELY_H, scratch
 
-__all__ = ["AA", "ExperimentCell", "estimates", "run_world"]
+__all__ = ["AA", "ExperimentCell", "as_test", "estimates", "run_world"]
 
 SAID = "a cell of a study"
 
@@ -45,6 +45,12 @@ def estimates(run: Run) -> Iterator[tuple[str, str, Estimate]]:
         if "ab" in phases:
             whole = [rows.sums(rows.of_phase("ab")) for rows in pair]
             yield from ((arm, name, of(*whole)) for name, of in ESTIMATORS.items())
+
+
+def as_test(raw: Mapping[str, Any], data: str | None = None) -> dict[str, Any]:
+    """The scenario with the truth that the split estimates, and no other. data: what its arms train on; None for what it says."""
+    experiment = raw["experiment"] if data is None else {**raw["experiment"], "data": data}
+    return {**raw, "truth": {name: name == "experiment" for name in raw["truth"]}, "experiment": experiment}
 
 
 class ExperimentCell(NamedTuple):

@@ -30,7 +30,7 @@ def measured(days: Rows, control: str) -> list[dict[str, Any]]:
             known = ~np.isnan(values) & (weights > 0)
             row[name] = float(np.average(values[known], weights=weights[known])) if known.any() else math.nan
         found.append(row)
-    whole = next(row["ctr"] for row in found if row["arm"] == control)
+    whole = next((row["ctr"] for row in found if row["arm"] == control), math.nan)
     return [{**row, "uplift": _ratio(row["ctr"], whole) - 1} for row in found]
 
 

@@ -16,7 +16,7 @@ from simulator.readout.statistics.estimate import Estimate
 from simulator.scenario import Scenario, parse_scenario
 from simulator.studies.cells import Batch, Failure, Rows, StudyFolder, making, usual_folder
 from simulator.studies.engines import Engine
-from simulator.studies.experiments import AA, ExperimentCell
+from simulator.studies.experiments import AA, ExperimentCell, as_test
 from simulator.studies.launches import LaunchCell, batches_of
 from simulator.studies.measures import MEASURES, measured
 from simulator.studies.tuning import Tuned, TuningPlan, tune
@@ -124,7 +124,7 @@ def _cells(
     for seed in plan.seeds:
         here = in_world(raw, seed)
         tests = {kind: f"seed{seed}-{kind}" for kind in data}
-        cells += [ExperimentCell(key, _test(here, kind)) for kind, key in tests.items()]
+        cells += [ExperimentCell(key, as_test(here, kind)) for kind, key in tests.items()]
         aa_own = f"seed{seed}-{AA_OWN}" if plan.aa_own and raw["phases"]["aa_days"] else None
         if aa_own is not None:
             cells.append(ExperimentCell(aa_own, _own_aa(here)))
@@ -148,12 +148,6 @@ def _check(base: Scenario, plan: ReplicationPlan) -> None:
             raise ConfigError(f"--data: got {kind!r}, must be of {', '.join(DATA)}")
     if len({*plan.data}) < len(plan.data):
         raise ConfigError(f"--data: got {','.join(plan.data)}, names one twice")
-
-
-def _test(raw: Mapping[str, Any], data: str) -> dict[str, Any]:
-    """The scenario of a test whose arms train on this, with the truth that the split estimates and no other."""
-    truth = {name: name == "experiment" for name in raw["truth"]}
-    return {**raw, "truth": truth, "experiment": {**raw["experiment"], "data": data}}
 
 
 def _own_aa(raw: Mapping[str, Any]) -> dict[str, Any]:

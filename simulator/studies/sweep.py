@@ -19,7 +19,7 @@ from simulator.scenario import parse_scenario
 from simulator.studies.across_seeds import across_seeds
 from simulator.studies.cells import Batch, Failure, StudyFolder, making, safe_key, usual_folder
 from simulator.studies.engines import Engine
-from simulator.studies.experiments import ExperimentCell
+from simulator.studies.experiments import ExperimentCell, as_test
 from simulator.studies.knobs import Knob, points, with_values
 from simulator.studies.launches import LaunchCell, batches_of
 from simulator.studies.measures import MEASURES, QUALITY, measured, short, shown_value
@@ -31,6 +31,7 @@ __all__ = ["Sweep", "SweepPlan", "Truth", "run_sweep"]
 
 Truth = Literal["launch", "experiment"]
 
+MOST_LINES = 60  # of the table for the terminal
 FORMS = {"ctr": ".3%", "auc": ".4f", "logloss": ".4f", "calibration": ".3f"}
 
 
@@ -90,7 +91,10 @@ class Sweep:
                     *(number(row[name], form) for name, form in FORMS.items()),
                 ]
             )
-        table = aligned(lines, left=len(self.knobs) + 1)
+        more = len(lines) - 1 - MOST_LINES
+        table = aligned(lines[: 1 + MOST_LINES], left=len(self.knobs) + 1)
+        if more > 0:
+            table += f"\n… {more} more in summary.csv"
         return table if self.tuned is None else f"{self.tuned}\n\n{table}"
 
 
@@ -134,7 +138,7 @@ def run_sweep(plan: SweepPlan, out: Path | None, engine: Engine, *, quiet: bool 
         if plan.truth == "launch":
             batches = batches_of([LaunchCell(*one) for one in missing.items()], engine.size)
         else:
-            batches = [ExperimentCell(*one) for one in missing.items()]
+            batches = [ExperimentCell(key, as_test(raw)) for key, raw in missing.items()]
         failures += make_all(batches, cells)
     rows = pd.DataFrame(
         [
@@ -168,7 +172,12 @@ def _points(plan: SweepPlan) -> tuple[list[_Point], list[Failure]]:
         keys = {seed: safe_key(f"seed{seed}-{where.replace('*', '+')}") for seed in plan.seeds}
         raw = None
         try:
-            raw = as_mapping(parse_scenario(with_values(plan.raw, values), partial(_at, where)))
+            scenario = parse_scenario(with_values(plan.raw, values), partial(_at, where))
+            if not scenario.phases.ab_days:
+                raise ScenarioError(
+                    f"{_at(where)}: phases.ab_days: got 0, must be above 0: a sweep measures days of A/B"
+                )
+            raw = as_mapping(scenario)
         except ConfigError as error:
             failures += [Failure(key, str(error), True) for key in keys.values()]
         found.append(_Point(shown, keys, raw))
@@ -177,7 +186,7 @@ def _points(plan: SweepPlan) -> tuple[list[_Point], list[Failure]]:
     return found, failures
 
 
-def _at(point: str, _: Location) -> str:
+def _at(point: str, _: Location = ()) -> str:
     """What messages call the scenario at a point of the grid."""
     return f"--grid {point}"
 

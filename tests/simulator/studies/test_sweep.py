@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,9 +141,9 @@ def test_a_study_grows_by_seeds_and_values_and_is_of_one_scenario(swept: Sweep) 
 
 
 def test_the_truth_of_an_experiment_is_that_of_the_run(tmp_path: Path) -> None:
-    found = run_sweep(
-        SweepPlan(small(), [ALPHA._replace(values=(0.5,))], [4], "experiment"), tmp_path / "s", Local(1), quiet=True
-    )
+    raw = small(truth={"experiment": False, "launch": True})  # a cell has the truth that it needs, and no other
+    plan = SweepPlan(raw, [ALPHA._replace(values=(0.5,))], [4], "experiment")
+    found = run_sweep(plan, tmp_path / "s", Local(1), quiet=True)
     scenario = parse_scenario(in_world(with_values(small(), {ALPHA.path: 0.5}) | {"seed": {}}, 4))
     start_run(scenario, tmp_path / "run", command="", workers=1, quiet=True)
     results = compute(read_run(tmp_path / "run"))
@@ -232,7 +233,7 @@ def test_two_processes_and_a_kill_9_give_the_same_tables_as_one_that_was_never_s
     process.wait()
     half = {file.name: file.stat().st_mtime_ns for file in killed.glob("cells/*.json")}
     assert 0 < len(half) < 12
-    again, once = lab(*said, "--jobs", 1, "--out", killed), lab(*said, "--jobs", 2, "--out", whole)
+    again, once = lab(*said, "--jobs", 1, "--out", killed), lab(*said, "--jobs", 1, "--out", whole)
     assert again.code == once.code == 0, again.err + once.err
     assert f"({12 - len(half)}/{12 - len(half)})" in again.err and "/min" in again.err
     assert all((killed / "cells" / name).stat().st_mtime_ns == made for name, made in half.items())
@@ -257,6 +258,8 @@ def test_exit_codes_tell_a_failed_cell_from_a_mistake(tmp_path: Path) -> None:
     none = lab("sweep", path, "--grid", "arms.reloop.loss.alpha=2", "--seeds", 1, "--jobs", 1, "--out", tmp_path / "s")
     assert none.code == 2 and none.err.startswith("error: no point of the grid is a scenario")
     assert lab("sweep", path, "--grid", "x", "--out", tmp_path / "s").code == 2
+    none = lab("sweep", path, "--grid", "phases.ab_days=0", "--seeds", 1, "--out", tmp_path / "s")
+    assert none.code == 2 and "a sweep measures days of A/B" in none.err
     replay = lab("sweep", "replay-movielens", "--grid", "seed.model=1,2", "--out", tmp_path / "r")
     assert replay.code == 2 and "a study needs a simulated one" in replay.err
     seeds = lab("sweep", path, "--grid", "x=1", "--first-seed", -1, "--out", tmp_path / "s")
@@ -277,3 +280,9 @@ def test_ctrl_c_keeps_the_cell_that_is_being_made_and_says_how_to_go_on(
     done = lab("sweep", small_file(tmp_path), *said)
     assert done.code == 130 and done.out == "" and done.err.endswith("stopped; the same command goes on\n")
     assert [file.name for file in (tmp_path / "out" / "cells").iterdir()] == ["seed1-world.ctr=0.1.json"]
+
+
+def test_a_long_table_is_cut_and_the_file_is_not(swept: Sweep) -> None:
+    long = pd.concat([swept.summary] * 20)
+    text = str(replace(swept, summary=long))
+    assert len(text.splitlines()) == 62 and text.endswith("… 20 more in summary.csv")
