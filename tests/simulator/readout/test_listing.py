@@ -11,7 +11,6 @@ import pytest
 
 import simulator
 from simulator.errors import RunFolderError
-from simulator.readout import read_out
 from simulator.readout.compute import compute
 from simulator.readout.listing import BROKEN, list_runs
 from simulator.run_folder.reader import read_run
@@ -26,6 +25,11 @@ def aged(folder: Path, hours: int) -> Path:
     moment = datetime(2026, 1, 1, hours, tzinfo=UTC).timestamp()
     os.utime(folder / "config.yaml", (moment, moment))
     return folder
+
+
+def write_results(folder: Path) -> None:
+    """Of what a readout writes, what a list reads."""
+    (folder / "results.json").write_text(compute(read_run(folder)).to_json())
 
 
 def says(folder: Path, status: str) -> None:
@@ -51,7 +55,7 @@ def test_the_headline_is_that_of_the_results_whether_they_are_written_or_have_to
     uplift = compute(read_run(folder)).uplift["01"]["raw"]
     (run,) = list_runs(tmp_path / "runs")
     assert run.headlines["01"].found == uplift and run.headlines["01"].over == "00" and not run.note
-    read_out(folder)
+    write_results(folder)
     (folder / "users.parquet").unlink()  # nothing is left to compute from
     (run,) = list_runs(tmp_path / "runs")
     assert run.headlines["01"].found == uplift and run.headlines["01"].over == "00"
@@ -61,7 +65,7 @@ def test_results_from_before_the_run_went_on_are_not_believed(tmp_path: Path) ->
     folder = folder_of(tmp_path / "runs" / "run", SHOWN, "simulation")
     uplift = compute(read_run(folder)).uplift["01"]["raw"]
     written = folder / "results.json"
-    read_out(folder)
+    write_results(folder)
     written.write_text(written.read_text().replace(repr(uplift.relative), "0.5"))
     (run,) = list_runs(tmp_path / "runs")
     assert run.headlines["01"].found.relative == 0.5  # type: ignore[union-attr]
@@ -118,7 +122,7 @@ def test_a_broken_run_says_why_and_hides_no_other(tmp_path: Path, name: str) -> 
 
 def test_a_replay_s_headline_is_its_difference_in_log_loss(tmp_path: Path) -> None:
     folder = folder_of(tmp_path / "runs" / "run", SHOWN, "replay")
-    read_out(folder)
+    write_results(folder)
     written = folder / "results.json"
     results = json.loads(written.read_text())
     difference = {"mean": 0.5, "lo": 0.25, "hi": None, "p": 0.125}

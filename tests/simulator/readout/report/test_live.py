@@ -170,7 +170,7 @@ def test_a_run_is_watched_from_its_first_minute_to_its_end(tiny: Path, tmp_path:
         while run.poll() is None:
             assert ask(address).status == 200
             said.append(json.loads(ask(address, "/state").text)["said"])
-            time.sleep(0.1)
+            time.sleep(0.3)
         said.append(json.loads(ask(address, "/state").text)["said"])
         assert main_of(ask(address).text) == main_of((out / "report.html").read_text())
     assert run.returncode == 0 and said[-1] == "finished: day 3 of 3 is complete"
