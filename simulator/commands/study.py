@@ -39,8 +39,8 @@ def add_parser(commands: Any) -> None:
         epilog="example: python -m simulator sweep newsfeed --grid arms.reloop.learner.loss.alpha=0:1:0.1 --seeds 5",
     )
     sweep.add_argument(
-        "--grid", action="append", required=True, metavar="PATH=VALUES",
-        help="a knob and its values; given twice, every pair is tried",
+        "--grid", action="append", default=[], metavar="PATH=VALUES",
+        help="a knob and its values; given twice, every pair is tried; left out, the arms are compared as they are",
     )  # fmt: skip
     sweep.add_argument(
         "--truth", choices=["launch", "experiment"], default="launch",

@@ -61,7 +61,7 @@ def _save(out: Path, name: str, figure: Any) -> None:
 
 def sweep(
     scenario: str | Path,
-    grid: Mapping[str, Values],
+    grid: Mapping[str, Values] | None = None,
     set: Mapping[str, Any] | None = None,
     *,
     seeds: int = 5,
@@ -78,13 +78,13 @@ def sweep(
 ) -> pd.DataFrame:
     """Turn knobs of a scenario over a grid, as `python -m simulator sweep` does: a row a point, seed and arm.
 
-    grid: path → values, or a text as of --grid. `found.attrs["study"]` is the folder, in which summary.csv has the intervals across
+    grid: path → values, or a text as of --grid; left out, the arms are compared as they are. `found.attrs["study"]` is the folder, in which summary.csv has the intervals across
     seeds. Raises ConfigError for mistakes, Interrupted after Ctrl-C, CellsFailed where cells are missing: the rest is in the folder.
     """
     raw = raw_scenario(find_scenario(str(scenario)), set or {})
     knobs = [
         parse_knob(f"{path}={values}", "grid") if isinstance(values, str) else Knob(path, tuple(values))
-        for path, values in grid.items()
+        for path, values in (grid or {}).items()
     ]
     plan = SweepPlan(raw, knobs, seeds_from(first_seed, seeds), truth, _tuning(tune, budget, tune_seeds))
     found, _ = make_sweep(plan, _path(out), engine_of(engine, jobs, ray_address), quiet=quiet)

@@ -114,8 +114,8 @@ def run_sweep(plan: SweepPlan, out: Path | None, engine: Engine, *, quiet: bool 
     """
     base = parse_scenario(plan.raw)
     require_world(base)
-    if len({knob.path for knob in plan.knobs}) < max(1, len(plan.knobs)):
-        raise ConfigError("--grid: must be given, once a knob, as in --grid arms.*.learner.optimizer.lr=0.05,0.1")
+    if len({knob.path for knob in plan.knobs}) < len(plan.knobs):
+        raise ConfigError("--grid: a knob is given twice; one --grid a knob")
     settings: dict[str, Any] = {"study": "sweep", "truth": plan.truth, "scenario": in_world(as_mapping(base), 0)}
     if plan.tuning is not None:
         settings["tune"] = plan.tuning.settings
@@ -169,7 +169,7 @@ def _points(plan: SweepPlan) -> tuple[list[_Point], list[Failure]]:
         shown = {path: shown_value(value) for path, value in values.items()}
         where = ",".join(f"{path}={value}" for path, value in shown.items())
         # No arm's name has a +, and no file's name should have a *.
-        keys = {seed: safe_key(f"seed{seed}-{where.replace('*', '+')}") for seed in plan.seeds}
+        keys = {seed: safe_key(f"seed{seed}-{where.replace('*', '+')}".rstrip("-")) for seed in plan.seeds}
         raw = None
         try:
             scenario = parse_scenario(with_values(plan.raw, values), partial(_at, where))

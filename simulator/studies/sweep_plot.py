@@ -1,4 +1,4 @@
-"""The plots of a sweep: for one knob the uplift against it, a line an arm; for two a heat map an arm."""
+"""The plots of a sweep: without a knob the arms side by side; for one the uplift against it, a line an arm; for two a heat map an arm."""
 
 from __future__ import annotations
 
@@ -31,7 +31,32 @@ def draw(sweep: Sweep) -> Figure | None:
     if not arms or len(sweep.knobs) > 2:
         return None
     with matplotlib.rc_context(STYLE):
-        return _lines(sweep, arms) if len(sweep.knobs) == 1 else _maps(sweep, arms)
+        return (_arms, _lines, _maps)[len(sweep.knobs)](sweep, arms)
+
+
+def _arms(sweep: Sweep, arms: Sequence[str]) -> Figure:
+    """A line an arm: each seed's uplift as a dot, the mean with its interval."""
+    figure = Figure(figsize=(WIDTH, 1.4 + 0.3 * len(arms)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    axes.axvline(0, color="#444444", linewidth=0.8)
+    of_arm = sweep.summary.set_index("arm")
+    for height, arm in enumerate(reversed(arms)):
+        seeds = sweep.rows.loc[sweep.rows["arm"] == arm, "uplift"]
+        axes.plot(seeds, [height] * len(seeds), "o", color=COLOURS[0], alpha=0.25, markersize=3.5, markeredgewidth=0)
+        mean, lo, hi = of_arm.loc[arm, ["uplift", "lo", "hi"]]
+        axes.plot([lo, hi], [height - 0.25] * 2, color="#222222", linewidth=1.6)
+        axes.plot([mean], [height - 0.25], "D", color="#222222", markersize=4)
+    axes.set_yticks(range(len(arms)), [*reversed(arms)])
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel(f"true uplift over {sweep.control} ({sweep.truth})")
+    axes.xaxis.set_major_formatter(_percent())
+    figure.suptitle(_title(sweep), x=0.01, ha="left", fontsize=11, fontweight="bold")
+    return figure
+
+
+def _percent() -> FuncFormatter:
+    return FuncFormatter(lambda value, _: f"{value:+.1%}".replace("-", "−"))
 
 
 def _lines(sweep: Sweep, arms: Sequence[str]) -> Figure:
@@ -53,7 +78,7 @@ def _lines(sweep: Sweep, arms: Sequence[str]) -> Figure:
     axes.set_xticks([*places.values()], [short(value) for value in places])
     axes.set_xlabel(knob.name)
     axes.set_ylabel(f"true uplift over {sweep.control} ({sweep.truth})")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+.1%}".replace("-", "−")))
+    axes.yaxis.set_major_formatter(_percent())
     figure.suptitle(_title(sweep), x=0.01, ha="left", fontsize=11, fontweight="bold")
     figure.legend(loc="outside lower center", ncols=min(len(arms), 4), fontsize=8.5)
     return figure
@@ -86,8 +111,9 @@ def _maps(sweep: Sweep, arms: Sequence[str]) -> Figure:
                 text = "–" if math.isnan(value) else f"{100 * value:+.1f}".replace("-", "−")
                 dark = not math.isnan(value) and abs(value) > 0.6 * widest
                 axes.text(column, row, text, ha="center", va="center", fontsize=8, color="white" if dark else "#222222")
-    form = FuncFormatter(lambda value, _: f"{value:+.1%}".replace("-", "−"))
-    figure.colorbar(image, ax=grid, format=form, label=f"true uplift over {sweep.control} ({sweep.truth})", shrink=0.8)
+    figure.colorbar(
+        image, ax=grid, format=_percent(), label=f"true uplift over {sweep.control} ({sweep.truth})", shrink=0.8
+    )
     figure.suptitle(_title(sweep), x=0.01, ha="left", fontsize=11, fontweight="bold")
     return figure
 
@@ -96,7 +122,7 @@ def _title(sweep: Sweep) -> str:
     n = sweep.rows["seed"].nunique()
     if n == 1:
         return f"{sweep.scenario}: one seed, which says nothing of others"
-    what = "95% intervals across" if len(sweep.knobs) == 1 else "means over"
+    what = "means over" if len(sweep.knobs) == 2 else "95% intervals across"
     return f"{sweep.scenario}: {what} {n} seeds"
 
 

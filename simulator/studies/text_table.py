@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 from simulator.readout.statistics.estimate import Estimate
+from simulator.readout.text_table import text_table
 
 __all__ = ["aligned", "number", "with_interval"]
 
@@ -17,14 +18,8 @@ def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
     arm       CTR
     control  8.1%
     """
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    shown = (
-        "  ".join(
-            text.ljust(width) if i < left else text.rjust(width) for i, (text, width) in enumerate(zip(line, widths))
-        )
-        for line in lines
-    )
-    return "\n".join(line.rstrip() for line in shown)
+    header, *rows = lines
+    return "\n".join(text_table(header, rows, right=range(left, len(header))))
 
 
 def number(value: float, form: str) -> str:

@@ -23,11 +23,12 @@ from simulator.run_folder.reader import read_run
 from simulator.scenario import parse_scenario
 from simulator.studies.engines import Local
 from simulator.studies.knobs import Knob, points, with_values
+from simulator.studies.launched import launch_all
 from simulator.studies.launches import MOST_TREATMENTS, LaunchBatch, LaunchCell, batches_of
 from simulator.studies.measures import measured
 from simulator.studies.sweep import Sweep, SweepPlan, run_sweep
 from simulator.studies.sweep_plot import draw
-from simulator.studies.worlds import as_mapping, in_world
+from simulator.studies.worlds import as_mapping, in_world, scratch
 from tests.simulator.runs import lab, start
 from tests.simulator.studies.small import DIVERGES_AT_10, small, small_file
 
@@ -163,10 +164,25 @@ def test_points_that_are_no_scenario_fail_alone_unless_all_are(tmp_path: Path) -
         match=r"no point of the grid .*--grid arms.reloop.loss.alpha=2: arms\[1\].learner.loss.alpha: got 2",
     ):
         run_sweep(plan._replace(knobs=[ALPHA._replace(values=(2, 3))]), tmp_path, Local(1), quiet=True)
-    with pytest.raises(ConfigError, match="--grid: must be given, once a knob"):
-        run_sweep(plan._replace(knobs=[]), tmp_path, Local(1), quiet=True)
-    with pytest.raises(ConfigError, match="--grid: must be given, once a knob"):
+    with pytest.raises(ConfigError, match="--grid: a knob is given twice"):
         run_sweep(plan._replace(knobs=[ALPHA, ALPHA]), tmp_path, Local(1), quiet=True)
+
+
+def test_without_a_grid_the_arms_are_compared_as_they_are(tmp_path: Path) -> None:
+    found = run_sweep(SweepPlan(small(), [], [1, 2]), tmp_path, Local(1), quiet=True)
+    assert list(found.rows.columns[:2]) == ["seed", "arm"] and sorted(
+        file.stem for file in (tmp_path / "cells").iterdir()
+    ) == ["seed1", "seed2"]
+    with scratch(parse_scenario(small())) as folder:
+        days = launch_all(parse_scenario(in_world(as_mapping(parse_scenario(small())), 2)), folder)
+    clicks = {arm: sum(day.expected_clicks for day in days if day.arm == arm) for arm in ("control", "reloop")}
+    shown = {arm: sum(day.exposures for day in days if day.arm == arm) for arm in clicks}
+    ctr = {arm: clicks[arm] / shown[arm] for arm in clicks}
+    (row,) = found.rows[(found.rows["seed"] == 2) & (found.rows["arm"] == "reloop")].to_dict("records")
+    assert row["uplift"] == pytest.approx(ctr["reloop"] / ctr["control"] - 1, rel=1e-12)
+    figure = draw(found)
+    assert figure is not None
+    assert [text.get_text() for text in figure.axes[0].get_yticklabels()] == ["reloop"]
 
 
 def test_a_rate_at_which_a_model_diverges_fails_and_the_others_of_its_batch_do_not(tmp_path: Path) -> None:
