@@ -38,7 +38,8 @@ def bundled_scenarios() -> dict[str, str]:
 def find_scenario(name: str) -> Path:
     """The file at a path, or else the scenario of that name. Raises ScenarioError naming those that there are."""
     path = Path(name)
-    if path.exists() or path.suffix in (".yaml", ".yml"):
+    # A folder may have the name of a scenario: that of its runs, say.
+    if (path.exists() and not path.is_dir()) or path.suffix in (".yaml", ".yml"):
         return path
     known = bundled_scenarios()
     if name in known:

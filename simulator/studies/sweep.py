@@ -14,7 +14,7 @@ from reloop_stream.config.yaml_files import Location
 from reloop_stream.errors import ConfigError
 from reloop_stream.state.files import write_atomic
 from simulator.errors import ScenarioError
-from simulator.readout.statistics.estimate import Estimate
+from simulator.readout.statistics.estimate import Estimate, p_text
 from simulator.scenario import parse_scenario
 from simulator.studies.across_seeds import across_seeds
 from simulator.studies.cells import Batch, Failure, StudyFolder, making, safe_key, usual_folder
@@ -87,7 +87,9 @@ class Sweep:
                     row["arm"],
                     str(row["seeds"]),
                     "" if is_control else with_interval(uplift),
-                    "" if is_control else number(row["p"], ".3f"),
+                    ""
+                    if is_control or math.isnan(row["p"])
+                    else p_text(row["p"]).removeprefix("p = ").removeprefix("p "),
                     *(number(row[name], form) for name, form in FORMS.items()),
                 ]
             )

@@ -68,7 +68,7 @@ class Tuned:
 
     def __str__(self) -> str:
         seeds = self.plan.seeds
-        budget = f"{len(self.plan.trials)} trials an arm, the same for all, on {len(seeds)} seeds from {seeds[0]} that are not reported"
+        budget = f"{len(self.plan.trials)} trials an arm, the same for all, on {_seeds(seeds)} not reported"
         lines = [f"tuned by true CTR: {budget}"]
         for choice in self.choices:
             values = ", ".join(f"{_name(path)} {short(shown_value(value))}" for path, value in choice.values.items())
@@ -77,6 +77,10 @@ class Tuned:
                 f"    warning: {_name(path)} lies at the edge of what was tried; try further" for path in choice.edges
             ]
         return "\n".join(lines)
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return f"seed {seeds[0]}, which is" if len(seeds) == 1 else f"seeds {seeds[0]} to {seeds[-1]}, which are"
 
 
 def _name(path: str) -> str:

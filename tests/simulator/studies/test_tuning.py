@@ -89,7 +89,7 @@ def test_each_arm_gets_its_best_by_true_ctr_beside_the_tuned_control(tmp_path: P
     before = {file: file.stat().st_mtime_ns for file in (tmp_path / "t" / "cells").iterdir()}
     assert str(tuned(small(), plan, tmp_path / "t")) == str(found)
     assert {file: file.stat().st_mtime_ns for file in (tmp_path / "t" / "cells").iterdir()} == before
-    assert "3 trials an arm, the same for all, on 2 seeds from 7 that are not reported" in str(found)
+    assert "3 trials an arm, the same for all, on seeds 7 to 8, which are not reported" in str(found)
 
 
 def test_a_trial_that_diverges_is_lost_and_an_arm_without_any_left_is_said(tmp_path: Path) -> None:
