@@ -19,7 +19,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Child", "die_with", "peak_mib_of_largest", "speaks_for_all", "without_main"]
+__all__ = ["Child", "cores", "die_with", "peak_mib_of_largest", "speaks_for_all", "without_main"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
@@ -31,6 +31,11 @@ _numbers = itertools.count(1)
 def speaks_for_all() -> bool:
     """Whether this process is to say what all that do its work would: the program's own does, and the first it started."""
     return multiprocessing.parent_process() is None or multiprocessing.current_process().name.endswith(FIRST)
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def die_with(parent: int) -> None:

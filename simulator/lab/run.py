@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import shutil
 import time
 import traceback
@@ -14,7 +13,7 @@ from reloop_stream.errors import LogUnavailable
 from reloop_stream.log import Partition
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
-from reloop_stream.runtime.processes import peak_mib_of_largest
+from reloop_stream.runtime.processes import cores, peak_mib_of_largest
 from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.datasets.prepared import unless
 from simulator.datasets.read import open_source
@@ -46,8 +45,7 @@ def default_workers(lab: Lab) -> int:
     arms, expected = len(lab.names), lab.feed.expected_exposures
     if arms == 1 or (expected is not None and expected < WORTH_A_PROCESS):
         return 1
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, arms)
+    return min(cores(), arms)
 
 
 def start_run(

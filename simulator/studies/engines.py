@@ -13,7 +13,7 @@ from multiprocessing import active_children, get_context
 from typing import Any, Protocol, TypeVar
 
 from reloop_stream.errors import ReloopError
-from reloop_stream.runtime.processes import die_with, without_main
+from reloop_stream.runtime.processes import cores, die_with, without_main
 from reloop_stream.runtime.torch_state import one_thread
 
 __all__ = ["ASKED_EVERY_S", "Each", "Engine", "Interrupted", "Local", "WorkerDied"]
@@ -53,7 +53,7 @@ class Local:
     """Processes of this machine; one is this process itself. processes: None for one a core."""
 
     def __init__(self, processes: int | None = None) -> None:
-        self._size = processes or os.cpu_count() or 1
+        self._size = processes or cores()
 
     @property
     def size(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ MEMORY = Path("/dev/shm")  # a file system in memory (Linux)
 # Small enough for memory: a world that expects fewer exposures leaves less than 100 MB behind while it runs. On a disk half of the
 # time of a very small one goes into making and deleting files.
 SMALL = 1_000_000
+ROOM = 4 << 30  # bytes: for as many worlds as there are processes
 
 
 def require_world(scenario: Scenario) -> None:
@@ -56,6 +58,7 @@ def scratch(scenario: Scenario) -> Iterator[Path]:
     if scenario.world is not None:
         users = scenario.world.users
         expected = round(expected * users.n * users.requests_per_day)
-    where = MEMORY if expected < SMALL and os.access(MEMORY, os.W_OK) else None
+    has_room = os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ROOM
+    where = MEMORY if expected < SMALL and has_room else None
     with tempfile.TemporaryDirectory(prefix="reloop-world-", dir=where, ignore_cleanup_errors=True) as path:
         yield Path(path) / "world"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.errors import DataError, RunFailed, RunFolderError
@@ -74,6 +74,7 @@ def test_the_same_settings_lie_in_the_same_folder_unless_it_is_said() -> None:
     assert one.parts[:-1] == ("runs",) and one.name.startswith("sweep-news-")
 
 
+@settings(deadline=None)
 @given(st.text(min_size=1, max_size=170))
 def test_a_key_is_the_name_of_a_file_and_differs_where_the_text_does(text: str) -> None:
     key = safe_key(text)

@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reloop_stream.errors import ConfigError
@@ -16,6 +16,7 @@ decimals = st.decimals(-1000, 1000, places=3)
 ARMS = {"arms": [{"name": "control"}, {"name": "re.loop", "learner": {"loss": {"name": "reloop"}}}, {"name": "re"}]}
 
 
+@settings(deadline=None)
 @given(decimals, st.integers(0, 40), st.decimals("0.001", 10, places=3))
 def test_steps_hold_both_ends_and_no_rounding(low: Decimal, n: int, step: Decimal) -> None:
     values = parse_knob(f"x={low}:{low + n * step}:{step}").values
@@ -23,12 +24,14 @@ def test_steps_hold_both_ends_and_no_rounding(low: Decimal, n: int, step: Decima
     assert [Decimal(repr(value)) for value in values] == [low + i * step for i in range(n + 1)]
 
 
+@settings(deadline=None)
 @given(decimals, st.integers(0, 40), st.decimals("0.001", 10, places=3), st.decimals("0.01", "0.99", places=2))
 def test_an_end_that_no_step_meets_is_not_passed(low: Decimal, n: int, step: Decimal, part: Decimal) -> None:
     values = parse_knob(f"x={low}:{low + (n + part) * step}:{step}").values
     assert len(values) == n + 1
 
 
+@settings(deadline=None)
 @given(st.floats(1e-6, 1e3), st.floats(1.5, 1e4), st.integers(2, 20))
 def test_a_logarithmic_range_has_equal_ratios_and_its_ends(low: float, ratio: float, n: int) -> None:
     low, high = float(f"{low:.6g}"), float(f"{low * ratio:.6g}")
@@ -37,6 +40,7 @@ def test_a_logarithmic_range_has_equal_ratios_and_its_ends(low: float, ratio: fl
     np.testing.assert_allclose(np.diff(np.log(values)), np.log(high / low) / (n - 1), rtol=0, atol=1e-5)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-99, 99) | st.floats(-9, 9) | st.booleans(), min_size=1, max_size=9, unique_by=repr))
 def test_a_list_is_what_yaml_says(values: list[object]) -> None:
     said = ",".join(str(value).lower() for value in values)

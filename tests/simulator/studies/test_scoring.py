@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulator.readout.statistics.estimate import UNDEFINED, Estimate
@@ -37,6 +37,7 @@ def test_nothing_scores_nothing() -> None:
     assert score([UNDEFINED] * 3, [0.0] * 3).undefined == 3
 
 
+@settings(deadline=None)
 @given(st.integers(1, 400).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
 def test_a_rate_s_interval_is_that_of_the_beta_distribution(hits_of: tuple[int, int]) -> None:
     hits, n = hits_of
