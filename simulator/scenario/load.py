@@ -33,10 +33,7 @@ def load_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ())
 
 def raw_scenario(path: Path, overrides: Mapping[str, Any] | Iterable[str] = ()) -> dict[str, Any]:
     """What the file says, with other values at some paths: for `parse_scenario`, from any folder. Raises ConfigError."""
-    raw = read_mapping(path)
-    if isinstance(word := raw.get("truth"), str) and word in TRUTH_BY_WORD:  # so that overrides may go on from it
-        raw["truth"] = TRUTH_BY_WORD[word]
-    raw = apply_overrides(raw, overrides)
+    raw = _overridden(read_mapping(path), overrides)
     if isinstance(raw.get("plugins"), list):
         raw["plugins"] = [str((path.parent / str(file)).resolve()) for file in raw["plugins"]]
     return raw
@@ -67,6 +64,16 @@ def parse_scenario(raw: Mapping[str, Any], where: Callable[[Location], str] = la
         return validated(Scenario, merged, where)
     except ConfigError as error:
         raise ScenarioError(str(error)) from None
+
+
+def _overridden(raw: dict[str, Any], overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
+    """`apply_overrides`, one after the other, each of which may go on from what a word stands for."""
+    each = [{path: value} for path, value in overrides.items()] if isinstance(overrides, Mapping) else overrides
+    for override in ({}, *each):
+        raw = apply_overrides(raw, [override] if isinstance(override, str) else override)
+        if isinstance(word := raw.get("truth"), str) and word in TRUTH_BY_WORD:
+            raw["truth"] = TRUTH_BY_WORD[word]
+    return raw
 
 
 def _in_file(path: Path, location: Location, overrides: Mapping[str, Any] | Iterable[str]) -> str:

@@ -126,4 +126,5 @@ def test_a_word_says_which_truths_and_more_can_be_set_beside_it(tmp_path: Path) 
 
     assert truth("paired") == (True, True, False) and truth("none") == (False, False, False)
     assert truth("paired", "truth.bounds=true") == (True, True, True)
+    assert truth("none", "truth.bounds=true", "truth=paired", "truth.launch=false") == (True, False, False)
     assert truth("none", "truth=paired") == truth("{launch: true}") == (True, True, False)
