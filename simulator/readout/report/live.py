@@ -84,7 +84,7 @@ class LiveRun:
                 return render("live.html.j2", context_of(compute(read_run(self._folder, self._baseline))) | live)
         except Exception as error:  # a folder that is half there is whole at the next look
             live["state"] = {**state, "status": UNREADABLE, "said": _said_of(error)}
-        return render("waiting.html.j2", {"name": self._folder.resolve().name, "sections": []} | live)
+        return render("waiting.html.j2", {"folder": self._folder.resolve(), "sections": []} | live)
 
 
 def _said(far: Progress) -> str:
