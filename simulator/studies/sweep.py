@@ -14,7 +14,7 @@ from reloop_stream.config.yaml_files import Location
 from reloop_stream.errors import ConfigError
 from reloop_stream.state.files import write_atomic
 from simulator.errors import ScenarioError
-from simulator.readout.statistics.estimate import Estimate, p_text
+from simulator.readout.statistics.estimate import Estimate
 from simulator.scenario import parse_scenario
 from simulator.studies.across_seeds import across_seeds
 from simulator.studies.cells import Batch, Failure, StudyFolder, making, safe_key, usual_folder
@@ -23,7 +23,7 @@ from simulator.studies.experiments import ExperimentCell, as_test
 from simulator.studies.knobs import Knob, points, with_values
 from simulator.studies.launches import LaunchCell, batches_of
 from simulator.studies.measures import MEASURES, QUALITY, measured, short, shown_value
-from simulator.studies.text_table import aligned, number, with_interval
+from simulator.studies.text_table import aligned, number, p_number, with_interval
 from simulator.studies.tuning import Tuned, TuningPlan, tune
 from simulator.studies.worlds import as_mapping, in_world, require_world
 
@@ -87,9 +87,7 @@ class Sweep:
                     row["arm"],
                     str(row["seeds"]),
                     "" if is_control else with_interval(uplift),
-                    ""
-                    if is_control or math.isnan(row["p"])
-                    else p_text(row["p"]).removeprefix("p = ").removeprefix("p "),
+                    "" if is_control else p_number(row["p"]),
                     *(number(row[name], form) for name, form in FORMS.items()),
                 ]
             )

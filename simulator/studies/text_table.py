@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from simulator.readout.statistics.estimate import Estimate
+from simulator.readout.statistics.estimate import Estimate, p_text
 from simulator.readout.text_table import text_table
 
-__all__ = ["aligned", "number", "with_interval"]
+__all__ = ["aligned", "number", "p_number", "with_interval"]
 
 
 def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
@@ -24,6 +24,14 @@ def aligned(lines: Sequence[Sequence[str]], left: int) -> str:
 
 def number(value: float, form: str) -> str:
     return "-" if math.isnan(value) else f"{value:{form}}"
+
+
+def p_number(p: float) -> str:
+    """
+    >>> p_number(0.04), p_number(1e-9), p_number(math.nan)
+    ('0.040', '< 0.001', '-')
+    """
+    return "-" if math.isnan(p) else p_text(p).removeprefix("p ").removeprefix("= ")
 
 
 def with_interval(found: Estimate) -> str:

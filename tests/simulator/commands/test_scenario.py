@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from simulator.scenario import find_scenario
 from tests.rooms import ROOT
 from tests.simulator.runs import lab
 
@@ -48,6 +49,12 @@ def test_a_scenario_is_copied_to_start_from(name: str, tmp_path: Path) -> None:
     assert lab("check", to).code == 0
     again = lab("scenarios", "copy", name, "--to", to)
     assert again.code == 2 and "exists; choose another file" in again.err
+
+
+def test_a_folder_of_a_scenarios_name_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "quickstart").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert find_scenario("quickstart").read_text(encoding="utf-8").startswith("# yaml-language-server")
 
 
 def test_a_name_that_is_no_scenario_is_a_mistake() -> None:
