@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from simulator.scenario.sections import ORACLE, RANDOM
-
 __all__ = [
     "BLOCK_COLUMNS",
     "BOUND_COLUMNS",
@@ -103,7 +101,7 @@ TRUTH_COLUMNS = ("kind", "day", "arm", "exposures", "expected_clicks")
 # Of A/B, a row a day and policy: `BOUND_POLICIES` on everyone's requests, and each arm's name on those of its own users. auc, logloss:
 # of the world's click probabilities as predictions of the labels on what it showed.
 BOUND_COLUMNS = ("day", "policy", "exposures", "expected_clicks", "auc", "logloss")
-BOUND_POLICIES = (ORACLE, RANDOM)
+BOUND_POLICIES = ("oracle", "random")  # no arm may be called so: `simulator.scenario.sections`
 
 # A row a learner and tick. day: of the tick, from 0. time: days from the beginning to the end of the tick. The rest:
 # `reloop_stream.updating.monitor.MonitorReading`.

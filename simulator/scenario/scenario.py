@@ -55,7 +55,10 @@ class Scenario(Section):
     join: JoinConfig = JoinConfig()
     log: LogConfig = LogConfig()
     experiment: ExperimentConfig = ExperimentConfig()
-    truth: Truth = TruthConfig()
+    truth: Truth = Field(
+        TruthConfig(),
+        description="Which true uplifts to compute, and how much there was to win. `paired`: both kinds of uplift; `none`: neither.",
+    )
     learner: LearnerConfig = Field(
         default_factory=LearnerConfig, description="The learner of every arm, where the arm does not differ."
     )

@@ -177,8 +177,7 @@ class ExperimentConfig(Section):
 
 
 class TruthConfig(Section):
-    """Which true uplifts to compute, and how much there was to win. Only a simulator can. `truth: paired` is short for both
-    kinds of uplift, `truth: none` for neither. All worlds share their luck: a user meets the same in each."""
+    """Which true uplifts to compute, and how much there was to win. Only a simulator can. All worlds share their luck."""
 
     experiment: bool = Field(
         True,

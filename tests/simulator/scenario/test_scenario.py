@@ -11,6 +11,7 @@ import yaml
 from reloop_stream.config import apply_overrides
 from reloop_stream.errors import ConfigError
 from simulator.errors import ScenarioError
+from simulator.run_folder.columns import BOUND_POLICIES
 from simulator.scenario import load_scenario, parse_scenario, to_yaml
 from tests.conftest import TINY
 from tests.simulator.runs import lab
@@ -88,7 +89,7 @@ def test_a_mistake_names_the_path_the_value_and_the_rule(name: str) -> None:
     assert f"file.yaml: {message}" in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["oracle", "random"])
+@pytest.mark.parametrize("name", BOUND_POLICIES)
 def test_an_arm_may_be_called_as_a_bound_only_where_none_is_asked_for(name: str) -> None:
     parse_scenario(apply_overrides(BASE, [f"arms.1.name={name}"]))
     with pytest.raises(ScenarioError, match=f"arms: got the name '{name}', which truth.bounds gives to its own"):
