@@ -37,7 +37,7 @@ class Estimate(NamedTuple):
     def log_error(self) -> float:
         """Standard error of log(1 + relative), as a normal interval of this width has it. NaN where nothing is claimed.
 
-        >>> round(Estimate(0.0, -0.0193, 0.0197, 1.0).log_error, 4)
+        >>> round(Estimate(0.0, -0.0194, 0.0198, 1.0).log_error, 4)
         0.01
         """
         if math.isnan(self.relative) or not self.lo > -1:

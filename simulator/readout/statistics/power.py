@@ -35,7 +35,7 @@ def users_needed(effect: float, log_error: float, users: int, power: float = POW
     The variance falls as one over the users, whose days and shares stay as they are. inf for an effect of 0.
 
     >>> round(users_needed(0.01, log_error=0.01, users=20_000))
-    158543
+    158549
     """
     return users * (_reach(power) * log_error / math.log1p(effect)) ** 2 if effect else math.inf
 

@@ -20,6 +20,7 @@ from simulator.readout.statistics.users import UserSums
 __all__ = ["ESTIMATORS", "ab_minus_aa", "cuped", "cuped_or_raw", "raw"]
 
 RAW = tt.RatioOfMeans("clicks", "exposures", confidence_level=CONFIDENCE)
+FARTHEST = 1e-12  # of a ratio of CTRs: 1 + x keeps no digit of less
 CUPED = tt.RatioOfMeans("clicks", "exposures", "clicks_before", "exposures_before", confidence_level=CONFIDENCE)
 
 
@@ -43,17 +44,23 @@ def _defined(control: UserSums, treatment: UserSums) -> bool:
 
 
 def _analyze(metric: tt.RatioOfMeans, control: UserSums, treatment: UserSums) -> Estimate:
-    """Undefined where a regression on the covariates leaves no positive CTR, or a bound that no double can hold."""
+    """Undefined where a regression on the covariates leaves no positive CTR."""
     try:
         result = metric.analyze_aggregates(_aggregates(control), _aggregates(treatment))
     except (OverflowError, ZeroDivisionError):
         return UNDEFINED
     if min(result.control, result.treatment) <= 0:
         return UNDEFINED
-    found = Estimate(
+    return _told(
         result.rel_effect_size, result.rel_effect_size_ci_lower, result.rel_effect_size_ci_upper, result.pvalue
     )
-    return Estimate(*(float(value) for value in found))
+
+
+def _told(relative: float, lo: float, hi: float, p: float) -> Estimate:
+    """Undefined where a bound is one that doubles cannot tell from -100%, or of the arms turned round could not."""
+    if not (1 + lo > FARTHEST and 1 / (1 + hi) > FARTHEST):
+        return UNDEFINED
+    return Estimate(float(relative), float(lo), float(hi), float(p))
 
 
 def raw(control: UserSums, treatment: UserSums) -> Estimate:
@@ -148,7 +155,7 @@ def ab_minus_aa(control: UserSums, treatment: UserSums) -> Estimate:
         low, high = math.expm1(difference - z * spread), math.expm1(difference + z * spread)
     except OverflowError:
         return UNDEFINED
-    return Estimate(math.expm1(difference), low, high, p)
+    return _told(math.expm1(difference), low, high, p)
 
 
 ESTIMATORS: Mapping[str, Callable[[UserSums, UserSums], Estimate]] = {

@@ -104,7 +104,7 @@ def figures(frame: pd.DataFrame, **said: Any) -> dict[str, dict[str, tuple[float
     return {arm: {name: tuple(of) for name, of in found.items()} for arm, found in read(frame, **said).uplift.items()}
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(tiny())
 def test_next_to_nothing_has_an_answer_in_every_place(frame: pd.DataFrame) -> None:
     results = read(frame)
@@ -126,7 +126,7 @@ def test_next_to_nothing_has_an_answer_in_every_place(frame: pd.DataFrame) -> No
         assert isinstance(getattr(view, name), pd.DataFrame)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tiny(), st.randoms(use_true_random=False))
 def test_the_order_of_rows_and_the_names_of_users_change_nothing(frame: pd.DataFrame, random: Any) -> None:
     order = random.sample(range(len(frame)), len(frame))
@@ -138,7 +138,7 @@ def test_the_order_of_rows_and_the_names_of_users_change_nothing(frame: pd.DataF
             assert other[arm][name] == pytest.approx(values, rel=1e-6, abs=1e-9, nan_ok=True)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(tiny())
 def test_with_the_baseline_turned_round_a_ratio_is_one_over_it(frame: pd.DataFrame) -> None:
     for arm, found in figures(frame).items():

@@ -114,6 +114,13 @@ def test_users_who_are_all_of_one_ctr_say_nothing_of_how_others_are(control: Use
         assert repr(estimator(control, treatment)) == repr(UNDEFINED)
 
 
+def test_an_interval_that_doubles_cannot_tell_from_all_or_nothing_is_none() -> None:
+    # One degree of freedom, and a control whose clicks are one user's: the bounds are a factor of e^38 apart from 1.
+    control, treatment = users([1, 1], [0, 1], ([1, 1], [0, 0])), users([8, 8], [1, 1])
+    assert repr(cuped(control, treatment)) == repr(cuped(treatment, control)) == repr(UNDEFINED)
+    assert not math.isnan(raw(control, treatment).relative)
+
+
 def test_what_the_a_a_period_explains_wholly_leaves_cuped_nothing_to_judge_by() -> None:
     control, treatment = users([10, 10, 10], [1, 2, 3]), users([10, 10, 10], [2, 3, 1])
     assert repr(cuped(control, treatment)) == repr(UNDEFINED) and raw(control, treatment).p == pytest.approx(1)
