@@ -40,13 +40,12 @@ def _arms(sweep: Sweep, arms: Sequence[str]) -> Figure:
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     axes.axvline(0, color="#444444", linewidth=0.8)
-    of_arm = sweep.summary.set_index("arm")
+    of_arm = {row["arm"]: row for row in sweep.summary.to_dict("records")}
     for height, arm in enumerate(reversed(arms)):
-        seeds = sweep.rows.loc[sweep.rows["arm"] == arm, "uplift"]
+        seeds, row = sweep.rows.loc[sweep.rows["arm"] == arm, "uplift"], of_arm[arm]
         axes.plot(seeds, [height] * len(seeds), "o", color=COLOURS[0], alpha=0.25, markersize=3.5, markeredgewidth=0)
-        mean, lo, hi = of_arm.loc[arm, ["uplift", "lo", "hi"]]
-        axes.plot([lo, hi], [height - 0.25] * 2, color="#222222", linewidth=1.6)
-        axes.plot([mean], [height - 0.25], "D", color="#222222", markersize=4)
+        axes.plot([row["lo"], row["hi"]], [height - 0.25] * 2, color="#222222", linewidth=1.6)
+        axes.plot([row["uplift"]], [height - 0.25], "D", color="#222222", markersize=4)
     axes.set_yticks(range(len(arms)), [*reversed(arms)])
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(f"true uplift over {sweep.control} ({sweep.truth})")
