@@ -8,9 +8,23 @@ from typing import Any
 import pandas as pd
 
 from simulator.readout.findings import Findings
+from simulator.readout.reliability import ReliabilityBin
+from simulator.readout.statistics.catalogue import Catalogue
 from simulator.readout.statistics.estimate import UNDEFINED, Estimate
 
-__all__ = ["by_day", "checks", "headline", "looks", "novelty", "phases", "segments", "true_by_day"]
+__all__ = [
+    "bounds",
+    "by_day",
+    "catalogue",
+    "checks",
+    "headline",
+    "looks",
+    "novelty",
+    "phases",
+    "reliability",
+    "segments",
+    "true_by_day",
+]
 
 UPLIFT = Estimate._fields
 
@@ -112,6 +126,40 @@ def true_by_day(found: Findings) -> pd.DataFrame:
             for day, value in days.items()
         ),
         ("treatment", "kind", "day", "relative"),
+    )
+
+
+def bounds(found: Findings) -> pd.DataFrame:
+    """A row a policy (oracle, random, each arm) and day: ctr, and auc and logloss of the world's own probabilities. Empty where the
+    run kept no bounds."""
+    days = found.bounds.days if found.bounds is not None else {}
+    return _frame(
+        (
+            {"policy": policy, "day": day, "ctr": ctr, "auc": auc, "logloss": logloss}
+            for policy, of in days.items()
+            for day, (ctr, auc, logloss) in of.items()
+        ),
+        ("policy", "day", "ctr", "auc", "logloss"),
+    )
+
+
+def catalogue(found: Findings) -> pd.DataFrame:
+    """A row an arm and day: coverage, gini and new_share of what was shown."""
+    return _frame(
+        (
+            {"arm": arm, "day": day, **of._asdict()}
+            for arm, days in found.catalogue_days.items()
+            for day, of in days.items()
+        ),
+        ("arm", "day", *Catalogue._fields),
+    )
+
+
+def reliability(found: Findings) -> pd.DataFrame:
+    """A row an arm and bin of pCTR: predicted, observed with its interval, exposures."""
+    return _frame(
+        ({"arm": arm, **bin_._asdict()} for arm, bins in found.reliability.items() for bin_ in bins),
+        ("arm", *ReliabilityBin._fields),
     )
 
 

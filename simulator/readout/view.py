@@ -123,6 +123,22 @@ class RunView:
         return frames.true_by_day(self.results)
 
     @cached_property
+    def bounds(self) -> pd.DataFrame:
+        """A row a policy (oracle, random, each arm) and day: ctr, and auc and logloss of the world's own probabilities. Empty
+        without `truth.bounds`."""
+        return frames.bounds(self.results)
+
+    @cached_property
+    def catalogue(self) -> pd.DataFrame:
+        """A row an arm and day: coverage, gini, new_share. Empty for a replay."""
+        return frames.catalogue(self.results)
+
+    @cached_property
+    def reliability(self) -> pd.DataFrame:
+        """A row an arm and bin of pCTR: predicted, observed, lo, hi, exposures."""
+        return frames.reliability(self.results)
+
+    @cached_property
     def differences(self) -> pd.DataFrame:
         """Of a replay: a row a treatment and metric of the stamps: mean, lo, hi, p of the difference to the control."""
         found = self.results.differences

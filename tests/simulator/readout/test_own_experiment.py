@@ -122,7 +122,19 @@ def test_next_to_nothing_has_an_answer_in_every_place(frame: pd.DataFrame) -> No
         assert math.isnan(row.ctr) if not row.users else 0 <= row.lo <= row.ctr <= row.hi <= 1
     for look in (look for looks in results.sequential.values() for look in looks):
         assert math.isnan(look.lo) or look.lo <= look.estimate.relative <= look.hi
-    for name in ("headline", "daily_uplift", "looks", "segments", "novelty", "phases", "checks", "true_uplift"):
+    for name in (
+        "headline",
+        "daily_uplift",
+        "looks",
+        "segments",
+        "novelty",
+        "phases",
+        "checks",
+        "true_uplift",
+        "bounds",
+        "catalogue",
+        "reliability",
+    ):
         assert isinstance(getattr(view, name), pd.DataFrame)
 
 
