@@ -17,7 +17,7 @@ class Bounds(NamedTuple):
     ctr: of each arm. share: arm → (CTR - random) / (oracle - random). regained: treatment → its true uplift as a share of
     the distance from the control to the oracle: of the control's regret. As a share of that from random to oracle it is the
     difference of the arms' shares. quality: policy → (AUC, log loss) of the world's own probabilities on what it showed, a mean
-    over days by exposures. days: policy → day → (CTR, AUC, log loss); an arm's CTR there is that of its own users.
+    over days by exposures. days: policy → day → (CTR, AUC, log loss).
     """
 
     oracle_ctr: float
@@ -39,8 +39,9 @@ def bounds_of(run: Run) -> Bounds | None:
         rows[row["policy"]].append(row)
     oracle, random = (_ctr(rows[policy]) for policy in BOUND_POLICIES)
     truth = [row for row in run.truth.to_pylist() if row["kind"] == "experiment"]
-    everyone = {arm: [row for row in truth if row["arm"] == arm] for arm in run.arms}
-    ctr = {arm: _ctr(everyone[arm] or rows[arm]) for arm in run.arms}
+    everyone = {(row["arm"], row["day"]): row for row in truth}
+    judged = {arm: [everyone.get((arm, row["day"]), row) for row in rows[arm]] for arm in run.arms}
+    ctr = {arm: _ctr(of) for arm, of in judged.items()}
     control = ctr[run.control]
     return Bounds(
         oracle,
@@ -50,7 +51,10 @@ def bounds_of(run: Run) -> Bounds | None:
         {arm: _ratio(ctr[arm] - control, oracle - control) for arm in run.treatments},
         {policy: (_mean(of, "auc"), _mean(of, "logloss")) for policy, of in rows.items()},
         {
-            policy: {row["day"]: (_ctr([row]), _number(row["auc"]), _number(row["logloss"])) for row in of}
+            policy: {
+                row["day"]: (_ctr([of_day]), _number(row["auc"]), _number(row["logloss"]))
+                for row, of_day in zip(of, judged.get(policy, of), strict=True)
+            }
             for policy, of in rows.items()
         },
     )

@@ -29,7 +29,7 @@ BOUNDS = [
     (5, "oracle", 1000, 200.0, 0.8, 0.4), (6, "oracle", 3000, 600.0, 0.9, 0.3),
     (5, "random", 1000, 90.0, 0.7, 0.2), (6, "random", 3000, 310.0, None, None),
     (5, "a", 400, 44.0, 0.75, 0.25), (6, "a", 600, 66.0, 0.75, 0.25),
-    (5, "b", 500, 60.0, 0.76, 0.26),
+    (5, "b", 500, 60.0, 0.76, 0.26), (6, "b", 500, 60.0, 0.76, 0.26),
 ]  # fmt: skip
 
 
@@ -51,7 +51,7 @@ def test_shares_are_of_the_way_from_random_to_the_oracle_on_the_same_requests() 
     assert found.share == pytest.approx({"a": 0.2, "b": 0.325})
     assert found.regained == pytest.approx({"b": 0.0125 / 0.08})
     assert found.quality["oracle"] == pytest.approx((0.875, 0.325)) and found.quality["random"] == (0.7, 0.2)
-    assert found.days["a"].keys() == {5, 6} and found.days["a"][5] == pytest.approx((0.11, 0.75, 0.25))
+    assert found.days["a"].keys() == {5, 6} and found.days["a"][5] == (0.1, 0.75, 0.25)  # as of everyone
     assert found.days["random"][6][0] == pytest.approx(310 / 3000) and math.isnan(found.days["random"][6][1])
 
 
@@ -59,6 +59,7 @@ def test_without_the_truth_of_everyone_an_arm_s_is_that_of_its_own_users() -> No
     nothing = table(TRUTH_COLUMNS, [])
     found = bounds_of(run(bounds=table(BOUND_COLUMNS, BOUNDS), truth=nothing))
     assert found is not None and found.ctr == pytest.approx({"a": 0.11, "b": 0.12})
+    assert found.days["b"][5] == pytest.approx((0.12, 0.76, 0.26))
 
 
 def test_another_baseline_has_its_own_regret() -> None:
