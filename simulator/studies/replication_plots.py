@@ -77,7 +77,7 @@ def draw_power(found: Replication, all_findings: list[Findings]) -> Figure | Non
                     if rejected.n:
                         bar = [[rejected.share - rejected.lo], [rejected.hi - rejected.share]]
                         axes.errorbar(
-                            [found.scenario.world.users.n],
+                            [found.scenario.world.users.n * BESIDE**place],
                             [rejected.share],
                             yerr=bar,
                             fmt="o",

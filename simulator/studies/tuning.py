@@ -143,45 +143,54 @@ def tune(
     """
     if both := {*plan.seeds} & {*reported}:
         raise ConfigError(f"--first-seed: seed {min(both)} is one that arms are tuned on; report others")
-    arms = [arm.name for arm in parse_scenario(raw).arms]
-    tuned, choices, rows = dict(raw), list[Choice](), list[dict[str, Any]]()
-    for of in [arms[:1], arms[1:]]:
-        cells = {
-            (arm, i, seed): _cell(tuned, arm, trial, seed)
-            for arm in of
-            for i, trial in enumerate(plan.trials)
-            for seed in plan.seeds
-        }
-        missing = [cell for cell in cells.values() if not folder.has(cell.key)]
-        failures = make_all(batches_of(missing, at_once), len(cells))
-        lost = [failure for failure in failures if not failure.is_mistake]
-        if lost:
-            raise CellsFailed(lost, len(cells))
-        for arm in of:
-            mine = {key: cell for key, cell in cells.items() if key[0] == arm}
-            ctrs = np.full((len(plan.trials), len(plan.seeds)), math.nan)
-            for (_, i, seed), cell in mine.items():
-                if folder.has(cell.key):
-                    (row,) = (row for row in measured(folder.rows(cell.key), arms[0]) if row["arm"] == arm)
-                    ctrs[i, plan.seeds.index(seed)] = row["ctr"]
-            means = ctrs.mean(axis=1)  # NaN where a seed's model diverged
+    control, *others = (arm.name for arm in parse_scenario(raw).arms)
+    tuned, choices, tables = dict(raw), list[Choice](), list[pd.DataFrame]()
+    for of in ([control], others):
+        cells = {arm: _cells(tuned, arm, plan) for arm in of}
+        every = [cell for mine in cells.values() for cell in mine.values()]
+        failures = make_all(batches_of([cell for cell in every if not folder.has(cell.key)], at_once), len(every))
+        if lost := [failure for failure in failures if not failure.is_mistake]:
+            raise CellsFailed(lost, len(every))
+        for arm, mine in cells.items():
+            ctrs = _ctrs(arm, control, mine, plan, folder)
+            means = ctrs.mean(axis=1)  # NaN where a model diverged in one of the worlds
             if np.isnan(means).all():
-                raise CellsFailed(
-                    [one for one in failures if one.key in {cell.key for cell in mine.values()}], len(mine)
-                )
+                keys = {cell.key for cell in mine.values()}
+                raise CellsFailed([failure for failure in failures if failure.key in keys], len(mine))
             best = int(np.nanargmax(means))
             choices.append(Choice(arm, plan.trials[best], float(means[best]), _edges(plan.trials, best)))
+            tables.append(_table(arm, plan, ctrs, best))
             tuned = with_values(tuned, _of_arm(arm, plan.trials[best]), "--tune")
-            for i, trial in enumerate(plan.trials):
-                values = {_name(path): shown_value(value) for path, value in trial.items()}
-                rows += [
-                    {"arm": arm, **values, "seed": seed, "ctr": ctr, "chosen": i == best}
-                    for seed, ctr in zip(plan.seeds, ctrs[i].tolist(), strict=True)
-                ]
-    table = pd.DataFrame(rows)
+    table = pd.concat(tables, ignore_index=True)
     write_atomic(folder.path / "tuned.csv", table.to_csv(index=False).encode())
     write_atomic(folder.path / "tuned.yaml", as_yaml(tuned).encode())
     return Tuned(plan, tuned, choices, table)
+
+
+def _cells(raw: Mapping[str, Any], arm: str, plan: TuningPlan) -> dict[tuple[int, int], LaunchCell]:
+    """(trial, seed) → its cell."""
+    return {(i, seed): _cell(raw, arm, trial, seed) for i, trial in enumerate(plan.trials) for seed in plan.seeds}
+
+
+def _ctrs(
+    arm: str, control: str, cells: Mapping[tuple[int, int], LaunchCell], plan: TuningPlan, folder: StudyFolder
+) -> np.ndarray:
+    """The arm's true CTR, [trials, seeds]; NaN where the cell failed."""
+    found = np.full((len(plan.trials), len(plan.seeds)), math.nan)
+    for (trial, seed), cell in cells.items():
+        if folder.has(cell.key):
+            of_arm = {row["arm"]: row["ctr"] for row in measured(folder.rows(cell.key), control)}
+            found[trial, plan.seeds.index(seed)] = of_arm[arm]
+    return found
+
+
+def _table(arm: str, plan: TuningPlan, ctrs: np.ndarray, best: int) -> pd.DataFrame:
+    rows = []
+    for i, trial in enumerate(plan.trials):
+        values = {_name(path): shown_value(value) for path, value in trial.items()}
+        for seed, ctr in zip(plan.seeds, ctrs[i].tolist(), strict=True):
+            rows.append({"arm": arm, **values, "seed": seed, "ctr": ctr, "chosen": i == best})
+    return pd.DataFrame(rows)
 
 
 def _of_arm(arm: str, trial: Mapping[str, Any]) -> dict[str, Any]:
