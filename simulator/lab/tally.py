@@ -20,6 +20,10 @@ from simulator.serving.item_facts import ItemFacts
 
 __all__ = ["Tally"]
 
+# Versions whose age is kept: those that may still stamp, and of a learner that serves nobody yet the newest. A run may publish
+# hundreds of thousands, and each checkpoint holds what is kept.
+MOST_VERSIONS = 1000
+
 
 def _some(weight: np.ndarray | None, rows: slice | np.ndarray) -> np.ndarray | None:
     return None if weight is None else weight[rows]
@@ -87,6 +91,15 @@ class Tally:
             drawn = self._is_random(exposures.request_id[rows])
             if drawn is not None and drawn.any():
                 sums.random.add(pctr[drawn], label[drawn], _some(weight, drawn))
+        self._forget_versions(exposures)
+
+    def _forget_versions(self, exposures: ExposureBatch) -> None:
+        """Versions rise with time, and so do the exposures that come: what is older than these has served its time."""
+        for learner, rows in zip(*_different(exposures.model_name, slice(None)), strict=True):
+            if known := self._learnt_ms.get(learner):
+                oldest = int(exposures.model_version[rows].min())
+                for version in [version for version in known if version < oldest]:
+                    del known[version]
 
     def _add_versions(self, sums: OpenDay, exposures: ExposureBatch, rows: slice | np.ndarray) -> None:
         """Which versions stamped rows, and how old what they had learnt from was."""
@@ -104,7 +117,10 @@ class Tally:
     def published(self, version: Published) -> None:
         """Note what a version had learnt from, before it serves."""
         if version.learnt_ms is not None:
-            self._learnt_ms.setdefault(version.learner, {})[version.version] = version.learnt_ms
+            known = self._learnt_ms.setdefault(version.learner, {})
+            known[version.version] = version.learnt_ms
+            if len(known) > MOST_VERSIONS:
+                del known[min(known)]
 
     def trained(self, trained: Trained) -> None:
         """Count the progressive predictions of rows that the learner trains on."""

@@ -10,10 +10,11 @@ from sklearn.metrics import log_loss, roc_auc_score
 
 from reloop_stream.clock import HOUR_MS
 from reloop_stream.events import ExampleBatch
+from reloop_stream.serving.snapshot import Published
 from reloop_stream.testing import examples
 from simulator.experiment.calendar import Calendar
 from simulator.lab.open_day import DayOfArm
-from simulator.lab.tally import Tally
+from simulator.lab.tally import MOST_VERSIONS, Tally
 
 DAY_MS = 24 * HOUR_MS
 N = 3000
@@ -95,3 +96,28 @@ def test_a_state_of_before_days_were_cut_goes_on() -> None:
     resumed.restore(meta, {name.replace(".stamps.0.", ".stamps."): array for name, array in arrays.items()})
     count(resumed, 11, 30)
     assert repr([day.row for day in again]) == repr([day.row for day in whole])
+
+
+def test_of_versions_that_no_longer_serve_nothing_is_kept_however_many_there_were() -> None:
+    days: list[DayOfArm] = []
+    counted = tally(days, in_blocks=False)
+    expected = []
+    for hour in range(24):
+        for version in (2 * hour, 2 * hour + 1):  # of two an hour the second alone serves, in the hour after
+            counted.published(Published("m", version, 0, 0, None, learnt_ms=hour * HOUR_MS))  # type: ignore[arg-type]
+        stamped = max(0, 2 * hour - 1)
+        shown = examples(50, arm="a", model_version=np.full(50, stamped), event_time_ms=hour * HOUR_MS + np.arange(50))
+        counted.observe(shown)
+        expected.append(shown.exposures.event_time_ms - stamped // 2 * HOUR_MS)
+        meta, _ = counted.state()
+        assert len(meta["learnt_ms"]["m"]) <= 4
+    counted.end_tick(200, 3 * DAY_MS)
+    assert days[0].row["staleness_hours"] == pytest.approx(np.mean(expected) / HOUR_MS, rel=1e-12)
+
+
+def test_of_a_learner_that_serves_nobody_the_newest_versions_are_kept() -> None:
+    counted = tally([])
+    for version in range(MOST_VERSIONS + 5):
+        counted.published(Published("shadow", version, 0, 0, None, learnt_ms=version))  # type: ignore[arg-type]
+    meta, _ = counted.state()
+    assert list(meta["learnt_ms"]["shadow"]) == list(range(5, MOST_VERSIONS + 5))
