@@ -40,7 +40,8 @@ ALARMED = "{{detector: page_hinkley, block: 20, delta: 0.001, threshold: 0.05, r
 def test_kill_9_and_resume_equals_the_uninterrupted_run(
     tiny: Path, tmp_path: Path, whole: Whole, mode: str, workers: int
 ) -> None:
-    settings = f"learner.updating={UPDATING[mode]}", f"learner.monitor={ALARMED.format(ACTION[mode])}"
+    monitor = f"learner.monitor={ALARMED.format(ACTION[mode])}"
+    settings = f"learner.updating={UPDATING[mode]}", monitor, "truth.bounds=true"
     out = tmp_path / "killed"
     process = start("run", tiny, "--out", out, "--workers", workers, "--quiet", *sets(settings))
     for stage in ("aa", "ab"):  # once in A/A or before, once in A/B: when the stage has its first checkpoint
