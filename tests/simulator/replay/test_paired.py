@@ -130,7 +130,8 @@ def test_the_readout_says_how_the_arms_differ_by_day_and_in_all(paired: Path) ->
     frame = view.daily_differences.set_index(["treatment", "metric", "day"])
     assert len(frame) == 2 * 3 * 4 and frame.loc[("lr", "auc", 3), "phase"] == "ab"
     assert view.differences.loc[("lr", "logloss"), "lo"] == found["difference_of_quality"]["lr"]["logloss"]["lo"]
-    assert len(view.blocks) == 3 * 4 * 3 and view.plots == ["difference", "quality"] and view.uplift.empty
+    assert len(view.blocks) == 3 * 4 * 3 and view.plots == ["difference", "quality", "reliability"]
+    assert view.uplift.empty
 
 
 def test_a_day_that_one_arm_alone_has_finished_is_compared_with_nothing(paired: Path) -> None:
