@@ -34,7 +34,7 @@ from simulator.readout.statistics.users import UserSums, group_users
 from simulator.run_folder.reader import Run, read_run
 from simulator.scenario import parse_scenario
 
-__all__ = ["FIGURES", "World", "across_seeds", "frozen_tests", "small_world"]
+__all__ = ["FIGURES", "World", "coverage_across_seeds", "frozen_tests", "small_world", "spread_ratio"]
 
 ALPHA = 0.05
 DAYS = 7
@@ -138,17 +138,20 @@ def small_world(seed: int) -> World:
     return World(estimate, clicks["reloop"] / clicks["control"] - 1)
 
 
-def across_seeds(worlds: Sequence[World], each: int) -> tuple[float, float]:
+def coverage_across_seeds(worlds: Sequence[World], each: int) -> float:
     """Of worlds taken `each` at a time, in order: the share of t intervals across their estimates that hold the mean of all
-    true uplifts; and the standard deviation of an estimate over that of a truth."""
-    estimates = np.array([world.estimate for world in worlds])
-    truths = np.array([world.truth for world in worlds])
-    known = ~np.isnan(estimates)
-    truth = float(truths[known].mean())
-    groups = estimates[known][: known.sum() // each * each].reshape(-1, each)
+    true uplifts."""
+    known = [world for world in worlds if not math.isnan(world.estimate)]
+    truth = float(np.mean([world.truth for world in known]))
+    groups = np.array([world.estimate for world in known[: len(known) // each * each]]).reshape(-1, each)
     half = scipy.stats.t.ppf(1 - ALPHA / 2, each - 1) * groups.std(axis=1, ddof=1) / math.sqrt(each)
-    held = np.abs(groups.mean(axis=1) - truth) <= half
-    return float(held.mean()), float(estimates[known].std(ddof=1) / truths[known].std(ddof=1))
+    return float((np.abs(groups.mean(axis=1) - truth) <= half).mean())
+
+
+def spread_ratio(worlds: Sequence[World]) -> float:
+    """The standard deviation across worlds of an estimate over that of a truth."""
+    estimates, truths = np.array([world for world in worlds if not math.isnan(world.estimate)]).T
+    return float(estimates.std(ddof=1) / truths.std(ddof=1))
 
 
 def _begin(parent: int) -> None:
@@ -172,9 +175,10 @@ def main() -> None:
         tests = pool.map(partial(frozen_tests, salts=salts), range(1, A_A_WORLDS + 1))
         worlds = pool.map(small_world, range(1, intervals * WORLDS_EACH + 1), chunksize=10)
         tested = np.concatenate(list(tests))
-        coverage, ratio = across_seeds(list(worlds), WORLDS_EACH)
+        found = list(worlds)
     figures = dict(zip(FIGURES, tested.mean(axis=0).tolist(), strict=True))
-    show({**figures, "coverage_seeds": coverage, "truth_se_ratio": ratio}, chosen.json)
+    across = {"coverage_seeds": coverage_across_seeds(found, WORLDS_EACH), "truth_se_ratio": spread_ratio(found)}
+    show({**figures, **across}, chosen.json)
 
 
 if __name__ == "__main__":
