@@ -6,7 +6,7 @@ else: not on polls, on the number of processes, or on which log carries the even
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -113,6 +113,8 @@ class Worker:
         self._outbox = Outbox(log, topics, writes_to, name)
         begin = log.begin_offsets(both_topics(topics, source.numbers))
         self._past = Past([TickEnd(start_ms if start_ms is not None else BEGINNING_MS, begin)])
+        self.is_whole = True  # False while something is half done, and for good where that was broken off
+        updater.attach(lambda: self._window(self._past, self._log, self._topics), should_stop)
 
     def advance(self, tick: int) -> None:
         """Work up to and including `tick`, waiting for its end. Raises FeedStopped when asked to stop meanwhile."""
@@ -120,7 +122,12 @@ class Worker:
             self.work(self._source.next_tick())
 
     def work(self, joined: JoinedTick) -> None:
-        """Work through one tick of the source, the one that follows the last."""
+        """Work through one tick of the source, the one that follows the last.
+
+        Raises FeedStopped when asked to stop in the middle of a training. The worker is then not whole, and no checkpoint may be
+        taken of it: a restart goes on from the one before.
+        """
+        self.is_whole = False
         self._outbox.bury(joined.dead)
         self.dead += len(joined.dead)
         if joined.unknown is not None:
@@ -142,6 +149,7 @@ class Worker:
             self._observer.end_tick(joined.tick, joined.watermark_ms)
         if crosses(previous_ms, joined.watermark_ms, self._publish_every_ms):
             self._publish(joined.watermark_ms)
+        self.is_whole = True
 
     def _learn(self, examples: ExampleBatch) -> None:
         if self._write_examples:
@@ -234,6 +242,7 @@ class Worker:
         then read there, the first partition takes over all that is open, and reading goes on at the beginning of this
         worker's own topics.
         """
+        self.is_whole = False
         meta, _ = sections.get("worker")
         self.tick, self.watermark_ms = meta["tick"], meta["watermark_ms"]
         self.learnt_ms = meta.get("learnt_ms")  # a checkpoint of before it was kept has none
@@ -247,7 +256,11 @@ class Worker:
         observed = sections if observed is None else observed
         if self._observer is not None and "observer" in observed:
             self._observer.restore(*observed.get("observer"))
-        self._refill(past, past_log or self._log, past_topics or self._topics)
+        if past_log is not None:  # the window's rows then lie in two logs
+            self.updater.attach(None, self._should_stop)
+        if self.updater.memory_ms:
+            for examples, foreign in self._window(past, past_log or self._log, past_topics or self._topics):
+                self.updater.refill(examples, foreign)
         if past_log is not None:
             begin = self._log.begin_offsets(both_topics(self._topics, self._source.numbers))
             states = moved_to(self._topics, begin, states, self._source.numbers)
@@ -255,20 +268,18 @@ class Worker:
         self._past = past
         self._source.restore(self.tick, states)
         self.counts = JoinCounts.total(states[number].join.counts for number in self._source.numbers)
+        self.is_whole = True
 
-    def _refill(self, past: Past, log: EventLog, topics: Topics) -> None:
-        """Read the training window again from the log: a checkpoint holds where it begins, not its rows."""
-        memory_ms = self.updater.memory_ms
-        if not memory_ms:
-            return
-        since_ms = past.last.watermark_ms - memory_ms
+    def _window(self, past: Past, log: EventLog, topics: Topics) -> Iterator[tuple[ExampleBatch, np.ndarray | None]]:
+        """Read the training window again from the log: the rows to train on, and which of them are foreign."""
+        since_ms = past.last.watermark_ms - self.updater.memory_ms
         source = self._source
         for examples in read_again(log, topics, past, source.settings, source.select, self._should_stop):
             train, foreign = self._rows(examples)
             recent = examples.label_time_ms >= since_ms
             kept = recent if train is None else recent & train
             if kept.any():
-                self.updater.refill(examples.take(kept), None if foreign is None else foreign[kept])
+                yield examples.take(kept), None if foreign is None else foreign[kept]
 
     def close(self) -> None:
         self._source.close()

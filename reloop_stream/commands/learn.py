@@ -270,7 +270,7 @@ def _learn(
             publisher,
             group=chosen.group or config.name,
             checkpoint_s=chosen.checkpoint_seconds,
-            stop=stop,
+            stop=stop.was_asked,  # what has begun when the time is over is brought to its end
             watch=progress.show,
             is_over=watch,
         )

@@ -245,6 +245,13 @@ class WindowConfig(_Section):
     )
     batch_size: int = Field(1024, ge=1, le=1 << 20, description="Examples a step.")
     shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
+    held_mib: int = Field(
+        2048,
+        ge=0,
+        le=1 << 20,
+        description="MiB of rows that are held (some 30 bytes a row). Those of a larger window are read from the log again at each "
+        "training, to the same result; with `shuffle`, and in a launch, all are held.",
+    )
 
 
 class NoUpdateConfig(_Section):
@@ -261,6 +268,13 @@ class FineTuneConfig(_Section):
     passes: int = Field(1, ge=1, le=100, description="Passes over the new examples in a training.")
     batch_size: int = Field(1024, ge=1, le=1 << 20, description="Examples a step.")
     shuffle: bool = Field(False, description="Each pass in a seeded random order instead of the order of labels.")
+    held_mib: int = Field(
+        2048,
+        ge=0,
+        le=1 << 20,
+        description="MiB of rows that are held (some 30 bytes a row). Those of a larger window are read from the log again at each "
+        "training, to the same result; with `shuffle`, and in a launch, all are held.",
+    )
 
 
 class ReplayConfig(_Section):

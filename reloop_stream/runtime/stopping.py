@@ -28,6 +28,10 @@ class Stop:
     def __call__(self) -> bool:
         return self._signal is not None or time.monotonic() >= self._deadline
 
+    def was_asked(self) -> bool:
+        """Whether it is to stop for a signal, and not because the time is over."""
+        return self._signal is not None
+
     @property
     def was_ctrl_c(self) -> bool:
         return self._signal == signal.SIGINT
@@ -48,6 +52,7 @@ def stop_on_signals(doing: str, timeout_s: float = math.inf) -> Iterator[Stop]:
     def hear(number: int, frame: object) -> None:
         nonlocal heard
         if heard:
+            tell("stopping at once ...")
             raise KeyboardInterrupt
         heard = True
         stop.ask(number)

@@ -213,7 +213,8 @@ class Service:
     def run(self, count: int | None = None) -> None:
         """Learn until a stop is asked for, the source ends, or `count` examples have been learnt since the first start.
 
-        All that was learnt is then saved. A stop finishes the ticks that are complete among what has been read. Raises
+        All that was learnt is then saved. A stop finishes the ticks that are complete among what has been read; where it comes in
+        the middle of a training, FeedStopped is raised, and the next start goes on from the last checkpoint. Raises
         NoLongerRetained, LogUnavailable, OSError: what was learnt since the last checkpoint is then learnt again by the
         next start, to the same result.
         """
@@ -226,9 +227,12 @@ class Service:
             except (FeedStopped, FeedEnded):
                 break
             except OffsetOutOfRange as error:
-                raise NoLongerRetained(f"{error}; start anew with another --checkpoint DIR") from None
+                raise _lost(error) from None
             self._concerns.saw(joined)
-            self.worker.work(joined)
+            try:
+                self.worker.work(joined)
+            except OffsetOutOfRange as error:  # of a window that is read again
+                raise _lost(error) from None
             self._is_unsaved = True
             if is_due:
                 self.save()
@@ -293,6 +297,10 @@ class Service:
     def close(self) -> None:
         self.worker.close()
         self._publisher.close()
+
+
+def _lost(error: OffsetOutOfRange) -> NoLongerRetained:
+    return NoLongerRetained(f"{error}; start anew with another --checkpoint DIR")
 
 
 def _why(offset: int, begin: int) -> str:

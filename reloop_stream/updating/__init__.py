@@ -46,7 +46,7 @@ def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater
     if isinstance(updating, WindowConfig):
         return WindowUpdater(updating, learner, seed, columns)
     if isinstance(updating, FineTuneConfig):
-        same = {"every_hours", "passes", "batch_size", "shuffle"}
+        same = {"every_hours", "passes", "batch_size", "shuffle", "held_mib"}
         days = 2 * updating.every_hours / 24  # the first interval is longer than the others by up to a tick
         window = WindowConfig(mode="window", days=days, **updating.model_dump(include=same))
         return WindowUpdater(window, learner, seed, columns, once=True)

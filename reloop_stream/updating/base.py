@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from reloop_stream.events import ExampleBatch, constant
 from reloop_stream.learners.base import Learner
 
-__all__ = ["NoUpdater", "Trained", "Updater"]
+__all__ = ["NoUpdater", "ReadAgain", "Trained", "Updater"]
+
+# Reads the examples of the last `memory_ms` from the log again, in the order in which they first came, with those that another
+# arm's model served (None: none). Raises FeedStopped, LogUnavailable, OffsetOutOfRange.
+ReadAgain: TypeAlias = Callable[[], Iterator[tuple[ExampleBatch, np.ndarray | None]]]
 
 
 class Trained(NamedTuple):
@@ -30,11 +34,17 @@ class Updater(Protocol):
     learner: Learner
     memory_ms: int
 
+    def attach(self, read_again: ReadAgain | None, should_stop: Callable[[], bool]) -> None:
+        """Called by whoever moves it. read_again: None where the rows cannot be had again. should_stop: asked in what takes long."""
+
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         """Take the next examples, in order. foreign: bool [n], rows that another arm's model served."""
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        """Called when all examples up to the watermark have come. Whether the learner has learnt anything in this tick."""
+        """Called when all examples up to the watermark have come. Whether the learner has learnt anything in this tick.
+
+        Raises FeedStopped when asked to stop in the middle of it: what is then half learnt must be restored.
+        """
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Everything but the learner and the rows of a window, which are read again from the log."""
@@ -63,6 +73,9 @@ class NoUpdater:
 
     def __init__(self, learner: Learner) -> None:
         self.learner = learner
+
+    def attach(self, read_again: ReadAgain | None, should_stop: Callable[[], bool]) -> None:
+        """Nothing is read again, and nothing takes long."""
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         return tested(self.learner, examples)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from reloop_stream.config import IncrementalConfig, ReplayConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners.base import Learner
 from reloop_stream.state.packing import part_of, prefixed
-from reloop_stream.updating.base import NOTHING, Trained, foreign_rows, slim
+from reloop_stream.updating.base import NOTHING, ReadAgain, Trained, foreign_rows, slim
 from reloop_stream.updating.reservoir import Reservoir
 
 __all__ = ["IncrementalUpdater", "ReplayUpdater"]
@@ -30,6 +30,9 @@ class IncrementalUpdater:
         self._size = config.batch_size
         self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
         self._has_learnt = False  # in this tick
+
+    def attach(self, read_again: ReadAgain | None, should_stop: Callable[[], bool]) -> None:
+        """Nothing is read again, and nothing takes long."""
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         others = foreign_rows(examples, foreign)

@@ -11,7 +11,7 @@ from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import MonitorConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.state.packing import part_of, prefixed
-from reloop_stream.updating.base import Trained, Updater
+from reloop_stream.updating.base import ReadAgain, Trained, Updater
 from reloop_stream.updating.monitor import Monitor, MonitorReading, State
 
 __all__ = ["MonitoredUpdater"]
@@ -48,6 +48,9 @@ class MonitoredUpdater:
         self._alarms = 0
         self._raised_until_ms: int | None = None
         self._reading: MonitorReading | None = None
+
+    def attach(self, read_again: ReadAgain | None, should_stop: Callable[[], bool]) -> None:
+        self._updater.attach(read_again, should_stop)
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         trained = self._updater.learn(examples, foreign)

@@ -99,7 +99,13 @@ def _read_out(
             tell(f"stopped; go on with: python -m simulator resume {failure.path}")
             return INTERRUPTED
         return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
-    results = read_out(folder.path)
+    try:
+        if stop():  # asked for after the last tick
+            raise KeyboardInterrupt
+        results = read_out(folder.path)
+    except KeyboardInterrupt:
+        tell(f"the run is finished; read it out with: python -m simulator readout {folder.path}")
+        return INTERRUPTED
     print(shown(results))
     write_scalars(chosen, results)
     return OK

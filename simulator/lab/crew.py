@@ -103,10 +103,10 @@ class Crew:
         if was_stopped:
             raise Stopped
 
-    def close(self) -> None:
-        """End the processes."""
+    def close(self, patience_s: float = END_PATIENCE_S) -> None:
+        """End the processes, by force those that take longer. Whatever they are writing is there whole, or not at all."""
         for child in self._children:
-            child.end("end", patience_s=END_PATIENCE_S)
+            child.end("end", patience_s=patience_s)
         if self._lab is not None:
             self._lab.close()
 

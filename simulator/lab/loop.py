@@ -42,18 +42,23 @@ def run_stage(
     report: Report,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
-    """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable likewise."""
+    """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable."""
     here = {role.name for role in learning}
     servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
+    if should_stop():  # a large world takes seconds to make, and so does what learns
+        raise Stopped
     workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
     for role, worker in workers:
         worker.on_publish = _hand_over(lab, role, servers, stage)
     loop = _Loop(lab, stage, servers, workers, report)
     try:
         loop.restore(before)
-        loop.run(should_stop)
+        try:
+            loop.run(should_stop)
+        except FeedStopped:
+            loop.save()
+            raise
     except FeedStopped:
-        loop.save()
         raise Stopped from None
     finally:
         for _, server in servers:
@@ -173,11 +178,16 @@ class _Loop:
         self._finish()
 
     def save(self) -> None:
-        """Checkpoint every role. Servers first: a version that a worker will not publish again must be in theirs."""
+        """Checkpoint every role. Servers first: a version that a worker will not publish again must be in theirs.
+
+        A worker that was stopped in the middle of a training keeps its last checkpoint, from which it goes on.
+        """
         place, stage = self._lab.place, self._stage.name
         for role, server in self._servers:
             write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
         for learning, worker in self._workers:
+            if not worker.is_whole:
+                continue
             worker.flush()
             self._lab.recorder.write_readings(learning.name)
             write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())

@@ -157,6 +157,8 @@ class _Run:
             finally:
                 try:
                     self._finish(time.monotonic() - started)
+                except KeyboardInterrupt:  # the manifest is as it was, and a resumed run makes the tables again
+                    raise RunFailed("Stopped", "stopped", self._folder.path) from None
                 finally:
                     self._lab.close()
 
@@ -191,6 +193,9 @@ class _Run:
                     before = stage
                 if scenario.truth.launch and len(stages) > 1 and lab.feed.has_truth:
                     self._run_launches(stages, progress, should_stop)
+            except KeyboardInterrupt:
+                crew.close(patience_s=0)
+                raise
             finally:
                 crew.close()
         self._delete_scaffolding(stages)
@@ -285,9 +290,10 @@ class _Run:
         }
         finished = manifest.status == "finished"
         self._folder.write_daily(names)  # with days that only their files told of
-        self._folder.write_users()
+        if finished:  # these are large, and until then read from the days' files
+            self._folder.write_users()
+            self._folder.write_topics(names)
         self._folder.write_items()
-        self._folder.write_topics(names)
         self._folder.write_blocks(names)
         self._folder.write_reliability(names)
         self._folder.write_off_policy()
