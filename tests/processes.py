@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-__all__ = ["wait_until"]
+__all__ = ["children_of", "wait_until"]
 
 PATIENCE_S = 60.0
 
@@ -20,3 +21,9 @@ def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> N
         assert time.monotonic() < deadline, "it takes too long"
         time.sleep(0.005)
     assert process.poll() is None, "it was over before anything could be done to it"
+
+
+def children_of(process: subprocess.Popen[str]) -> list[int]:
+    """The processes that do its work (Linux)."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from reloop_stream.log import EventLog, Partition, open_log
 from reloop_stream.log.topics import Topics
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections
+from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.stream.example_source import JoinedFeed
 from reloop_stream.stream.intake import Intake
 from reloop_stream.stream.mark_feed import MarkFeed
@@ -44,6 +45,7 @@ def worker(
     settings: LearnerConfig | None = None,
     attribution_ms: int = HOUR_MS,
     fields: Sequence[FieldConfig] = FIELDS,
+    should_stop: Callable[[], bool] = lambda: False,
 ) -> Worker:
     settings = settings or config()
     learner = make_learner(settings, fields, name="x", seed=1, base_rate=0.1)
@@ -51,7 +53,7 @@ def worker(
     source = JoinedFeed(
         MarkFeed(log, TOPICS, [0], select=Intake(learner.encoder)), TOPICS, JoinSettings(attribution_ms)
     )
-    return Worker("x", log, TOPICS, source, updater, start_ms=0, publish_every_ms=2 * HOUR_MS)
+    return Worker("x", log, TOPICS, source, updater, start_ms=0, publish_every_ms=2 * HOUR_MS, should_stop=should_stop)
 
 
 @pytest.fixture
@@ -184,6 +186,68 @@ def test_a_restart_after_any_tick_changes_nothing(stream: EventLog, changes: dic
     assert broken.updater.learner.to_bytes() == whole.updater.learner.to_bytes()
     assert broken.counts == whole.counts
     assert broken.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
+
+
+RETRAINS = [
+    WINDOW | {"passes": 2},
+    WINDOW | {"start": "cold"},
+    WINDOW | {"shuffle": True},
+    {"mode": "fine_tune", "every_hours": 3, "passes": 2},
+]
+
+
+@pytest.mark.parametrize("alarmed", [False, True])
+@pytest.mark.parametrize("updating", RETRAINS, ids=str)
+def test_a_window_that_is_read_from_the_log_again_trains_as_one_that_is_held(
+    stream: EventLog, updating: dict[str, Any], alarmed: bool
+) -> None:
+    monitor = {"monitor": ALARMED | {"action": "retrain"}} if alarmed else {}
+    for tick in range(9):
+        write_tick(stream, tick)
+    states = []
+    for held_mib in (2048, 0):
+        one = worker(stream, config(updating={**updating, "batch_size": 16, "held_mib": held_mib}, **monitor))
+        one.advance(4)
+        saved = Sections.from_bytes(one.checkpoint().to_bytes())
+        one.advance(8)
+        states.append(one.checkpoint().to_bytes())
+        one.close()
+        one.restore(saved)
+        one.advance(8)
+        states.append(one.checkpoint().to_bytes())
+        one.close()
+    assert len(set(states)) == 1
+
+
+@pytest.mark.parametrize("held_mib", [2048, 0])
+def test_a_worker_stopped_in_a_training_is_not_whole_and_a_restart_ends_as_if_it_had_never_begun(
+    stream: EventLog, held_mib: int
+) -> None:
+    settings = config(updating=WINDOW | {"passes": 50, "batch_size": 16, "held_mib": held_mib})
+    for tick in range(6):
+        write_tick(stream, tick)
+    asked = 0
+
+    def in_the_second_training() -> bool:
+        nonlocal asked
+        asked += broken.tick == 5
+        return asked > 70
+
+    broken = worker(stream, settings, should_stop=in_the_second_training)
+    broken.advance(3)
+    saved = Sections.from_bytes(broken.checkpoint().to_bytes())
+    assert broken.is_whole
+    with pytest.raises(FeedStopped):
+        broken.advance(5)
+    assert not broken.is_whole
+    broken.close()
+    again, whole = worker(stream, settings), worker(stream, settings)
+    again.restore(saved)
+    for one in (again, whole):
+        one.advance(5)
+        one.close()
+    assert again.is_whole and again.checkpoint().to_bytes() == whole.checkpoint().to_bytes()
+    assert again.checkpoint().to_bytes() != saved.to_bytes()
 
 
 def test_a_checkpoint_before_the_first_tick_is_the_beginning(stream: EventLog) -> None:

@@ -198,6 +198,8 @@ ELSEWHERE = {
     "log.examples": "test_the_log_s_knobs_change_what_is_written",
     "log.kafka": "must not change a result: test_a_broker_that_asks_for_tls_and_a_password_gives_the_same_run",
     "log.unavailable_after_s": "test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed",
+    "learner.updating.held_mib": "must not change a result: "
+    "test_a_window_that_is_read_from_the_log_again_trains_as_one_that_is_held",
     "learner.device": "a machine with cuda alone has another",
     "data": "tests/simulator/datasets/test_knobs.py",
     "experiment.design": "has a choice in a replay alone: test_split_users_are_a_choice",

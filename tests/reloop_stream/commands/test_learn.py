@@ -33,7 +33,7 @@ from reloop_stream.state.checkpoint import read_checkpoint
 from reloop_stream.testing import clicks_on, exposures
 from reloop_stream.testing.batches import MINUTE_MS
 from reloop_stream.testing.fixtures import start_broker
-from tests.processes import wait_until
+from tests.processes import children_of, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -452,16 +452,10 @@ def test_an_arm_s_learner_trains_on_its_rows_alone(tmp_path: Path) -> None:
     assert seen["a"]["since_start/learner/sums"][0] == 99  # of every second row
 
 
-def readers_of(process: subprocess.Popen[str]) -> list[int]:
-    """The processes that read partitions for it."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-
-
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_a_reader_that_dies_ends_the_learner_with_a_clear_error(place: Path, tmp_path: Path, whole: Any) -> None:
     process = started(place, tmp_path / "dir", "--workers", 2, "--checkpoint-seconds", 0.05)
-    os.kill(readers_of(process)[0], signal.SIGKILL)
+    os.kill(children_of(process)[0], signal.SIGKILL)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1 and "reads partitions [0, 2] died (signal 9" in said and "Traceback" not in said
     assert learn(place, tmp_path / "dir", "--until-end") == 0
@@ -471,7 +465,7 @@ def test_a_reader_that_dies_ends_the_learner_with_a_clear_error(place: Path, tmp
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 def test_readers_do_not_outlive_a_learner_that_is_killed(place: Path, tmp_path: Path) -> None:
     process = started(place, tmp_path / "dir", "--workers", 2, "--checkpoint-seconds", 0.05)
-    readers = readers_of(process)
+    readers = children_of(process)
     process.kill()
     process.communicate(timeout=60)
     deadline = time.monotonic() + 20

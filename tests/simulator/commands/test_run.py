@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from reloop_stream.log.secured import SecuredListener
 from reloop_stream.testing.fixtures import start_secured_broker
-from tests.processes import wait_until
+from tests.processes import children_of, wait_until
 from tests.simulator.runs import lab, outcome, start
 
 pytestmark = pytest.mark.slow
@@ -103,6 +104,27 @@ def test_ctrl_c_keeps_what_was_done_and_resume_goes_on(tiny: Path, tmp_path: Pat
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and f"resume {out}" in said and "Traceback" not in said
     assert json.loads((out / "manifest.json").read_text())["status"] == "interrupted"
+    assert lab("resume", out, "--quiet").code == 0
+    assert outcome(out) == outcome(whole())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="finds the run's processes in /proc")
+def test_a_second_ctrl_c_waits_for_nobody_and_breaks_nothing(tiny: Path, tmp_path: Path, whole: Whole) -> None:
+    out = tmp_path / "stopped"
+    process = start("run", tiny, "--out", out, "--workers", 2, "--quiet")
+    wait_until(lambda: list((out / "checkpoints").glob("aa.worker.*")), process)
+    children = children_of(process)
+    for child in children:
+        os.kill(child, signal.SIGSTOP)  # they will not answer
+    said = ""
+    assert process.stderr is not None
+    for word in ("saving what was done", "stopping at once"):
+        process.send_signal(signal.SIGINT)
+        while word not in said:
+            said += process.stderr.readline()
+    rest = process.communicate(timeout=30)[1]
+    assert process.returncode == 130 and f"resume {out}" in rest and "Traceback" not in said + rest
+    assert children and not any(Path(f"/proc/{child}").exists() for child in children)
     assert lab("resume", out, "--quiet").code == 0
     assert outcome(out) == outcome(whole())
 

@@ -73,6 +73,29 @@ def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still
     assert {"bounds.csv", "items.parquet", "topics.parquet", "reliability.csv"} <= outcome(out)[3].keys()
 
 
+@pytest.mark.parametrize("asked", [700, 776, 1000, 1900])
+def test_a_run_stopped_in_the_middle_of_a_training_and_resumed_equals_the_uninterrupted_one(
+    tiny: Path, tmp_path: Path, whole: Whole, asked: int
+) -> None:
+    settings = (
+        "learner.updating={mode: window, days: 0.8, every_hours: 12, passes: 6, batch_size: 64}",
+        "truth.launch=true",
+    )
+    times = 0
+
+    def should_stop() -> bool:  # in A/A, as A/B reads the window again, in A/B, in a launch
+        nonlocal times
+        times += 1
+        return times > asked
+
+    out = tmp_path / "stopped"
+    with pytest.raises(RunFailed, match="stopped"):
+        start_run(load_scenario(tiny, settings), out, command="test", workers=1, quiet=True, should_stop=should_stop)
+    assert not (out / "users.parquet").exists()
+    resume_run(out, workers=1, quiet=True)
+    assert outcome(out) == outcome(whole(*settings))
+
+
 @pytest.mark.parametrize("data", ["shared", "co_diverted"])
 @pytest.mark.parametrize("mode", UPDATING)
 def test_learners_that_were_apart_in_a_a_read_everything_in_a_b_from_the_fork_on(
