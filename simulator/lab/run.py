@@ -21,6 +21,7 @@ from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.stages import Stage, plan_stages, spread
 from simulator.lab.crew import Crew, CrewError
+from simulator.lab.disk import check_disk
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
@@ -61,6 +62,7 @@ def start_run(
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
     RunFolder.check_free(path)
+    tight = check_disk(scenario, lab.feed.expected_exposures, path)
     data = {} if scenario.data is None else fingerprints(scenario.data.path, open_source(scenario.data).files)
     rows = path.with_name(f".{path.name}.rows")  # a mistake shows before there is a folder
     try:
@@ -84,7 +86,7 @@ def start_run(
         prefix=lab.place.prefix,
         git=revision,
         versions=packages,
-        warnings=scenario.warnings() + warnings,
+        warnings=scenario.warnings() + tight + warnings,
         notes=notes,
         stages_done=[],
         truth=[],

@@ -27,7 +27,6 @@ from simulator.world.delay import share_within
 __all__ = ["SimulatedFeed"]
 
 HASHED_BUCKETS = 1 << 15  # of a field whose values keep coming
-EXPOSURES_A_USER_AND_DAY = 15  # about, at the default arrivals and slate
 
 
 class SimulatedFeed:
@@ -44,7 +43,8 @@ class SimulatedFeed:
         self._assignment = assignment
         self.tick_ms = scenario.tick_ms
         self.base_rate = self._config.ctr
-        self.expected_exposures = sum(scenario.phases.days.values()) * self._config.users.n * EXPOSURES_A_USER_AND_DAY
+        requests = sum(scenario.phases.days.values()) * self._config.users.n * self._config.users.requests_per_day
+        self.expected_exposures = round(requests * scenario.serving.slate)
         self.calendar = Calendar.regular(
             start_ms=EPOCH_MS,
             tick_ms=scenario.tick_ms,
