@@ -10,11 +10,12 @@ import numpy as np
 
 from reloop_stream.errors import CheckpointError, StateError
 from reloop_stream.state.files import write_atomic
-from reloop_stream.state.packing import pack, part_of, prefixed, unpack
+from reloop_stream.state.packing import packed, part_of, prefixed, unpack
 
 __all__ = ["Sections", "read_checkpoint", "write_checkpoint"]
 
 CHECKPOINT_VERSION = 2  # raised by one when what a checkpoint holds changes
+PACKED = "bytes"  # the array of a part that was packed before
 
 
 class Sections:
@@ -31,12 +32,15 @@ class Sections:
         self._arrays: dict[str, np.ndarray] = {}
 
     def put(self, name: str, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray] | None = None) -> None:
+        """Add a part. The arrays are copied, for theirs may go on changing before they are written."""
         self._meta[name] = dict(meta)
-        contiguous = {key: np.asarray(array, order="C") for key, array in (arrays or {}).items()}
-        self._arrays |= prefixed(f"{name}/", contiguous)
+        copies = {key: np.array(array, order="C") for key, array in (arrays or {}).items()}
+        self._arrays |= prefixed(f"{name}/", copies)
 
     def put_bytes(self, name: str, data: bytes) -> None:
-        self.put(name, {}, {"bytes": np.frombuffer(data, dtype=np.uint8)})
+        """Add a part that is packed already. Nothing is copied: bytes do not change."""
+        self._meta[name] = {}
+        self._arrays[f"{name}/{PACKED}"] = np.frombuffer(data, dtype=np.uint8)
 
     def get(self, name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """The part's mapping and arrays. Raises CheckpointError where there is none."""
@@ -45,13 +49,17 @@ class Sections:
         return self._meta[name], part_of(f"{name}/", self._arrays)
 
     def get_bytes(self, name: str) -> bytes:
-        return self.get(name)[1]["bytes"].tobytes()
+        return self.get(name)[1][PACKED].tobytes()
 
     def __contains__(self, name: str) -> bool:
         return name in self._meta
 
+    def packed(self) -> list[bytes | memoryview]:
+        """The file's parts, one after the other. They stay as they are, whatever becomes of what was put in."""
+        return packed({"checkpoint_version": CHECKPOINT_VERSION, "sections": self._meta}, self._arrays)
+
     def to_bytes(self) -> bytes:
-        return pack({"checkpoint_version": CHECKPOINT_VERSION, "sections": self._meta}, self._arrays)
+        return b"".join(self.packed())
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Sections:
@@ -69,7 +77,7 @@ class Sections:
 
 def write_checkpoint(path: Path, sections: Sections) -> None:
     """Write the checkpoint atomically. Raises OSError (disk full, say); the one before it is then still there."""
-    write_atomic(path, sections.to_bytes())
+    write_atomic(path, *sections.packed())
 
 
 def read_checkpoint(path: Path) -> Sections | None:

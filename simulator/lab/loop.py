@@ -14,18 +14,22 @@ from reloop_stream.clock import HOUR_MS, crosses
 from reloop_stream.learners import digest
 from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.serving.snapshot import Published
-from reloop_stream.state.checkpoint import Sections, read_checkpoint, write_checkpoint
+from reloop_stream.state.checkpoint import Sections, read_checkpoint
+from reloop_stream.state.checkpoint_writer import CheckpointWriter
 from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.worker import Worker
 from simulator.experiment.stages import Learning, Serving, Stage
 from simulator.lab.parts import Lab
-from simulator.lab.reports import Report, Saved, StageFinished, TickServed
+from simulator.lab.reports import Report, Saved, ServerSaved, StageFinished, TickServed
 from simulator.run_folder.manifest import LearnerOutcome
 from simulator.serving.server import Server
 
 __all__ = ["Stopped", "run_stage"]
 
 REPORT_EVERY_S = 0.2  # wall clock between two progress reports of a process
+# Wall clock between two checkpoints of a process. A kill costs so much work at most beyond what is due; a save takes about a
+# hundredth of it.
+SAVE_EVERY_S = 5.0
 
 
 class Stopped(Exception):
@@ -61,6 +65,7 @@ def run_stage(
     except FeedStopped:
         raise Stopped from None
     finally:
+        loop.close()
         for _, server in servers:
             server.close()
         for _, worker in workers:
@@ -100,6 +105,8 @@ class _Loop:
         self._workers = workers
         self._report = report
         self._reported_at = 0.0
+        self._writer = CheckpointWriter()
+        self._saved_at = float("-inf")
         self._began = time.time()
         self._cpu_s = {"serve": 0.0, "learn": 0.0, "save": 0.0}
 
@@ -166,8 +173,10 @@ class _Loop:
                     self._timed("serve", partial(server.serve, tick))
             for _, worker in self._workers:
                 self._timed("learn", partial(worker.advance, tick - lag))
-            if crosses(int(calendar.bounds_ms[tick]), int(calendar.bounds_ms[tick + 1]), every_ms):
-                self._timed("save", self.save)
+            self._timed("save", self._writer.settle)
+            is_due = crosses(int(calendar.bounds_ms[tick]), int(calendar.bounds_ms[tick + 1]), every_ms)
+            if is_due and time.monotonic() - self._saved_at >= SAVE_EVERY_S:
+                self._timed("save", self._begin_save)
             self._tell(tick)
         for _, worker in self._workers:
             self._timed("learn", partial(worker.advance, stage.last_tick))
@@ -178,21 +187,42 @@ class _Loop:
         self._finish()
 
     def save(self) -> None:
-        """Checkpoint every role. Servers first: a version that a worker will not publish again must be in theirs.
+        """Checkpoint every role, and wait until that is durable."""
+        self._begin_save()
+        self._writer.wait()
+
+    def _begin_save(self) -> None:
+        """Checkpoint every role as it is now. Servers first: a version that a worker will not publish again must be in theirs.
 
         A worker that was stopped in the middle of a training keeps its last checkpoint, from which it goes on.
         """
         place, stage = self._lab.place, self._stage.name
+        told: list[Saved | ServerSaved] = []
+        files = []
+        offsets = {}
         for role, server in self._servers:
-            write_checkpoint(place.checkpoint(stage, "server", role.name), server.checkpoint())
+            files.append((place.checkpoint(stage, "server", role.name), server.checkpoint()))
+            told.append(ServerSaved(role.name, role.learner, server.deployments.needed_after(server.tick)))
         for learning, worker in self._workers:
             if not worker.is_whole:
                 continue
             worker.flush()
             self._lab.recorder.write_readings(learning.name)
-            write_checkpoint(place.checkpoint(stage, "worker", learning.name), worker.checkpoint())
-            self._lab.log.commit(f"{place.prefix}.{learning.name}", worker.next_offsets)
-            self._report(Saved(learning.name, worker.needed_offsets()))
+            files.append((place.checkpoint(stage, "worker", learning.name), worker.checkpoint()))
+            told.append(Saved(learning.name, worker.needed_offsets()))
+            offsets[f"{place.prefix}.{learning.name}"] = worker.next_offsets
+
+        def saved() -> None:
+            for group, at in offsets.items():
+                self._lab.log.commit(group, at)
+            for one in told:
+                self._report(one)
+
+        self._writer.write(files, saved)
+        self._saved_at = time.monotonic()
+
+    def close(self) -> None:
+        self._writer.close()
 
     def _tell(self, tick: int, last: bool = False) -> None:
         now = time.monotonic()

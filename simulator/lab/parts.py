@@ -98,11 +98,7 @@ class Lab:
     @cached_property
     def version_files(self) -> VersionFiles:
         """Where versions lie for servers in other processes."""
-        keep_ticks = self.calendar.ticks
-        if (tick_ms := self.feed.tick_ms) is not None:
-            span_ms = round(self.scenario.checkpoint_every_hours * HOUR_MS) + self._delay_ms
-            keep_ticks = 2 * (span_ms // tick_ms + 2)
-        return VersionFiles(self.place.folder / "versions", keep_ticks)
+        return VersionFiles(self.place.folder / "versions")
 
     def thaw(self, data: bytes, config: LearnerConfig) -> FrozenModel:
         """A deployed version from its bytes, and what it is a version of."""

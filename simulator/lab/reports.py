@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 from reloop_stream.log import Partition
 from simulator.run_folder.manifest import BoundRow, LearnerOutcome, TruthRow
 
-__all__ = ["DayClosed", "Report", "Saved", "StageFinished", "TickServed", "Told"]
+__all__ = ["DayClosed", "Report", "Saved", "ServerSaved", "StageFinished", "TickServed", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,16 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerSaved:
+    """A server has been checkpointed. needed: the tick of the oldest of its learner's versions that its restart from there
+    could ask for."""
+
+    server: str
+    learner: str
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
 class StageFinished:
     """A process has done its share of a stage. cpu_s: by part of the loop. began: when it had loaded what it needs, in
     seconds since 1970."""
@@ -48,5 +58,5 @@ class StageFinished:
     began: float
 
 
-Told: TypeAlias = TickServed | DayClosed | Saved | StageFinished
+Told: TypeAlias = TickServed | DayClosed | Saved | ServerSaved | StageFinished
 Report: TypeAlias = Callable[[Told], None]

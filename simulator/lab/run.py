@@ -25,7 +25,7 @@ from simulator.lab.disk import check_disk
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
-from simulator.lab.reports import DayClosed, Report, Saved, StageFinished, TickServed, Told
+from simulator.lab.reports import DayClosed, Report, Saved, ServerSaved, StageFinished, TickServed, Told
 from simulator.lab.run_progress import ReadingProgress, RunProgress
 from simulator.lab.truth import launches
 from simulator.run_folder.manifest import Counts, Manifest, StageTimings, Timings
@@ -133,7 +133,8 @@ class _Run:
         self._manifest = manifest
         self._workers = workers or default_workers(lab)
         self._quiet = quiet
-        self._needed: dict[str, dict[Partition, int]] = {}
+        self._needed: dict[str, dict[Partition, int]] = {}  # by learner
+        self._needed_versions: dict[str, int] = {}  # by server
 
     def go(self, should_stop: Callable[[], bool]) -> None:
         """Run what is left of the run. The manifest says how it ended, whatever happens."""
@@ -211,7 +212,7 @@ class _Run:
         logger.info("stage %s: ticks %d to %d", stage.name, stage.first_tick, stage.last_tick)
         progress.next_stage()
         learners = {role.name for role in stage.learning}
-        self._needed = {}
+        self._needed, self._needed_versions = {}, {}
 
         def report(told: Told) -> None:
             match told:
@@ -222,6 +223,8 @@ class _Run:
                     progress.day(told.row)
                 case Saved():
                     self._retain(told, learners)
+                case ServerSaved():
+                    self._forget_versions(told, stage)
                 case StageFinished():
                     manifest.truth.extend(told.truth)
                     manifest.bounds.extend(told.bounds)
@@ -254,6 +257,13 @@ class _Run:
                 earliest[partition] = min(at, earliest.get(partition, at))
         # A partition that only some learners read may still be needed by the rest from where they are.
         self._lab.log.delete_before(earliest)
+
+    def _forget_versions(self, saved: ServerSaved, stage: Stage) -> None:
+        """Remove the files of a learner's versions that no restart of its servers can need."""
+        self._needed_versions[saved.server] = saved.needed
+        servers = [role.name for role in stage.serving if role.learner == saved.learner]
+        if self._needed_versions.keys() >= {*servers}:
+            self._lab.version_files.forget(saved.learner, min(self._needed_versions[name] for name in servers))
 
     def _run_launches(self, stages: list[Stage], progress: RunProgress, should_stop: Callable[[], bool]) -> None:
         manifest = self._manifest

@@ -117,6 +117,11 @@ class Deployments:
             if (0 if oldest is None else oldest) <= published_at <= tick:
                 self._wait_for(published_at)
 
+    def needed_after(self, tick: int) -> int:
+        """The tick of the oldest version that may serve after this one: older ones are asked for no more."""
+        following = min(tick + 1, len(self._calendar.bounds_ms) - 1)
+        return self._due_tick(following) or 0
+
     def put_into(self, sections: Sections) -> None:
         """Add the versions that serve, or will, to a checkpoint, each with what it is a version of."""
         kept = {tick: self._inherited.get(tick, self._learner) for tick in sorted(self.offered)}
@@ -147,24 +152,23 @@ class Deployments:
 class VersionFiles:
     """Deployed versions as files, numbered by the tick of their publication, for servers in other processes.
 
-    A file holds the model alone; a server knows the settings. Files that no restart can need are removed.
+    A file holds the model alone; a server knows the settings.
     """
 
-    def __init__(self, folder: Path, keep_ticks: int) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._keep_ticks = keep_ticks
 
     def path(self, learner: str, tick: int) -> Path:
         return snapshot_file(self._folder, learner, tick)
 
     def write(self, published: Published) -> None:
         write_atomic(self.path(published.learner, published.tick), published.model.to_bytes())
-        mine = published.learner
-        ticks = sorted(tick for learner, tick, _ in snapshot_versions(self._folder) if learner == mine)
-        # The newest version from before the horizon may still be the one that serves.
-        old = [tick for tick in ticks if tick <= published.tick - self._keep_ticks][:-1]
-        for tick in old:
-            self.path(mine, tick).unlink(missing_ok=True)
+
+    def forget(self, learner: str, before: int) -> None:
+        """Remove a learner's versions published before a tick."""
+        for of, tick, path in snapshot_versions(self._folder):
+            if of == learner and tick < before:
+                path.unlink(missing_ok=True)
 
 
 class AnnouncedVersions:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pytest
 
 from reloop_stream.config import LearnerConfig
@@ -68,18 +67,23 @@ def test_versions_survive_a_checkpoint() -> None:
     assert again.due(10).name == "kept"
 
 
-def test_the_snapshot_folder_keeps_the_version_that_may_still_serve(tmp_path: Any) -> None:
-    folder = VersionFiles(tmp_path, keep_ticks=4)
-    for tick in np.arange(0, 20, 3).tolist():
+def test_the_version_that_may_still_serve_after_a_checkpoint_keeps_its_file(tmp_path: Any) -> None:
+    served, folder = deployments(HOUR_MS), VersionFiles(tmp_path)
+    for tick in range(20):
         folder.write(Published("x", tick, tick, 0, BaseRate(0.1)))
-    kept = sorted(int(path.stem.split("-")[1]) for path in tmp_path.iterdir())
-    assert kept == [12, 15, 18]
+        folder.write(Published("y", tick, tick, 0, BaseRate(0.1)))
+    # After tick 12 the version of tick 5 serves, and from tick 14 on that of tick 11, which is due an hour after its tick.
+    needed = [served.needed_after(tick) for tick in (0, 6, 7, 12, 13, 47)]
+    assert needed == [0, 0, 5, 5, 11, 41]
+    folder.forget("x", needed[3])
+    kept = [[int(path.stem.split("-")[1]) for path in tmp_path.glob(f"{name}-*")] for name in "xy"]
+    assert [sorted(ticks) for ticks in kept] == [[*range(5, 20)], [*range(20)]]
 
 
 def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
     tmp_path: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log, folder = open_log(tmp_path / "events"), VersionFiles(tmp_path / "snapshots", keep_ticks=9)
+    log, folder = open_log(tmp_path / "events"), VersionFiles(tmp_path / "snapshots")
     log.create_topics({"snapshots": 1})
     folder.write(Published("x", 1, 5, 0, BaseRate(0.25, "kept")))
     producer = log.producer()
