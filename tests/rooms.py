@@ -65,7 +65,7 @@ ONLY = {
         "reloop_stream.log",
         "reloop_stream.state",
     },
-    "simulator.world": set(),
+    "simulator.world": {"reloop_stream.runtime"},  # what compiles
     "simulator.readout": {"simulator.run_folder"},
 }
 

@@ -17,6 +17,7 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _SCALE = 2.0**-53  # a double holds 53 bits
+MANY = 64  # keys from which a compiled loop is quicker than numpy's
 
 
 @lru_cache(maxsize=1024)
@@ -42,8 +43,35 @@ def uniform(seed: int, purpose: str, *keys: np.ndarray | int) -> np.ndarray:
     >>> float(uniform(1, "example", 5)) == float(uniform(1, "example", np.array([4, 5]))[1])
     True
     """
+    if any(isinstance(key, np.ndarray) and key.size >= MANY for key in keys):
+        return _many(seed, purpose, keys)
     result: np.ndarray = ((_bits(seed, purpose, keys) >> np.uint64(11)).astype(np.float64) + 0.5) * _SCALE
     return result
+
+
+def _many(seed: int, purpose: str, keys: tuple[np.ndarray | int, ...]) -> np.ndarray:
+    """The same compiled, in rows: the last key along one axis, those before it mixed once for each of the others."""
+    from simulator.world.draw_kernels import (
+        uniform_in_rows,  # brings numba, which processes that draw nothing do without
+    )
+
+    *before, last = keys
+    shape = np.broadcast_shapes(*(np.shape(key) for key in keys))
+    m = shape[-1]
+    of_rows = all(np.shape(key)[-1:] in ((), (1,)) for key in before)
+    last = np.asarray(last, dtype=np.int64)
+    if of_rows and len(shape) == 2:  # each row one state
+        state = np.broadcast_to(_bits(seed, purpose, tuple(before)), (shape[0], 1))[:, 0]
+        key = np.ascontiguousarray(np.broadcast_to(last, shape) if last.ndim < 2 or last.shape[1] != m else last)
+    elif of_rows and len(shape) == 1:  # one state for all
+        state = _bits(seed, purpose, tuple(before)).reshape(1)
+        key = last.reshape(1, m)
+    else:
+        state = np.broadcast_to(_bits(seed, purpose, tuple(before)), shape).ravel()
+        key = np.broadcast_to(last, shape).reshape(-1, 1)
+    out = np.empty((len(state), key.shape[1]))
+    uniform_in_rows(np.ascontiguousarray(state), np.ascontiguousarray(key), out)
+    return out.reshape(shape)
 
 
 def normal(seed: int, purpose: str, *keys: np.ndarray | int) -> np.ndarray:

@@ -11,7 +11,7 @@ from simulator.world.clock import DAY_MS, EPOCH_MS, HOUR_MS
 from simulator.world.config import ItemsConfig
 from simulator.world.draws import exponential, normal, uniform
 
-__all__ = ["AGE_BUCKETS", "YOUNGEST_MS", "ItemPool", "LiveItems"]
+__all__ = ["AGE_BUCKETS", "YOUNGEST_MS", "ItemPool", "Items", "age_bucket"]
 
 AGE_BUCKETS = 8
 AGE_EDGES_HOURS = np.array([1, 3, 6, 12, 24, 72, 168])
@@ -21,8 +21,8 @@ LONGEST_LIFE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class LiveItems:
-    """The items alive at a time, by id. All arrays are [n], `vectors` [n, d]."""
+class Items:
+    """Items by id, and so by birth. All arrays are [n], `vectors` [n, d]."""
 
     ids: np.ndarray  # int64
     vectors: np.ndarray  # float32
@@ -31,21 +31,34 @@ class LiveItems:
     log_popularity: np.ndarray
     log_popularity_drifted: np.ndarray
     birth_ms: np.ndarray  # int64
+    death_ms: np.ndarray  # float64; an item is alive from its birth to before its death
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: np.ndarray) -> Items:
+        """Some of them."""
+        return Items(*(getattr(self, field.name)[rows] for field in fields(Items)))
+
+    def alive(self, now_ms: int) -> np.ndarray:
+        """bool [n]."""
+        return np.asarray((self.birth_ms <= now_ms) & (self.death_ms > now_ms))
 
     def freshness(self, now_ms: int, config: ItemsConfig) -> np.ndarray:
         """What youth adds, in logits: halves every freshness_half_life_hours."""
-        age_hours = (now_ms - self.birth_ms) / 3_600_000
+        age_hours = (now_ms - self.birth_ms) / HOUR_MS
         decayed: np.ndarray = config.freshness * 0.5 ** (age_hours / config.freshness_half_life_hours)
         return decayed
 
-    def age_bucket(self, now_ms: int) -> np.ndarray:
-        """int32 [n] in [0, AGE_BUCKETS): up to 1, 3, 6, 12, 24, 72, 168 hours, older."""
-        age_hours = (now_ms - self.birth_ms) / 3_600_000
-        return np.searchsorted(AGE_EDGES_HOURS, age_hours, side="right").astype(np.int32)
+
+def age_bucket(birth_ms: np.ndarray, now_ms: int) -> np.ndarray:
+    """int32 [n] in [0, AGE_BUCKETS): up to 1, 3, 6, 12, 24, 72, 168 hours, older."""
+    age_hours = (now_ms - birth_ms) / HOUR_MS
+    return np.searchsorted(AGE_EDGES_HOURS, age_hours, side="right").astype(np.int32)
 
 
 class ItemPool:
-    """Items as a pure function of their number. Memory holds those alive alone.
+    """Items as a pure function of their number. Memory holds those of one span of time alone.
 
     Item i is born (i + u) / births_per_day days after the first; numbers begin far enough before day 0 that the pool
     is in balance from the start.
@@ -58,15 +71,27 @@ class ItemPool:
         self._births_per_ms = config.live / config.lifetime_days / DAY_MS
         self._longest_ms = LONGEST_LIFE * config.lifetime_days * DAY_MS
         self.topic_vectors = normal(seed, "topic", np.arange(config.topics)[:, None], np.arange(dimensions)[None, :])
-        self._cache: LiveItems | None = None
+        self._span: tuple[int, int, Items] | None = None
 
-    def at(self, now_ms: int) -> LiveItems:
-        """The items alive at a time."""
-        numbers = self._numbers(now_ms, now_ms)
-        birth_ms = self.birth_ms(numbers)
-        alive = numbers[(birth_ms <= now_ms) & (self._death_ms(numbers, birth_ms) > now_ms)]
-        self._cache = self._make(alive) if self._cache is None else self._moved_on(self._cache, alive)
-        return self._cache
+    def between(self, first_ms: int, last_ms: int) -> Items:
+        """The items alive at some time from the first to the last. The same object for the same span as before."""
+        known = self._span
+        if known is not None and known[:2] == (first_ms, last_ms):
+            return known[2]
+        if known is not None and known[0] <= first_ms <= known[1] + DAY_MS and known[1] <= last_ms:
+            before = known[2]
+            kept = np.flatnonzero(before.death_ms > first_ms)
+            # Numbers rise with birth: those that are born since are those that follow.
+            fresh = self._alive(np.arange(self.first_born_after(known[1]), self.first_born_after(last_ms)), first_ms)
+            items = before.take(kept) if len(kept) < len(before) else before
+            if len(fresh):
+                columns = (field.name for field in fields(Items))
+                items = Items(*(np.concatenate((getattr(items, name), getattr(fresh, name))) for name in columns))
+        else:
+            numbers = self._numbers(first_ms, last_ms)
+            items = self._alive(numbers[self.birth_ms(numbers) <= last_ms], first_ms)
+        self._span = first_ms, last_ms, items
+        return items
 
     def alive_at_any(self, times_ms: np.ndarray) -> int:
         """How many items are alive at one of these times at least, int64 [n] in their order."""
@@ -103,30 +128,23 @@ class ItemPool:
         deaths: np.ndarray = birth_ms + lifetime * self._config.lifetime_days * DAY_MS
         return deaths
 
-    def _moved_on(self, items: LiveItems, alive: np.ndarray) -> LiveItems:
-        """The living, given those of another time: most are the same."""
-        known = np.isin(alive, items.ids, assume_unique=True)
-        kept = np.isin(items.ids, alive, assume_unique=True)
-        if known.all() and kept.all():
-            return items
-        fresh = self._make(alive[~known])
-        order = np.argsort(np.concatenate((items.ids[kept], fresh.ids)))
-        columns = (f.name for f in fields(LiveItems))
-        return LiveItems(
-            *(np.concatenate((getattr(items, name)[kept], getattr(fresh, name)))[order] for name in columns)
-        )
-
-    def _make(self, numbers: np.ndarray) -> LiveItems:
+    def _alive(self, numbers: np.ndarray, from_ms: int) -> Items:
+        """Those of these items that are not dead by a time."""
+        birth_ms = self.birth_ms(numbers)
+        death_ms = self._death_ms(numbers, birth_ms)
+        alive = death_ms > from_ms
+        numbers = numbers[alive]
         config, seed = self._config, self._seed
         topic = self.topic(numbers)
         own = normal(seed, "item/vector", numbers[:, None], np.arange(self._dimensions)[None, :])
         vectors = (self.topic_vectors[topic] + config.topic_spread * own) / math.sqrt(1 + config.topic_spread**2)
-        return LiveItems(
+        return Items(
             ids=numbers,
             vectors=vectors.astype(np.float32),
             topic=topic,
             quality=config.quality_sigma * normal(seed, "item/quality", numbers),
             log_popularity=config.popularity_sigma * normal(seed, "item/popularity", numbers),
             log_popularity_drifted=config.popularity_sigma * normal(seed, "item/popularity-drifted", numbers),
-            birth_ms=self.birth_ms(numbers),
+            birth_ms=birth_ms[alive],
+            death_ms=death_ms[alive],
         )

@@ -5,74 +5,125 @@ It sees observed attributes and the items' topics and popularity, never tastes, 
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from simulator.world.config import CandidatesConfig
 from simulator.world.draws import uniform
+from simulator.world.items import Items
+from simulator.world.layout import BlockSums, Layout
 
-__all__ = ["Retrieval", "inclusion_shares"]
+if TYPE_CHECKING:
+    from simulator.world.retrieval_kernels import Shares
+
+__all__ = ["Retrieval"]
 
 SHARPNESS = 1.0  # of a segment's liking for topics: its logits are the mean taste × topic
-
-
-def inclusion_shares(weights: np.ndarray, k: int) -> np.ndarray:
-    """Shares [segments, items] proportional to the weights, with none above 1 / k, summing to 1 in each row.
-
-    Systematic sampling of k evenly spaced points then never draws an item twice.
-    """
-    shares = weights / weights.sum(1, keepdims=True)
-    limit = 1.0 / k
-    for _ in range(64):
-        over = shares > limit * (1 + 1e-12)
-        if not over.any():
-            break
-        capped = np.where(shares >= limit, limit, 0.0)
-        free = np.where(shares < limit, shares, 0.0)
-        room = 1.0 - capped.sum(1, keepdims=True)
-        shares = capped + free * room / np.maximum(free.sum(1, keepdims=True), 1e-300)
-    return np.minimum(shares, limit)
+A_LITTLE = 1e-9  # of everything, so that capped shares have somewhere to go
+SHUFFLED_A_TICK = 4000  # items, on average: twice as many are shuffled half as often
+DRIFT_STEPS = 256  # in which popularity follows its drift: each costs a pass over all items
 
 
 class Retrieval:
-    """Draws candidates by systematic sampling: one random start a request, then k evenly spaced points on the items'
-    cumulative shares, which are laid out in an order that is shuffled anew each tick."""
+    """Draws candidates by systematic sampling: one random start a request, then k evenly spaced points on the line of its
+    segment's shares, on which topics lie in an order that is shuffled anew each tick.
 
-    def __init__(self, config: CandidatesConfig, affinity: np.ndarray, seed: int) -> None:
-        """affinity: float64 [segments, topics], each segment's mean liking."""
+    Shares are those of the mixture that the settings describe, none above 1 / k: what is over goes to the others in proportion. So
+    no item is drawn twice, and each is drawn as often as its share says, k times it. Within a topic the items are shuffled
+    anew each tick too, or, where there are more than SHUFFLED_A_TICK, as much less often. No tick looks at all items (`layout`).
+
+    affinity: float64 [segments, topics], each segment's mean liking. live: how many items are alive at a time, on average.
+    """
+
+    def __init__(self, config: CandidatesConfig, affinity: np.ndarray, live: int, seed: int) -> None:
         self._config = config
         self._seed = seed
-        liking = np.exp(SHARPNESS * (affinity - affinity.max(1, keepdims=True)))
-        self._liking = liking
+        self._liking = np.exp(SHARPNESS * (affinity - affinity.max(1, keepdims=True)))
+        self._ticks_a_shuffle = -(-live // SHUFFLED_A_TICK)
+        self._laid_out: tuple[int, Items, Layout] | None = None
+        self._numbers = np.zeros(0, dtype=np.int32)
 
     def at(
-        self, tick: int, item_ids: np.ndarray, topic: np.ndarray, log_popularity: np.ndarray, segment: np.ndarray,
-        request_id: np.ndarray,
-    ) -> np.ndarray:  # fmt: skip
-        """int32 [requests, k], rows of the items. segment: of each request."""
-        config = self._config
-        n, k = len(item_ids), config.k
-        order = np.argsort(uniform(self._seed, "retrieval/order", item_ids, tick))
-        popularity = np.exp(log_popularity - log_popularity.max())
-        by_topic = self._liking[:, topic]
-        explore = 1.0 - config.topic_share - config.popularity_share
-        weights = config.topic_share * by_topic / by_topic.sum(1, keepdims=True)
-        weights += config.popularity_share * (popularity / popularity.sum())[None, :] + max(explore, 0.0) / n
-        # A little of everything, so that capped shares have somewhere to go.
-        shares = inclusion_shares(weights + 1e-9 / n, k)[:, order]
-        ends = np.cumsum(shares, axis=1)
-        ends /= ends[:, -1:]
-        # All segments on one line, so that one search serves all requests.
-        line = (ends + np.arange(len(ends))[:, None]).ravel()
+        self, tick: int, now_ms: int, items: Items, drift: float, segment: np.ndarray, request_id: np.ndarray
+    ) -> np.ndarray:
+        """int32 [requests, k], rows of the items. drift: of popularity, from 0 to 1; segment: of each request.
+
+        Raises ValueError where fewer than k items are alive.
+        """
+        from simulator.world import retrieval_kernels as kernels
+
+        k = self._config.k
+        layout = self._layout(tick // self._ticks_a_shuffle, items)
+        sums = layout.at(now_ms, round(drift * DRIFT_STEPS) / DRIFT_STEPS)
+        if sums.items_before[-1] < k:
+            raise ValueError(
+                f"world.items.live: only {sums.items_before[-1]:.0f} items are alive in tick {tick}, fewer than "
+                f"candidates.k ({k}); raise items.live"
+            )
+        level, slope, mass = self._levels(layout, sums)
+        shares = kernels.Shares(
+            layout.of_topic, layout.starts, sums.alive, sums.popularity, sums.items_before, sums.popularity_before,
+            level, slope, k / mass,
+        )  # fmt: skip
+        heads, first = self._heads(shares, mass, sums.top, k)
+        segments, topics = level.shape
+        most = topics + 2 * len(heads)
+        line = kernels.Line(
+            np.empty(segments, dtype=np.int64), np.empty((segments, most, 4), dtype=np.int64),
+            np.empty((segments, most)), np.empty((segments, most)),
+        )  # fmt: skip
+        order = np.argsort(uniform(self._seed, "retrieval/topics", np.arange(topics), tick))
+        kernels.lay_line(shares, order, heads, first, line)
+        found = np.empty((len(request_id), k), dtype=np.int32)
         start = uniform(self._seed, "retrieval/start", request_id)
-        points = (start[:, None] + np.arange(k)[None, :]) / k
-        spots = np.searchsorted(line, (points + segment[:, None]).ravel(), side="right")
-        rows = np.minimum(spots.reshape(points.shape) - segment[:, None] * n, n - 1)
-        # Rounding at the caps may hit one item twice in a row: move on to the next one.
-        for column in range(1, k):
-            same = rows[:, column] <= rows[:, column - 1]
-            if same.any():
-                rows[same, column] = rows[same, column - 1] + 1
-        overflow = rows[:, -1] >= n
-        if overflow.any():
-            rows[overflow] -= rows[overflow, -1:] - n + 1
-        return order[rows].astype(np.int32)
+        kernels.draw(shares, line, segment, start, layout.rows, found)
+        return found
+
+    def numbered(self, items: Items, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The different ones among rows of the items, int32 [N], and for each of rows [R, K] which of them it is."""
+        from simulator.world import retrieval_kernels as kernels
+
+        if len(self._numbers) < len(items):
+            self._numbers = np.full(len(items), -1, dtype=np.int32)
+        used, numbered = np.empty(min(rows.size, len(items)), dtype=np.int32), np.empty(rows.shape, dtype=np.int32)
+        n = kernels.number(rows, self._numbers, used, numbered)
+        return used[:n], numbered
+
+    def _layout(self, shuffle: int, items: Items) -> Layout:
+        known = self._laid_out
+        if known is None or known[0] != shuffle or known[1] is not items:
+            draws = uniform(self._seed, "retrieval/order", shuffle, items.ids)
+            self._laid_out = known = shuffle, items, Layout(items, self._liking.shape[1], draws)
+        return known[2]
+
+    def _levels(self, layout: Layout, sums: BlockSums) -> tuple[np.ndarray, float, np.ndarray]:
+        """Of the weights level + slope · popularity, before any cap: level [segments, topics], slope, and their sum [segments]."""
+        config = self._config
+        items = np.diff(sums.items_before[layout.of_topic])
+        n, popularity = sums.items_before[-1], sums.popularity_before[-1]
+        explore = max(1.0 - config.topic_share - config.popularity_share, 0.0) + A_LITTLE
+        by_topic = config.topic_share / (self._liking @ items)
+        level = self._liking * by_topic[:, None] + explore / n
+        slope = config.popularity_share / popularity
+        return level, slope, level @ items + slope * popularity
+
+    @staticmethod
+    def _heads(shares: Shares, mass: np.ndarray, top: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The items that are at their cap for some segment, by topic, and where each topic's begin; raises the scales."""
+        from simulator.world import retrieval_kernels as kernels
+
+        topics = shares.level.shape[1]
+        heads, first = np.empty(0, dtype=np.int64), np.zeros(topics + 1, dtype=np.int64)
+        while True:
+            # An item is at its cap where scale · (level + slope · popularity) is 1.
+            short = (kernels.CAPPED / shares.scale[:, None] - shares.level).min(0)
+            threshold = short / shares.slope if shares.slope else np.where(short > 0, np.inf, -np.inf)
+            n = kernels.find_heads(shares, threshold, top, heads, first)
+            if n > len(heads):
+                heads = np.empty(n, dtype=np.int64)
+                kernels.find_heads(shares, threshold, top, heads, first)
+            before = shares.scale.copy()
+            kernels.raise_scales(shares, mass, k, heads, first)
+            if (shares.scale == before).all():
+                return heads[:n], first

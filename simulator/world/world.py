@@ -18,7 +18,7 @@ from simulator.world.config import WorldConfig
 from simulator.world.delay import click_delay_ms
 from simulator.world.draws import normal, uniform
 from simulator.world.drift import drift_level
-from simulator.world.items import AGE_BUCKETS, ItemPool, LiveItems
+from simulator.world.items import AGE_BUCKETS, ItemPool, Items, age_bucket
 from simulator.world.retrieval import Retrieval
 from simulator.world.users import AGE_BANDS, DEVICES, REGIONS, Users
 
@@ -39,6 +39,10 @@ def exposure_ids(request_id: np.ndarray, slate: int) -> np.ndarray:
     return (request_id[:, None] << POSITION_BITS) | np.arange(slate)
 
 
+def _sigmoid(logits: np.ndarray) -> np.ndarray:
+    return np.asarray(1.0 / (1.0 + np.exp(-logits)))
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """What became of slates [R, S]. click: bool. click_time_ms: int64, where clicked. probability: float64, the truth."""
@@ -54,7 +58,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The requests of a tick, in the order of time. Request columns are [R], item columns [N]."""
+    """The requests of a tick, in the order of time. Request columns are [R]; item columns [N], of the items that are candidates."""
 
     start_ms: int
     user: np.ndarray  # int64
@@ -66,21 +70,27 @@ class Tick:
     item_features: dict[str, np.ndarray]  # int32
     candidates: np.ndarray  # int32 [R, K], rows of the items
     _world: World = field(repr=False)
-    _items: LiveItems = field(repr=False)
+    _items: Items = field(repr=False)
+    _rows: np.ndarray = field(repr=False)  # of `_items` [R, K], the candidates
+
+    def take(self, rows: np.ndarray) -> Tick:
+        """The tick as it is without the other requests. rows: bool [R]."""
+        return self._world.tick_of(
+            self.start_ms, self.user[rows], self.sequence[rows], self.request_id[rows], self.time_ms[rows],
+            self._items, self._rows[rows],
+        )  # fmt: skip
 
     def respond(self, slates: np.ndarray) -> Response:
         """slates: int [R, S], which candidate (column) is shown at which position."""
-        rows = np.take_along_axis(self.candidates, slates, axis=1)
-        return self._world.respond(self, self._items, rows)
+        return self._world.respond(self, self._items, np.take_along_axis(self._rows, slates, axis=1))
 
     def attractiveness(self) -> np.ndarray:
         """Probability of a click on each candidate if it is looked at, float64 [R, K]: what an oracle ranks by."""
-        return self._world.attractiveness(self, self._items, self.candidates)
+        return self._world.attractiveness(self, self._items, self._rows)
 
     def expected_clicks(self, slates: np.ndarray) -> np.ndarray:
         """Probability of a click, float64 [R, S]; draws nothing."""
-        rows = np.take_along_axis(self.candidates, slates, axis=1)
-        return self._world.probabilities(self, self._items, rows)
+        return self._world.probabilities(self, self._items, np.take_along_axis(self._rows, slates, axis=1))
 
 
 class World:
@@ -105,13 +115,16 @@ class World:
         # Unit variance of taste × item over √d dimensions makes one standard deviation one unit.
         self._taste_scale = config.choice.taste / math.sqrt(config.users.taste_dimensions)
         affinity = self.users.segment_tastes("taste") @ self.items.topic_vectors.T
-        self._retrieval = Retrieval(config.candidates, affinity / math.sqrt(config.users.taste_dimensions), seed)
+        affinity /= math.sqrt(config.users.taste_dimensions)
+        self._retrieval = Retrieval(config.candidates, affinity, config.items.live, seed)
+        # The items of so many ticks are held at once: few more than are alive at a time.
+        held_ms = min(DAY_MS, config.items.lifetime_days * DAY_MS / 4)
+        self._held_ticks = max(1, int(held_ms // tick_ms))
         hours, topics = np.arange(HOURS)[:, None], np.arange(config.items.topics)[None, :]
         self._context = config.choice.context * normal(seed, "context", hours, topics)
         ids = np.arange(config.users.n)
         self._is_bot = uniform(seed, "user/bot", ids) < config.noise.bot_share
         self._blend: tuple[float, np.ndarray] = (0.0, self.users.tastes)
-        self._base = 0.0
         self._base = self._calibrate()
 
     @property
@@ -156,34 +169,54 @@ class World:
         requests = self.arrivals.at(tick, users)
         user = requests.user
         request_id = (user << (TICK_BITS + SEQUENCE_BITS)) | (tick << SEQUENCE_BITS) | requests.sequence
-        items = self.items.at(start_ms)
+        items = self.items_at(tick)
         drifted = drift_level(self.config.drift, "popularity", start_ms)
-        popularity = (1 - drifted) * items.log_popularity + drifted * items.log_popularity_drifted
-        candidates = self._retrieval.at(tick, items.ids, items.topic, popularity, self.users.segment[user], request_id)
-        hour = (requests.time_ms % DAY_MS // HOUR_MS).astype(np.int32)
-        people = self.users
+        segment = self.users.segment[user]
+        rows = self._retrieval.at(tick, start_ms, items, drifted, segment, request_id)
+        return self.tick_of(start_ms, user, requests.sequence, request_id, requests.time_ms, items, rows)
+
+    def items_at(self, tick: int) -> Items:
+        """Those that are held in a tick: all that are alive at its beginning, and some that are not any more, or not yet."""
+        first = tick - tick % self._held_ticks
+        first_ms = EPOCH_MS + first * self._tick_ms
+        return self.items.between(first_ms, first_ms + (self._held_ticks - 1) * self._tick_ms)
+
+    def tick_of(
+        self,
+        start_ms: int,
+        user: np.ndarray,
+        sequence: np.ndarray,
+        request_id: np.ndarray,
+        time_ms: np.ndarray,
+        items: Items,
+        rows: np.ndarray,
+    ) -> Tick:
+        """A tick from its requests and their candidates; rows: of the items, int32 [R, K]."""
+        used, candidates = self._retrieval.numbered(items, rows)
+        people, item_ids = self.users, items.ids[used]
         return Tick(
             start_ms=start_ms,
             user=user,
-            sequence=requests.sequence,
+            sequence=sequence,
             request_id=request_id,
-            time_ms=requests.time_ms,
+            time_ms=time_ms,
             request_features={
                 "user_id": user.astype(np.int32),
                 "age_band": people.age_band[user],
                 "region": people.region[user],
                 "device": people.device[user],
-                "hour": hour,
+                "hour": (time_ms % DAY_MS // HOUR_MS).astype(np.int32),
             },
-            item_ids=items.ids,
+            item_ids=item_ids,
             item_features={
-                "item_id": items.ids.astype(np.int32),
-                "topic": items.topic,
-                "age_bucket": items.age_bucket(start_ms),
+                "item_id": item_ids.astype(np.int32),
+                "topic": items.topic[used],
+                "age_bucket": age_bucket(items.birth_ms[used], start_ms),
             },
             candidates=candidates,
             _world=self,
             _items=items,
+            _rows=rows,
         )
 
     def _tastes(self, now_ms: int) -> np.ndarray:
@@ -194,23 +227,30 @@ class World:
             self._blend = share, turned.astype(np.float32)
         return self._blend[1]
 
-    def attractiveness(self, tick: Tick, items: LiveItems, rows: np.ndarray) -> np.ndarray:
-        """Probability of a click on an item that is looked at, float64 [R, S]; rows: of the items [R, S]."""
-        tastes = self._tastes(tick.start_ms)[tick.user]
-        match = np.einsum("rd,rsd->rs", tastes, items.vectors[rows])
-        fixed = items.quality + items.freshness(tick.start_ms, self.config.items)
-        context = self._context[tick.request_features["hour"][:, None], items.topic[rows]]
-        base = self._base + drift_level(self.config.drift, "base_rate", tick.start_ms)
-        logit = base + self._taste_scale * match + fixed[rows] + context
-        result: np.ndarray = 1.0 / (1.0 + np.exp(-logit))
-        return result
+    def logits(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
+        """Of a click on an item that is looked at, float64 [R, S], before the base rate's; rows: of the items [R, S]."""
+        from simulator.world.choice_kernels import add_liking
 
-    def probabilities(self, tick: Tick, items: LiveItems, rows: np.ndarray) -> np.ndarray:
+        config = self.config.items
+        logits = np.empty(rows.shape)
+        add_liking(
+            self._tastes(tick.start_ms), self._taste_scale, items.vectors, items.quality, items.birth_ms, items.topic,
+            self._context, tick.start_ms, config.freshness, config.freshness_half_life_hours * HOUR_MS,
+            tick.user, tick.request_features["hour"], rows, logits,
+        )  # fmt: skip
+        return logits
+
+    def attractiveness(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
+        """Probability of a click on an item that is looked at, float64 [R, S]; rows: of the items [R, S]."""
+        base = self._base + drift_level(self.config.drift, "base_rate", tick.start_ms)
+        return _sigmoid(base + self.logits(tick, items, rows))
+
+    def probabilities(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
         return click_probability(
             self.attractiveness(tick, items, rows), self._is_bot[tick.user], self.config.choice, self.config.noise
         )
 
-    def respond(self, tick: Tick, items: LiveItems, rows: np.ndarray) -> Response:
+    def respond(self, tick: Tick, items: Items, rows: np.ndarray) -> Response:
         """The response to slates of items; rows: of the items [R, S]."""
         config = self.config
         attractive = self.attractiveness(tick, items, rows)
@@ -227,8 +267,7 @@ class World:
     def _calibrate(self) -> float:
         """The logit that gives random slates, over a sampled day, the stated CTR. Raises ValueError where none does."""
         ticks_a_day = DAY_MS // self._tick_ms
-        sampled: list[tuple[Tick, np.ndarray]] = []
-        n = 0
+        logits, bots = [], []
         share = min(1.0, CALIBRATION_REQUESTS / (self.n_users * self.config.users.requests_per_day))
         chosen = uniform(self._seed, "calibration/user", np.arange(self.n_users)) < max(share, 50 / self.n_users)
         step = max(1, ticks_a_day // 24)
@@ -239,23 +278,16 @@ class World:
                     self._seed, "calibration/slate", found.request_id[:, None], np.arange(found.candidates.shape[1])
                 )
                 columns = np.argsort(draws, axis=1)[:, : self._slate]
-                sampled.append((found, np.take_along_axis(found.candidates, columns, axis=1)))
-                n += len(found.user)
-        if not n:
+                logits.append(self.logits(found, found._items, np.take_along_axis(found._rows, columns, axis=1)))
+                bots.append(self._is_bot[found.user])
+        if not logits:
             return math.log(self.config.ctr / (1 - self.config.ctr))
-        drifts = self.config.drift
+        of_slates, is_bot = np.concatenate(logits), np.concatenate(bots)
         low, high = -30.0, 30.0
 
-        def ctr(base: float) -> float:
-            self._base = base
-            total, size = 0.0, 0
-            for found, rows in sampled:
-                shift = drift_level(drifts, "base_rate", found.start_ms)
-                self._base = base - shift  # calibrated before drift
-                probability = self.probabilities(found, found._items, rows)
-                total += float(probability.sum())
-                size += probability.size
-            return total / size
+        def ctr(base: float) -> float:  # calibrated before drift
+            attractive = _sigmoid(base + of_slates)
+            return float(click_probability(attractive, is_bot, self.config.choice, self.config.noise).mean())
 
         if not ctr(low) <= self.config.ctr <= ctr(high):
             raise ValueError(

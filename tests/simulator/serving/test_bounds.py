@@ -70,7 +70,7 @@ def test_the_bounds_are_what_the_world_says_of_its_best_and_of_random_slates(tab
     best: list[tuple[np.ndarray, np.ndarray]] = []
     for number in range(24, 36):  # the third day, in ticks of two hours
         tick = world.tick(number)
-        found = world.attractiveness(tick, world.items.at(tick.start_ms), tick.candidates)
+        found = tick.attractiveness()
         response = tick.respond(np.argsort(-found, axis=1, kind="stable")[:, : scenario.serving.slate])
         in_time = response.click & (response.click_time_ms <= tick.time_ms[:, None] + HOUR_MS)
         best.append((response.probability.ravel(), in_time.ravel()))

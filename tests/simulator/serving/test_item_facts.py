@@ -33,7 +33,8 @@ def test_topics_newness_and_the_living_are_those_of_the_ticks(minutes: int) -> N
     shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for number in range(calendar.serving_ticks):
         tick = world.tick(number)
-        living[calendar.day_of_tick(number)].update(tick.item_ids.tolist())
+        held = world.items_at(number)
+        living[calendar.day_of_tick(number)].update(held.ids[held.alive(tick.start_ms)].tolist())
         rows = rng.integers(0, len(tick.item_ids), 8)
         time_ms = tick.start_ms + rng.integers(0, tick_ms, 8)
         new = tick.item_features["age_bucket"][rows] == 0

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from simulator.world import DAY_MS, EPOCH_MS, World, WorldConfig
+from simulator.world.items import Items
 
 TICK_MS = 3_600_000
 SLATE = 8
@@ -24,6 +25,10 @@ def world(settings: dict[str, Any]) -> World:
             place = place.setdefault(section, {})
         place[key] = value
     return World(WorldConfig.model_validate(raw), 1, TICK_MS, SLATE)
+
+
+def alive_at(w: World, now_ms: int) -> Items:
+    return w.items.between(now_ms, now_ms)
 
 
 def logits(w: World) -> np.ndarray:
@@ -78,12 +83,12 @@ def stays_away(w: World) -> float:
 
 
 def live_items(w: World) -> float:
-    return float(np.mean([len(w.tick(t).item_ids) for t in range(0, 240, 24)]))
+    return float(np.mean([len(alive_at(w, EPOCH_MS + t * TICK_MS)) for t in range(0, 240, 24)]))
 
 
 def turnover(w: World) -> float:
     """Share of items that are gone after two days; a long life has little of it."""
-    return float(1 - np.isin(w.tick(0).item_ids, w.tick(48).item_ids).mean())
+    return float(1 - np.isin(alive_at(w, EPOCH_MS).ids, alive_at(w, EPOCH_MS + 2 * DAY_MS).ids).mean())
 
 
 def topics(w: World) -> float:
@@ -91,7 +96,7 @@ def topics(w: World) -> float:
 
 
 def spread_within_topics(w: World) -> float:
-    items = w.items.at(EPOCH_MS)
+    items = alive_at(w, EPOCH_MS)
     return float(np.mean([items.vectors[items.topic == t].std(0).mean() for t in range(8)]))
 
 
@@ -108,13 +113,14 @@ def concentration(w: World) -> float:
 def likeness_of_candidates(w: World) -> float:
     """Mean taste × item over the candidates, which retrieval raises where it follows the segment's topics."""
     tick = w.tick(12)
-    items = w.items.at(tick.start_ms)
-    return float(np.einsum("rd,rkd->rk", w.users.tastes[tick.user], items.vectors[tick.candidates]).mean())
+    items = w.items_at(12)
+    vectors = items.vectors[np.searchsorted(items.ids, tick.item_ids)][tick.candidates]
+    return float(np.einsum("rd,rkd->rk", w.users.tastes[tick.user], vectors).mean())
 
 
 def gain_of_the_young(w: World) -> float:
     tick = w.tick(12)
-    items = w.items.at(tick.start_ms)
+    items = alive_at(w, tick.start_ms)
     age_h = (tick.start_ms - items.birth_ms) / 3_600_000
     gain = items.freshness(tick.start_ms, w.config.items)
     return float(gain[age_h < 12].mean() - gain[age_h > 48].mean())
@@ -122,7 +128,7 @@ def gain_of_the_young(w: World) -> float:
 
 def gain_after_two_days(w: World) -> float:
     now = EPOCH_MS + DAY_MS * 20
-    items = w.items.at(now)
+    items = alive_at(w, now)
     ages = (now - items.birth_ms) / DAY_MS
     gain = items.freshness(now, w.config.items)
     return float(gain[(ages > 1.5) & (ages < 2.5)].mean() / gain.max())
@@ -208,7 +214,7 @@ def _copy(settings: dict[str, Any]) -> dict[str, Any]:
 def test_tastes_have_the_stated_dimensions() -> None:
     for d in (3, 12):
         w = world({"users.taste_dimensions": d})
-        assert w.users.tastes.shape[1] == d and w.items.at(EPOCH_MS).vectors.shape[1] == d
+        assert w.users.tastes.shape[1] == d and alive_at(w, EPOCH_MS).vectors.shape[1] == d
 
 
 def test_an_item_pool_that_goes_back_in_time_is_the_same_as_one_that_never_left() -> None:
@@ -218,7 +224,7 @@ def test_an_item_pool_that_goes_back_in_time_is_the_same_as_one_that_never_left(
     w.tick(6)
     again = w.tick(5)
     assert np.array_equal(first.item_ids, again.item_ids) and np.array_equal(first.candidates, again.candidates)
-    fresh, moved = world({}).items.at(EPOCH_MS + 10 * DAY_MS), w.items
+    fresh, moved = alive_at(world({}), EPOCH_MS + 10 * DAY_MS), w
     for day in (8, 9, 10):
-        live = moved.at(EPOCH_MS + day * DAY_MS)
+        live = alive_at(moved, EPOCH_MS + day * DAY_MS)
     assert all(np.array_equal(getattr(live, name), getattr(fresh, name)) for name in ("ids", "vectors", "quality"))

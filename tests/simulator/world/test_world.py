@@ -64,7 +64,7 @@ def test_click_rate_falls_with_position_as_stated() -> None:
 
 def test_fresh_items_are_clicked_more_and_the_gain_halves_on_time() -> None:
     w = world(items={"freshness": 1.5, "freshness_half_life_hours": 24.0})
-    items = w.items.at(EPOCH_MS)
+    items = w.items.between(EPOCH_MS, EPOCH_MS)
     gain = items.freshness(EPOCH_MS, w.config.items)
     later = items.freshness(EPOCH_MS + DAY_MS, w.config.items)
     np.testing.assert_allclose(later, gain / 2)
@@ -80,8 +80,9 @@ def test_fresh_items_are_clicked_more_and_the_gain_halves_on_time() -> None:
 def test_popular_items_are_retrieved_more_often() -> None:
     w = world(candidates={"topic_share": 0.0, "popularity_share": 0.9})
     tick = w.tick(20)
-    counts = np.bincount(tick.candidates.ravel(), minlength=len(tick.item_ids))
-    popularity = w.items.at(tick.start_ms).log_popularity
+    items = w.items.between(tick.start_ms, tick.start_ms)
+    counts = np.bincount(np.searchsorted(items.ids, tick.item_ids[tick.candidates]).ravel(), minlength=len(items))
+    popularity = items.log_popularity
     assert scipy.stats.spearmanr(counts, popularity).statistic > 0.8
 
 
@@ -123,12 +124,16 @@ def test_a_part_of_the_users_sees_the_same_as_it_does_among_all() -> None:
     part, whole = w.tick(30, chosen), world().tick(30)
     rows = chosen[whole.user]
     assert np.array_equal(part.request_id, whole.request_id[rows])
-    assert np.array_equal(part.candidates, whole.candidates[rows])
+    taken = whole.take(rows)
+    for other in (part, taken):
+        assert np.array_equal(other.item_ids[other.candidates], whole.item_ids[whole.candidates[rows]])
+    assert all(np.array_equal(part.request_features[name], taken.request_features[name]) for name in w.request_fields)
     slates = np.tile(np.arange(SLATE), (len(part.user), 1))
     all_slates = np.tile(np.arange(SLATE), (len(whole.user), 1))
-    one, other = part.respond(slates), whole.respond(all_slates)
-    assert np.array_equal(one.click, other.click[rows])
-    assert np.array_equal(one.click_time_ms, other.click_time_ms[rows])
+    shown = whole.respond(all_slates)
+    for one in (part.respond(slates), taken.respond(slates)):
+        assert np.array_equal(one.click, shown.click[rows])
+        assert np.array_equal(one.click_time_ms, shown.click_time_ms[rows])
 
 
 def test_the_seed_decides_everything() -> None:
@@ -158,9 +163,12 @@ def test_requests_follow_the_clock() -> None:
 
 def test_items_are_born_and_die_at_the_stated_rate() -> None:
     w = world(items={"live": 1000, "lifetime_days": 4.0})
-    sizes = [len(w.items.at(EPOCH_MS + day * DAY_MS).ids) for day in range(20)]
+    sizes = [len(w.items.between(EPOCH_MS + day * DAY_MS, EPOCH_MS + day * DAY_MS).ids) for day in range(20)]
     assert np.mean(sizes) == pytest.approx(1000, rel=0.07)
-    before, after = set(w.items.at(EPOCH_MS).ids.tolist()), set(w.items.at(EPOCH_MS + DAY_MS).ids.tolist())
+    before, after = (
+        set(w.items.between(EPOCH_MS, EPOCH_MS).ids.tolist()),
+        set(w.items.between(EPOCH_MS + DAY_MS, EPOCH_MS + DAY_MS).ids.tolist()),
+    )
     assert len(after - before) == pytest.approx(250 * 4 * (1 - np.exp(-0.25)), rel=0.2)
     assert len(before - after) == pytest.approx(1000 * (1 - np.exp(-0.25)), rel=0.2)
 

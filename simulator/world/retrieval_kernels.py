@@ -1,0 +1,254 @@
+"""Compiled parts of `retrieval`: sums by block, items at their cap, and drawing at evenly spaced points.
+
+Items lie in a `layout`: topic by topic, each topic cut into blocks of BLOCK items (its last one may be shorter). A segment's
+share of an item is scale · (level + slope · popularity), at most 1, in units of 1 / k; level is the segment's for the item's
+topic. So the shares up to any place follow from two sums that are the same for all segments: of items, and of their
+popularity.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from reloop_stream.runtime.compiled import compiled
+
+__all__ = [
+    "BLOCK",
+    "Line",
+    "Shares",
+    "add_up",
+    "draw",
+    "find_heads",
+    "lay_line",
+    "number",
+    "raise_scales",
+    "sum_blocks",
+]
+
+BLOCK = 16
+CAPPED = 1 - 1e-12  # shares from here on are 1
+
+
+class Shares(NamedTuple):
+    """Whose shares, and of which items: `layout.Layout` and `layout.BlockSums` say what the arrays are."""
+
+    of_topic: np.ndarray
+    starts: np.ndarray
+    alive: np.ndarray
+    popularity: np.ndarray
+    items_before: np.ndarray
+    popularity_before: np.ndarray
+    level: np.ndarray  # float64 [segments, topics]
+    slope: float
+    scale: np.ndarray  # float64 [segments]
+
+
+class Line(NamedTuple):
+    """Each segment's shares on a line, in runs of neighbours in the layout; an item at its cap is a run of its own."""
+
+    ends: np.ndarray  # int64 [segments], how many runs
+    runs: (
+        np.ndarray
+    )  # int64 [segments, most, 4]: topic, first place, last place (exclusive), first block or -1 of an item at its cap
+    begins: np.ndarray  # float64 [segments, most]: where on the line
+    before: (
+        np.ndarray
+    )  # float64 [segments, most]: the unscaled shares of all items that lie before the run in the layout
+
+
+@compiled
+def sum_blocks(blocks, starts, alive, popularity, count, total, top):  # type: ignore[no-untyped-def]
+    """How many of these blocks' items are alive, the sum of their popularity, and the most popular one's."""
+    for block in blocks:
+        n, added, most = 0, 0.0, -1.0
+        for place in range(starts[block], starts[block + 1]):
+            if alive[place]:
+                n += 1
+                added += popularity[place]
+                most = max(most, popularity[place])
+        count[block], total[block], top[block] = n, added, most
+
+
+@compiled
+def add_up(count, total, items_before, popularity_before):  # type: ignore[no-untyped-def]
+    """Sums over the blocks before each, and behind the last: [blocks + 1]."""
+    n, added = 0.0, 0.0
+    for block in range(len(count)):
+        items_before[block], popularity_before[block] = n, added
+        n += count[block]
+        added += total[block]
+    items_before[len(count)], popularity_before[len(count)] = n, added
+
+
+@compiled
+def find_heads(shares, threshold, top, places, first):  # type: ignore[no-untyped-def]
+    """Into places: where the living items lie that are at least as popular as their topic's threshold; into first,
+    [topics + 1]: where each topic's begin. Returns how many they are; what does not fit into places is counted alone."""
+    n = 0
+    for topic in range(len(threshold)):
+        first[topic] = n
+        for block in range(shares.of_topic[topic], shares.of_topic[topic + 1]):
+            if top[block] >= threshold[topic]:
+                for place in range(shares.starts[block], shares.starts[block + 1]):
+                    if shares.alive[place] and shares.popularity[place] >= threshold[topic]:
+                        if n < len(places):
+                            places[n] = place
+                        n += 1
+    first[len(threshold)] = n
+    return n
+
+
+@compiled
+def raise_scales(shares, mass, k, places, first):  # type: ignore[no-untyped-def]
+    """Raise each segment's scale until its shares add up to k, those of the heads capped; mass: [segments], their sum unscaled."""
+    segments, topics = shares.level.shape
+    for s in range(segments):
+        while True:
+            free, capped = mass[s], 0
+            for topic in range(topics):
+                for h in range(first[topic], first[topic + 1]):
+                    share = shares.level[s, topic] + shares.slope * shares.popularity[places[h]]
+                    if shares.scale[s] * share >= CAPPED:
+                        free -= share
+                        capped += 1
+            if capped == 0 or free <= 1e-12 * mass[s]:
+                break
+            raised = (k - capped) / free
+            if raised <= shares.scale[s] * (1 + 1e-12):
+                break
+            shares.scale[s] = raised
+
+
+@compiled
+def _sums_before(shares, place, topic):  # type: ignore[no-untyped-def]
+    """Of the items that lie before a place in a topic: how many, and their popularity."""
+    begin = shares.of_topic[topic]
+    block = min(begin + (place - shares.starts[begin]) // BLOCK, shares.of_topic[topic + 1])
+    n, added = shares.items_before[block], shares.popularity_before[block]
+    for other in range(shares.starts[block], place):
+        if shares.alive[other]:
+            n += 1
+            added += shares.popularity[other]
+    return n, added
+
+
+@compiled
+def lay_line(shares, order, heads, first, line):  # type: ignore[no-untyped-def]
+    """Lay each segment's line, topics in this order."""
+    segments = len(shares.level)
+    for s in range(segments):
+        n, at = 0, 0.0
+        for topic in order:
+            level = shares.level[s, topic]
+            begin, end = shares.starts[shares.of_topic[topic]], shares.starts[shares.of_topic[topic + 1]]
+            for h in range(first[topic], first[topic + 1] + 1):
+                is_head = h < first[topic + 1]
+                if is_head and shares.scale[s] * (level + shares.slope * shares.popularity[heads[h]]) < CAPPED:
+                    continue
+                to = heads[h] if is_head else end
+                items, popularity = _sums_before(shares, begin, topic)
+                items_to, popularity_to = _sums_before(shares, to, topic)
+                if items_to > items:
+                    block = shares.of_topic[topic] + (begin - shares.starts[shares.of_topic[topic]]) // BLOCK
+                    line.runs[s, n, 0], line.runs[s, n, 1] = topic, begin
+                    line.runs[s, n, 2], line.runs[s, n, 3] = to, block
+                    line.begins[s, n] = at
+                    line.before[s, n] = level * items + shares.slope * popularity
+                    at += shares.scale[s] * (level * (items_to - items) + shares.slope * (popularity_to - popularity))
+                    n += 1
+                if is_head:
+                    line.runs[s, n, 0], line.runs[s, n, 1] = topic, to
+                    line.runs[s, n, 2], line.runs[s, n, 3] = to + 1, -1
+                    line.begins[s, n] = at
+                    at += 1.0
+                    n += 1
+                    begin = to + 1
+        line.ends[s] = n
+
+
+@compiled
+def _place_at(shares, line, s, run, point):  # type: ignore[no-untyped-def]
+    """The place of the item that a point of a run falls on."""
+    topic, first = line.runs[s, run, 0], line.runs[s, run, 1]
+    end, block = line.runs[s, run, 2], line.runs[s, run, 3]
+    if block < 0:
+        return first
+    level, slope = shares.level[s, topic], shares.slope
+    before = line.before[s, run]
+    wanted = before + (point - line.begins[s, run]) / shares.scale[s]
+    low, high = block, block + (end - 1 - shares.starts[block]) // BLOCK + 1
+    while high - low > 1:  # for the last block that begins at or before what is wanted
+        middle = (low + high) // 2
+        if level * shares.items_before[middle] + slope * shares.popularity_before[middle] <= wanted:
+            low = middle
+        else:
+            high = middle
+    place, added = first, before
+    if low > block:
+        place = shares.starts[low]
+        added = level * shares.items_before[low] + slope * shares.popularity_before[low]
+    begin, found = place, -1
+    for place in range(begin, min(end, shares.starts[low + 1])):
+        if shares.alive[place]:
+            found = place
+            added += level + slope * shares.popularity[place]
+            if added > wanted:
+                break
+    while found < 0:  # by rounding behind the last living item of the run: there is one
+        begin -= 1
+        if shares.alive[begin]:
+            found = begin
+    return found
+
+
+@compiled
+def _make_distinct(places, alive):  # type: ignore[no-untyped-def]
+    """Where rounding at a cap hits an item again, another living one takes its place the second time."""
+    spare = 0
+    for j in range(1, len(places)):
+        if (places[:j] == places[j]).any():
+            while not alive[spare] or (places == spare).any():
+                spare += 1
+            places[j] = spare
+
+
+@compiled
+def draw(shares, line, segment, start, rows, found):  # type: ignore[no-untyped-def]
+    """Into found, int32 [requests, k]: the items at the points start, start + 1, …, start + k - 1 of the segments' lines.
+
+    rows: of the items by place. The points are at least the share of any item apart.
+    """
+    n, k = found.shape
+    places = np.empty(k, dtype=np.int64)
+    for i in range(n):
+        s, run, twice = segment[i], 0, False
+        for j in range(k):
+            point = start[i] + j
+            while run + 1 < line.ends[s] and line.begins[s, run + 1] <= point:
+                run += 1
+            places[j] = _place_at(shares, line, s, run, point)
+            twice = twice or (j > 0 and places[j] == places[j - 1])
+        if twice:
+            _make_distinct(places, shares.alive)
+        for j in range(k):
+            found[i, j] = rows[places[j]]
+
+
+@compiled
+def number(rows, numbers, used, numbered):  # type: ignore[no-untyped-def]
+    """Number the different rows in the order in which they are first met: into numbered, int32 [n, m], the number of each of
+    rows [n, m]; into used, the row of each number. Returns how many. numbers: int32 scratch, -1 for every row before and after."""
+    n = 0
+    for i in range(rows.shape[0]):
+        for j in range(rows.shape[1]):
+            row = rows[i, j]
+            if numbers[row] < 0:
+                numbers[row] = n
+                used[n] = row
+                n += 1
+            numbered[i, j] = numbers[row]
+    for i in range(n):
+        numbers[used[i]] = -1
+    return n
