@@ -13,20 +13,16 @@ __all__ = ["BlockSums", "Layout"]
 
 
 class BlockSums(NamedTuple):
-    """Of the living items: who they are, in the layout's order, and by block how many, their popularity, and the most popular
-    one's; then the sums of what lies before each block, and behind the last."""
+    """popularity: float32 [items], in the layout's order, negative of those that are not alive. top: float32 [blocks], the most
+    popular living item's. before: float64 [blocks + 1, 2], how many living items lie before each block, and their popularity."""
 
-    alive: np.ndarray  # bool [items]
-    popularity: np.ndarray  # float64 [items], of the dead too
-    living: np.ndarray  # float64 [blocks]
-    total: np.ndarray
+    popularity: np.ndarray
     top: np.ndarray
-    items_before: np.ndarray  # float64 [blocks + 1]
-    popularity_before: np.ndarray
+    before: np.ndarray
 
 
 class Layout:
-    """rows: int64 [items], in the layout's order. of_topic: int64 [topics + 1], the first block of each. starts: int64
+    """rows: int32 [items], in the layout's order. of_topic: int64 [topics + 1], the first block of each. starts: int64
     [blocks + 1], the place of each block's first item.
 
     draws: uniform in [0, 1), by which items are shuffled. From one time to the next only the blocks are summed anew in which items
@@ -40,7 +36,7 @@ class Layout:
         self._items = items
         # Two sorts by 16 bits, which need no comparisons. What a draw leaves equal stays in the order of birth.
         shuffled = np.argsort((draws * (1 << 16)).astype(np.uint16), kind="stable")
-        self.rows = shuffled[np.argsort(items.topic[shuffled].astype(np.uint16), kind="stable")]
+        self.rows = shuffled[np.argsort(items.topic[shuffled].astype(np.uint16), kind="stable")].astype(np.int32)
         sizes = np.bincount(items.topic, minlength=topics)
         blocks = -(-sizes // kernels.BLOCK)
         self.of_topic = np.concatenate(([0], np.cumsum(blocks)))
@@ -48,9 +44,9 @@ class Layout:
         places = np.repeat(np.cumsum(sizes) - sizes, blocks) + kernels.BLOCK * within
         self.starts = np.concatenate((places, [len(items)]))
         n = len(places)
-        before = np.empty(n + 1), np.empty(n + 1)
+        self._by_block = np.empty((n, 2))
         self._sums = BlockSums(
-            np.empty(len(items), dtype=bool), np.empty(len(items)), np.empty(n), np.empty(n), np.empty(n), *before
+            np.empty(len(items), dtype=np.float32), np.empty(n, dtype=np.float32), np.empty((n + 1, 2))
         )
         self._now_ms: int | None = None
         self._drift: float | None = None
@@ -58,31 +54,29 @@ class Layout:
     def at(self, now_ms: int, drift: float) -> BlockSums:
         """The sums at a time; overwritten by the next call. drift: how far popularity has moved to what it drifts towards."""
         items, sums, kernels = self._items, self._sums, self._kernels
-        changed = np.arange(len(self.starts) - 1)
-        if self._now_ms is None or now_ms < self._now_ms:
-            sums.alive[:] = items.alive(now_ms)[self.rows]
-        elif drift == self._drift:
-            changed = self._move_on(self._now_ms, now_ms)
-        else:
-            self._move_on(self._now_ms, now_ms)
-        if drift != self._drift:
+        if self._now_ms is None or now_ms < self._now_ms or drift != self._drift:
             log_popularity = (1 - drift) * items.log_popularity + drift * items.log_popularity_drifted
-            sums.popularity[:] = np.exp(log_popularity)[self.rows]
-        kernels.sum_blocks(changed, self.starts, *sums[:5])
-        kernels.add_up(*sums[2:4], *sums[5:])
+            popularity = np.exp(log_popularity)
+            sums.popularity[:] = np.where(items.alive(now_ms), popularity, -popularity)[self.rows]
+            changed = np.arange(len(sums.top))
+        else:
+            changed = self._move_on(self._now_ms, now_ms)
+        kernels.sum_blocks(changed, self.starts, sums.popularity, self._by_block, sums.top)
+        kernels.add_up(self._by_block, sums.before)
         self._now_ms, self._drift = now_ms, drift
         return sums
 
     def _move_on(self, before_ms: int, now_ms: int) -> np.ndarray:
         """Note who was born and who died between two times; the blocks in which they lie."""
-        items = self._items
-        born = slice(*np.searchsorted(items.birth_ms, (before_ms, now_ms), side="right"))
+        born = slice(*np.searchsorted(self._items.birth_ms, (before_ms, now_ms), side="right"))
         by_death, death_ms = self._deaths
         dead = by_death[slice(*np.searchsorted(death_ms, (before_ms, now_ms), side="right"))]
-        self._sums.alive[self._places[born]] = True
-        self._sums.alive[self._places[dead]] = False  # second: some are born and die between the two
-        places = np.concatenate((self._places[born], self._places[dead]))
-        return np.unique(np.searchsorted(self.starts, places, side="right") - 1)
+        popularity = self._sums.popularity
+        # In this order: some are born and die between the two.
+        for places, sign in ((self._places[born], 1), (self._places[dead], -1)):
+            popularity[places] = sign * np.abs(popularity[places])
+        changed = np.concatenate((self._places[born], self._places[dead]))
+        return np.unique(np.searchsorted(self.starts, changed, side="right") - 1)
 
     @cached_property
     def _places(self) -> np.ndarray:

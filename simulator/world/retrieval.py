@@ -56,16 +56,13 @@ class Retrieval:
         k = self._config.k
         layout = self._layout(tick // self._ticks_a_shuffle, items)
         sums = layout.at(now_ms, round(drift * DRIFT_STEPS) / DRIFT_STEPS)
-        if sums.items_before[-1] < k:
+        if sums.before[-1, 0] < k:
             raise ValueError(
-                f"world.items.live: only {sums.items_before[-1]:.0f} items are alive in tick {tick}, fewer than "
+                f"world.items.live: only {sums.before[-1, 0]:.0f} items are alive in tick {tick}, fewer than "
                 f"candidates.k ({k}); raise items.live"
             )
         level, slope, mass = self._levels(layout, sums)
-        shares = kernels.Shares(
-            layout.of_topic, layout.starts, sums.alive, sums.popularity, sums.items_before, sums.popularity_before,
-            level, slope, k / mass,
-        )  # fmt: skip
+        shares = kernels.Shares(layout.of_topic, layout.starts, sums.popularity, sums.before, level, slope, k / mass)
         heads, first = self._heads(shares, mass, sums.top, k)
         segments, topics = level.shape
         most = topics + 2 * len(heads)
@@ -100,8 +97,8 @@ class Retrieval:
     def _levels(self, layout: Layout, sums: BlockSums) -> tuple[np.ndarray, float, np.ndarray]:
         """Of the weights level + slope · popularity, before any cap: level [segments, topics], slope, and their sum [segments]."""
         config = self._config
-        items = np.diff(sums.items_before[layout.of_topic])
-        n, popularity = sums.items_before[-1], sums.popularity_before[-1]
+        items = np.diff(sums.before[layout.of_topic, 0])
+        n, popularity = sums.before[-1]
         explore = max(1.0 - config.topic_share - config.popularity_share, 0.0) + A_LITTLE
         by_topic = config.topic_share / (self._liking @ items)
         level = self._liking * by_topic[:, None] + explore / n

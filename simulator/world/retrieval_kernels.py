@@ -27,8 +27,9 @@ __all__ = [
     "sum_blocks",
 ]
 
-BLOCK = 16
+BLOCK = 8
 CAPPED = 1 - 1e-12  # shares from here on are 1
+LEAST = 1e-30  # popularity of the living is more, of the dead and the unborn less
 
 
 class Shares(NamedTuple):
@@ -36,10 +37,8 @@ class Shares(NamedTuple):
 
     of_topic: np.ndarray
     starts: np.ndarray
-    alive: np.ndarray
     popularity: np.ndarray
-    items_before: np.ndarray
-    popularity_before: np.ndarray
+    before: np.ndarray
     level: np.ndarray  # float64 [segments, topics]
     slope: float
     scale: np.ndarray  # float64 [segments]
@@ -59,27 +58,27 @@ class Line(NamedTuple):
 
 
 @compiled
-def sum_blocks(blocks, starts, alive, popularity, count, total, top):  # type: ignore[no-untyped-def]
-    """How many of these blocks' items are alive, the sum of their popularity, and the most popular one's."""
+def sum_blocks(blocks, starts, popularity, sums, top):  # type: ignore[no-untyped-def]
+    """How many of these blocks' items are alive and the sum of their popularity, [blocks, 2], and the most popular one's."""
     for block in blocks:
-        n, added, most = 0, 0.0, -1.0
+        n, added, most = 0, 0.0, np.float32(-1.0)
         for place in range(starts[block], starts[block + 1]):
-            if alive[place]:
+            if popularity[place] > 0:
                 n += 1
                 added += popularity[place]
                 most = max(most, popularity[place])
-        count[block], total[block], top[block] = n, added, most
+        sums[block, 0], sums[block, 1], top[block] = n, added, most
 
 
 @compiled
-def add_up(count, total, items_before, popularity_before):  # type: ignore[no-untyped-def]
-    """Sums over the blocks before each, and behind the last: [blocks + 1]."""
+def add_up(sums, before):  # type: ignore[no-untyped-def]
+    """Sums over the blocks before each, and behind the last: [blocks + 1, 2]."""
     n, added = 0.0, 0.0
-    for block in range(len(count)):
-        items_before[block], popularity_before[block] = n, added
-        n += count[block]
-        added += total[block]
-    items_before[len(count)], popularity_before[len(count)] = n, added
+    for block in range(len(sums)):
+        before[block, 0], before[block, 1] = n, added
+        n += sums[block, 0]
+        added += sums[block, 1]
+    before[len(sums), 0], before[len(sums), 1] = n, added
 
 
 @compiled
@@ -89,10 +88,11 @@ def find_heads(shares, threshold, top, places, first):  # type: ignore[no-untype
     n = 0
     for topic in range(len(threshold)):
         first[topic] = n
+        least = max(threshold[topic], np.float64(LEAST))
         for block in range(shares.of_topic[topic], shares.of_topic[topic + 1]):
-            if top[block] >= threshold[topic]:
+            if top[block] >= least:
                 for place in range(shares.starts[block], shares.starts[block + 1]):
-                    if shares.alive[place] and shares.popularity[place] >= threshold[topic]:
+                    if shares.popularity[place] >= least:
                         if n < len(places):
                             places[n] = place
                         n += 1
@@ -126,9 +126,9 @@ def _sums_before(shares, place, topic):  # type: ignore[no-untyped-def]
     """Of the items that lie before a place in a topic: how many, and their popularity."""
     begin = shares.of_topic[topic]
     block = min(begin + (place - shares.starts[begin]) // BLOCK, shares.of_topic[topic + 1])
-    n, added = shares.items_before[block], shares.popularity_before[block]
+    n, added = shares.before[block, 0], shares.before[block, 1]
     for other in range(shares.starts[block], place):
-        if shares.alive[other]:
+        if shares.popularity[other] > 0:
             n += 1
             added += shares.popularity[other]
     return n, added
@@ -169,47 +169,12 @@ def lay_line(shares, order, heads, first, line):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _place_at(shares, line, s, run, point):  # type: ignore[no-untyped-def]
-    """The place of the item that a point of a run falls on."""
-    topic, first = line.runs[s, run, 0], line.runs[s, run, 1]
-    end, block = line.runs[s, run, 2], line.runs[s, run, 3]
-    if block < 0:
-        return first
-    level, slope = shares.level[s, topic], shares.slope
-    before = line.before[s, run]
-    wanted = before + (point - line.begins[s, run]) / shares.scale[s]
-    low, high = block, block + (end - 1 - shares.starts[block]) // BLOCK + 1
-    while high - low > 1:  # for the last block that begins at or before what is wanted
-        middle = (low + high) // 2
-        if level * shares.items_before[middle] + slope * shares.popularity_before[middle] <= wanted:
-            low = middle
-        else:
-            high = middle
-    place, added = first, before
-    if low > block:
-        place = shares.starts[low]
-        added = level * shares.items_before[low] + slope * shares.popularity_before[low]
-    begin, found = place, -1
-    for place in range(begin, min(end, shares.starts[low + 1])):
-        if shares.alive[place]:
-            found = place
-            added += level + slope * shares.popularity[place]
-            if added > wanted:
-                break
-    while found < 0:  # by rounding behind the last living item of the run: there is one
-        begin -= 1
-        if shares.alive[begin]:
-            found = begin
-    return found
-
-
-@compiled
-def _make_distinct(places, alive):  # type: ignore[no-untyped-def]
+def _make_distinct(places, popularity):  # type: ignore[no-untyped-def]
     """Where rounding at a cap hits an item again, another living one takes its place the second time."""
     spare = 0
     for j in range(1, len(places)):
         if (places[:j] == places[j]).any():
-            while not alive[spare] or (places == spare).any():
+            while popularity[spare] <= 0 or (places == spare).any():
                 spare += 1
             places[j] = spare
 
@@ -220,18 +185,59 @@ def draw(shares, line, segment, start, rows, found):  # type: ignore[no-untyped-
 
     rows: of the items by place. The points are at least the share of any item apart.
     """
+    # By name, since compiled code that reads them from the tuples in the inner loop is three times slower.
+    starts, popularity, sums_before, slope = shares.starts, shares.popularity, shares.before, shares.slope
+    runs, begins, runs_before = line.runs, line.begins, line.before
     n, k = found.shape
-    places = np.empty(k, dtype=np.int64)
+    places, blocks, lasts = np.empty(k, dtype=np.int64), np.empty(k, dtype=np.int64), np.empty(k, dtype=np.int64)
+    wanted, sums, levels = np.empty(k), np.empty(k), np.empty(k)
     for i in range(n):
-        s, run, twice = segment[i], 0, False
+        s = segment[i]
+        ends, unscaled, run = line.ends[s], 1.0 / shares.scale[s], 0
         for j in range(k):
             point = start[i] + j
-            while run + 1 < line.ends[s] and line.begins[s, run + 1] <= point:
+            while run + 1 < ends and begins[s, run + 1] <= point:
                 run += 1
-            places[j] = _place_at(shares, line, s, run, point)
-            twice = twice or (j > 0 and places[j] == places[j - 1])
+            first, end, block = runs[s, run, 1], runs[s, run, 2], runs[s, run, 3]
+            places[j], blocks[j], lasts[j] = first, block, end
+            if block < 0:
+                continue
+            level, before = shares.level[s, runs[s, run, 0]], runs_before[s, run]
+            levels[j] = level
+            wanted[j] = want = before + (point - begins[s, run]) * unscaled
+            # The last block that begins at or before what is wanted: shuffled items have nearly even shares, so it is near where
+            # it would be if they were even.
+            blocks_end = block + (end - 1 - starts[block]) // BLOCK + 1
+            low_sum = level * sums_before[block, 0] + slope * sums_before[block, 1]
+            high_sum = level * sums_before[blocks_end, 0] + slope * sums_before[blocks_end, 1]
+            low = block + np.int64((want - low_sum) / (high_sum - low_sum) * (blocks_end - block))
+            low = min(max(low, block), blocks_end - 1)
+            while low > block and level * sums_before[low, 0] + slope * sums_before[low, 1] > want:
+                low -= 1
+            while low + 1 < blocks_end and level * sums_before[low + 1, 0] + slope * sums_before[low + 1, 1] <= want:
+                low += 1
+            sums[j] = before
+            if low > block:
+                places[j], sums[j] = starts[low], level * sums_before[low, 0] + slope * sums_before[low, 1]
+            lasts[j] = min(end, starts[low + 1])
+        for j in range(k):
+            if blocks[j] < 0:
+                continue
+            begin, added, place, level, want = places[j], sums[j], -1, levels[j], wanted[j]
+            for at in range(begin, lasts[j]):
+                alive = popularity[at] > 0
+                place = at if alive and added <= want else place
+                added += level + slope * popularity[at] if alive else 0.0
+            while place < 0:  # by rounding behind the last living item of the run: there is one
+                begin -= 1
+                if popularity[begin] > 0:
+                    place = begin
+            places[j] = place
+        twice = False
+        for j in range(1, k):
+            twice = twice or places[j] == places[j - 1]
         if twice:
-            _make_distinct(places, shares.alive)
+            _make_distinct(places, popularity)
         for j in range(k):
             found[i, j] = rows[places[j]]
 

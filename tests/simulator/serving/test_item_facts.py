@@ -10,6 +10,7 @@ import pytest
 from simulator.experiment.calendar import Calendar
 from simulator.serving.item_facts import ItemFacts
 from simulator.world import DAY_MS, EPOCH_MS, World, WorldConfig
+from simulator.world.items import age_bucket
 
 DAYS = 3
 
@@ -32,15 +33,15 @@ def test_topics_newness_and_the_living_are_those_of_the_ticks(minutes: int) -> N
     living: list[set[int]] = [set() for _ in range(DAYS)]
     shown: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
     for number in range(calendar.serving_ticks):
-        tick = world.tick(number)
-        held = world.items_at(number)
-        living[calendar.day_of_tick(number)].update(held.ids[held.alive(tick.start_ms)].tolist())
-        rows = rng.integers(0, len(tick.item_ids), 8)
-        time_ms = tick.start_ms + rng.integers(0, tick_ms, 8)
-        new = tick.item_features["age_bucket"][rows] == 0
-        assert facts.topic(tick.item_ids[rows]).tolist() == tick.item_features["topic"][rows].tolist()
-        assert facts.is_new(tick.item_ids[rows], time_ms).tolist() == new.tolist()
-        shown.append((tick.item_ids[rows], time_ms, new))
+        start_ms, held = int(calendar.bounds_ms[number]), world.items_at(number)
+        items = held.take(np.flatnonzero(held.alive(start_ms)))
+        living[calendar.day_of_tick(number)].update(items.ids.tolist())
+        rows = rng.integers(0, len(items), 8)
+        time_ms = start_ms + rng.integers(0, tick_ms, 8)
+        new = age_bucket(items.birth_ms[rows], start_ms) == 0
+        assert facts.topic(items.ids[rows]).tolist() == items.topic[rows].tolist()
+        assert facts.is_new(items.ids[rows], time_ms).tolist() == new.tolist()
+        shown.append((items.ids[rows], time_ms, new))
     everything, times, new = (np.concatenate(column) for column in zip(*shown, strict=True))
     assert facts.is_new(everything, times).tolist() == new.tolist()  # of several ticks at once
     assert minutes == 1440 or 0 < new.sum() < len(new)

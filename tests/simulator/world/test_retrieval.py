@@ -71,7 +71,7 @@ def test_items_are_drawn_as_often_as_their_shares_say(
         assert alive[rows].all() and (np.diff(np.sort(rows, axis=1), axis=1) > 0).all()
         liking = drawn._liking[segment, items.topic] * alive
         log_popularity = (1 - drift) * items.log_popularity + drift * items.log_popularity_drifted
-        popularity = np.exp(log_popularity) * alive
+        popularity = np.exp(log_popularity).astype(np.float32) * alive
         explore = max(1 - config.topic_share - config.popularity_share, 0) + 1e-9
         weights = config.topic_share * liking / liking.sum() + config.popularity_share * popularity / popularity.sum()
         often = inclusion(weights + explore * alive / alive.sum(), config.k)
@@ -113,6 +113,6 @@ def test_too_few_items_alive_is_an_error_that_names_the_setting() -> None:
 def test_an_item_that_rounding_hits_twice_gives_way_to_another_living_one() -> None:
     from simulator.world.retrieval_kernels import _make_distinct
 
-    places, alive = np.array([4, 4, 4, 0, 0]), np.array([1, 0, 1, 1, 1, 1, 1], dtype=bool)
-    _make_distinct(places, alive)
-    assert places[0] == 4 and len(set(places.tolist())) == 5 and alive[places].all()
+    places, popularity = np.array([4, 4, 4, 0, 0]), np.array([1, -1, 2, 1, 1, 3, 1], dtype=np.float32)
+    _make_distinct(places, popularity)
+    assert places[0] == 4 and len(set(places.tolist())) == 5 and (popularity[places] > 0).all()
