@@ -11,6 +11,7 @@ never both; and by a learner, which must get to the end with the same events and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import random
 import sys
@@ -41,6 +42,7 @@ __all__ = ["Counted", "fuzz"]
 
 ROUND = 5_000  # records of one log and one learner, so that memory does not grow with their number
 GOOD_SHARE = 0.2
+SLATE = 10
 AT_MS = 1_700_000_000_000
 TOPICS = Topics.of("")
 FIELDS = [FieldConfig(name="user"), FieldConfig(name="price", kind="number"), FieldConfig(name="tags", kind="list")]
@@ -99,15 +101,17 @@ def fuzz(records: int, seed: int = 1) -> Iterator[Counted]:
 
 def _good(draw: random.Random) -> list[tuple[str, Payload]]:
     """Some good records: (topic, record)."""
-    n, first = draw.randrange(1, 30), draw.randrange(10_000)
+    encoding: Any = draw.choice(["json", "arrow", "arrow in fewer bytes"])
+    n, first = 300 if encoding == "arrow in fewer bytes" else draw.randrange(1, 30), draw.randrange(10_000)
     tags = ListColumn(np.array(["a", "b", "c"] * n, dtype=object), np.arange(0, 3 * n + 1, 3))
     features = {"user": np.arange(n) % 7, "price": np.arange(n) / 3, "tags": tags}
-    shown = exposures(n, first, first_id=first, at_ms=AT_MS + first * 1000, features=features)
+    request_id = first + np.arange(n) // SLATE
+    shown = exposures(n, first, first_id=first, at_ms=AT_MS + first * 1000, request_id=request_id, features=features)
     clicks = clicks_on(shown, np.arange(0, n, 4), after_ms=MINUTE_MS)
-    encoding: Any = draw.choice(["json", "arrow"])
+    written_as: Any = encoding.split()[0]
     return [
-        *((TOPICS.exposures, payload) for payload in encode(shown, encoding)),
-        *((TOPICS.clicks, payload) for payload in encode(clicks, encoding)),
+        *((TOPICS.exposures, payload) for payload in encode(shown, written_as)),
+        *((TOPICS.clicks, payload) for payload in encode(clicks, written_as)),
     ]
 
 
@@ -182,8 +186,14 @@ def _damage_arrow(value: bytes, draw: random.Random) -> bytes:
     batch = pa.ipc.open_stream(value).read_next_batch()
     constants = json.loads(batch.schema.metadata[b"constants"])
     columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-    way = draw.randrange(4)
-    if way == 0:
+    way = draw.randrange(5)
+    if way == 4:
+        name = draw.choice(sorted(columns))
+        ends = pa.array([draw.choice([0, 1, batch.num_rows, 1 << 20])], pa.int32())
+        nested = draw.choice([pa.array([7]), pa.array(["a"]), pa.nulls(1), pa.array([[1]])])
+        with contextlib.suppress(pa.ArrowException):
+            columns[name] = pa.RunEndEncodedArray.from_arrays(ends, nested)
+    elif way == 0:
         constants[draw.choice(sorted({*constants, *columns}))] = draw.choice(
             [[t, draw.choice(NASTY)] for t in TYPES] + NASTY
         )
@@ -196,11 +206,15 @@ def _damage_arrow(value: bytes, draw: random.Random) -> bytes:
             columns[name] = pa.array([draw.choice(nasty)] * batch.num_rows)
         except (pa.ArrowException, OverflowError):
             columns[name] = pa.array([None] * batch.num_rows)
-    metadata = {b"constants": json.dumps(constants).encode()}
-    schema = pa.schema([(name, column.type) for name, column in columns.items()]).with_metadata(metadata)
+    metadata = {**batch.schema.metadata, b"constants": json.dumps(constants).encode()}
+    kinds = {name: batch.schema.field(name).metadata for name in batch.schema.names}
+    schema = pa.schema(
+        [pa.field(name, column.type, metadata=kinds[name]) for name, column in columns.items()], metadata
+    )
     sink = pa.BufferOutputStream()
+    rows = min(map(len, columns.values()), default=0)
     with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.record_batch(list(columns.values()), schema=schema))
+        writer.write_batch(pa.record_batch([column[:rows] for column in columns.values()], schema=schema))
     return bytes(sink.getvalue().to_pybytes())
 
 

@@ -1,6 +1,8 @@
 """Arrow: a batch as one record of the IPC stream format.
 
-Columns that `events.constant` made are not written row by row: they travel once, as JSON in the schema's metadata.
+Columns that `events.constant` made are not written row by row: they travel once, as JSON in the schema's metadata. Numbers
+of larger batches are written in fewer bytes (`reloop_stream.codec.compact`), and ids of exposures that are made of request
+and position are left out. Records of plain columns, which all once were, are read alike.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from reloop_stream.codec.compact import MAX_CELLS, WIDE, Expander, Runs, compact, factor_of, pays, widened
 from reloop_stream.errors import EventError
 from reloop_stream.events import (
     ClickBatch,
@@ -29,6 +32,9 @@ from reloop_stream.events import (
 __all__ = ["CLICK_COLUMNS", "EXAMPLE_COLUMNS", "EXPOSURE_COLUMNS", "decode", "encode", "from_arrow", "to_arrow"]
 
 CONSTANTS = b"constants"
+MADE_OF = ("request_id", "position")
+FACTOR = b"exposure_id"  # where the record has no such column: it is this number · request_id + position
+DTYPE = b"dtype"  # of a feature's column: the type that its numbers had
 FEATURE = "features."
 
 # What a column may hold: "id" is int64 or text, the rest are numpy types. Narrower integers are widened on reading.
@@ -59,17 +65,30 @@ MAX_CONSTANT_ROWS = 1 << 16
 def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
     """The bytes of one arrow record."""
     constants: dict[str, Any] = {}
-    names: list[str] = []
+    fields: list[pa.Field] = []
     arrays: list[pa.Array] = []
-    for name, column in _columns(batch):
+    columns = dict(_columns(batch))
+    metadata = {}
+    runs = None
+    is_compact = not isinstance(batch, ClickBatch) and pays(len(batch), len(columns))
+    if is_compact:
+        request_id, position, exposure_id = (np.asarray(columns[name]) for name in (*MADE_OF, "exposure_id"))
+        runs = Runs.of(request_id) if request_id.dtype.kind == "i" else None
+        if (factor := factor_of(request_id, position, exposure_id)) is not None:
+            metadata[FACTOR] = b"%d" % factor
+            del columns["exposure_id"]
+    for name, column in columns.items():
         if is_constant(column):
             constants[name] = [column.dtype.str if column.dtype.kind not in "UO" else "text", _plain(column[0])]  # type: ignore[union-attr, index]
+        elif is_compact and isinstance(column, np.ndarray) and column.dtype.kind in "if":
+            arrays.append(compact(column, runs, name == NULLABLE))
+            had = column.dtype.name.encode() if name.startswith(FEATURE) else b""
+            fields.append(_field(name, arrays[-1].type, had if had in WIDE else b""))
         else:
-            names.append(name)
             arrays.append(to_arrow(column, name == NULLABLE))
+            fields.append(_field(name, arrays[-1].type))
     constants["rows"] = len(batch)
-    types = tuple(array.type for array in arrays)
-    schema = _schema(tuple(names), types).with_metadata({CONSTANTS: json.dumps(constants).encode()})
+    schema = pa.schema(fields, {CONSTANTS: json.dumps(constants).encode(), **metadata})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_stream(sink, schema) as writer:
         writer.write_batch(pa.record_batch(arrays, schema=schema))
@@ -108,9 +127,9 @@ def to_arrow(column: Column, nullable: bool = False) -> pa.Array:
     return pa.array(column, from_pandas=nullable)
 
 
-@lru_cache(maxsize=64)
-def _schema(names: tuple[str, ...], types: tuple[pa.DataType, ...]) -> pa.Schema:
-    return pa.schema(list(zip(names, types, strict=True)))
+@lru_cache(maxsize=1024)
+def _field(name: str, kind: pa.DataType, dtype: bytes = b"") -> pa.Field:
+    return pa.field(name, kind, metadata={DTYPE: dtype} if dtype else None)
 
 
 def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:
@@ -125,14 +144,19 @@ def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | Exampl
         raise EventError(f"arrow: {len(value)} bytes that are no arrow record ({_one_line(error)})") from None
     if n != batch.num_rows if batch.num_columns else not 0 <= n <= MAX_CONSTANT_ROWS:
         raise EventError(f"arrow: {batch.num_rows} rows, its constants say {n}")
+    if n * sum(map(_takes_no_bytes, batch.schema.types)) > MAX_CELLS:
+        raise EventError(f"arrow: {len(value)} bytes that would be columns of {n} rows")
     columns: dict[str, Column] = {}
+    expand = Expander(n)
     try:
         for name, (dtype, single) in constants.items():
             columns[name] = _constant(name, dtype, single, n)
-        for name, array in zip(batch.schema.names, batch.columns, strict=True):
-            if name in columns:
-                raise EventError(f"{name}: is there twice")
-            columns[name] = from_arrow(name, array)
+        for field, array in zip(batch.schema, batch.columns, strict=True):
+            if field.name in columns:
+                raise EventError(f"{field.name}: is there twice")
+            columns[field.name] = _column(field, array, expand)
+        if FACTOR in (metadata := batch.schema.metadata or {}) and "exposure_id" not in columns:
+            columns["exposure_id"] = _exposure_ids(columns, int(metadata[FACTOR]))
         return _assemble(columns, kind)
     except EventError:
         raise
@@ -156,12 +180,36 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
+def _column(field: pa.Field, array: pa.Array, expand: Expander) -> Column:
+    """A column of the record, in the type that it had when it was written."""
+    has_runs = pa.types.is_run_end_encoded(array.type)
+    column = _values(field.name, array.values) if has_runs else from_arrow(field.name, array)
+    if field.metadata and DTYPE in field.metadata and isinstance(column, np.ndarray):
+        column = widened(field.name, column, field.metadata[DTYPE])
+    return expand(field.name, array.run_ends.to_numpy(), column) if has_runs else column  # type: ignore[arg-type]
+
+
+def _exposure_ids(columns: Mapping[str, Column], factor: int) -> np.ndarray:
+    request_id, position = (columns.get(name) for name in MADE_OF)
+    if not (isinstance(request_id, np.ndarray) and isinstance(position, np.ndarray)):
+        raise EventError(f"exposure_id: missing, and so is what it is made of, {' or '.join(MADE_OF)}")
+    if {request_id.dtype.kind, position.dtype.kind} != {"i"}:
+        raise EventError(f"exposure_id: is made of {' and '.join(MADE_OF)}, which must be integers then")
+    return np.add(request_id.astype(np.int64) * np.int64(factor), position)
+
+
+def _takes_no_bytes(kind: pa.DataType) -> bool:
+    """Whether a column of this type may have any number of rows in few bytes."""
+    return bool(pa.types.is_run_end_encoded(kind) or pa.types.is_null(kind))
+
+
 def from_arrow(name: str, array: pa.Array) -> Column:
     """The column that `to_arrow` made this of. Raises EventError naming it where its type is none of ours."""
-    if array.null_count and name != NULLABLE:
-        raise EventError(f"{name}: {array.null_count} nulls, every row must have a value")
+    _require_values(name, array)
+    if array.type == pa.null():
+        return np.full(len(array), np.nan)
     if pa.types.is_dictionary(array.type):
-        array = array.dictionary_decode()
+        return _by_number(name, array)
     kind = array.type
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
@@ -171,7 +219,7 @@ def from_arrow(name: str, array: pa.Array) -> Column:
         weights = None
         if pa.types.is_struct(values.type):
             values, weights = _weighted(name, values)
-        return ListColumn(from_arrow(name, values), offsets - offsets[0], weights)  # type: ignore[arg-type]
+        return ListColumn(_values(name, values), offsets - offsets[0], weights)
     if pa.types.is_string(kind) or pa.types.is_large_string(kind):
         texts: np.ndarray = array.to_numpy(zero_copy_only=False)
         return texts.astype(object)
@@ -180,9 +228,32 @@ def from_arrow(name: str, array: pa.Array) -> Column:
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
         numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
         return numbers
-    if array.type == pa.null():
-        return np.full(len(array), np.nan)
     raise EventError(f"{name}: is of type {kind}, which no event has")
+
+
+def _require_values(name: str, array: pa.Array) -> None:
+    if array.null_count and name != NULLABLE:
+        raise EventError(f"{name}: {array.null_count} nulls, every row must have a value")
+
+
+def _values(name: str, array: pa.Array) -> np.ndarray:
+    """An array within another, of whose length the rows of the record say nothing."""
+    _require_values(name, array)
+    found = None if _takes_no_bytes(array.type) else from_arrow(name, array)
+    if not isinstance(found, np.ndarray):
+        raise EventError(f"{name}: holds values of type {array.type}, which no event has")
+    return found
+
+
+def _by_number(name: str, array: pa.DictionaryArray) -> np.ndarray:
+    """A dictionary's values at its indices. A text stays one object, however often it is named."""
+    values = _values(name, array.dictionary)
+    if not array.null_count:
+        return values[array.indices.to_numpy(zero_copy_only=False)]
+    found = np.full(len(array), np.nan)
+    known = array.is_valid().to_numpy(zero_copy_only=False)
+    found[known] = values[array.indices.filter(array.is_valid()).to_numpy(zero_copy_only=False)]
+    return found
 
 
 def _weighted(name: str, structs: pa.StructArray) -> tuple[pa.Array, np.ndarray]:
@@ -192,8 +263,8 @@ def _weighted(name: str, structs: pa.StructArray) -> tuple[pa.Array, np.ndarray]
         raise EventError(f"{name}: a list of structs of {names}, each must be a {' and a '.join(WEIGHTED)}")
     # `flatten` minds where a slice begins, which `field` does not.
     values, weights = (structs.flatten()[names.index(one)] for one in WEIGHTED)
-    numbers = from_arrow(f"{name}.weight", weights)
-    if not isinstance(numbers, np.ndarray) or numbers.dtype.kind not in "fiu":
+    numbers = _values(f"{name}.weight", weights)
+    if numbers.dtype.kind not in "fiu":
         raise EventError(f"{name}: its weights are of type {weights.type}, must be numbers")
     return values, numbers.astype(np.float64, copy=False)
 
@@ -224,7 +295,7 @@ def _typed(name: str, column: Column | None, rule: str, optional: bool) -> np.nd
     wanted = np.dtype("int64" if rule == "id" else rule)
     if column.dtype == wanted:
         return column
-    if wanted.kind in "iu" and len(column):
+    if wanted.kind in "iu" and len(column) and not np.can_cast(column.dtype, wanted):
         bounds = np.iinfo(wanted)
         if not bounds.min <= int(column.min()) <= int(column.max()) <= bounds.max:
             raise EventError(f"{name}: {column.min()} to {column.max()}, must lie in [{bounds.min}, {bounds.max}]")
