@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from simulator.experiment.calendar import Calendar
+from simulator.experiment.shards import WHOLE, Shards
 from simulator.scenario import CONTROL_LEARNER, EVERYONE, Scenario
 
-__all__ = ["Learning", "Serving", "Stage", "plan_stages", "spread"]
+__all__ = ["Learning", "Serving", "Share", "Stage", "most_processes", "plan_stages", "spread"]
 
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """A server: whose users it serves (numbers of arms), and whose versions it deploys."""
+    """A server: whose users it serves (a shard of the users of some arms, by number), and whose versions it deploys."""
 
     name: str
     arms: tuple[int, ...]
     learner: str
-    fork_of: str | None = None  # the server of the stage before that it goes on from
+    shard: int = 0
+    fork_of: tuple[str, ...] = ()  # the servers of the stage before that it goes on from
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +48,23 @@ class Stage:
     learning: tuple[Learning, ...]
 
 
-def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
+# One stage's work for one process.
+Share: TypeAlias = tuple[tuple[Serving, ...], tuple[Learning, ...]]
+
+
+def plan_stages(scenario: Scenario, calendar: Calendar, shards: Shards = WHOLE) -> list[Stage]:
     """Warm-up and A/A with one learner for all, then A/B with one an arm, forked from it.
+
+    A server there is for each shard: of everyone in A/A, of each arm in A/B. A learner reads all shards of its arms.
 
     An arm whose model or way of updating is not the control's cannot take over the control's state: its own learner
     trains beside the control through A/A, on the same events, and serves nobody until A/B. An arm that never learns
     takes over the weights alone, so the control's way of updating is no obstacle; a shadow of it learns as the control
     does until A/B.
     """
-    everyone = tuple(range(len(scenario.arms)))
+    arms = scenario.arms
+    everyone = tuple(range(len(arms)))
+    everything = shards.partitions(everyone)
     fork = calendar.first_tick_of("ab")
     has_ab = "ab" in calendar.phases
     last = calendar.ticks - 1
@@ -61,55 +72,50 @@ def plan_stages(scenario: Scenario, calendar: Calendar) -> list[Stage]:
     if fork > 0:
         end = fork - 1 if has_ab else last
         if scenario.experiment.aa == "own":
-            stages.append(
-                Stage(
-                    "aa",
-                    0,
-                    end,
-                    tuple(Serving(arm.name, (i,), arm.name) for i, arm in enumerate(scenario.arms)),
-                    tuple(
-                        Learning(arm.name, i, (i,), (i,), 0, _learns_like(scenario, i), i)
-                        for i, arm in enumerate(scenario.arms)
-                    ),
-                )
-            )
+            servers = [server for i, arm in enumerate(arms) for server in _servers(arm.name, (i,), arm.name, shards)]
+            learners = [
+                Learning(arm.name, i, shards.partitions((i,)), (i,), 0, _learns_like(scenario, i), i)
+                for i, arm in enumerate(arms)
+            ]
         else:
-            shadows = tuple(
-                # In a paired replay its own arm's partition holds every event.
-                Learning(arm.name, i, (i,) if scenario.is_paired else everyone, (), 0, _learns_like(scenario, i))
-                for i, arm in enumerate(scenario.arms)
-                if has_ab and not _same_state(scenario, i)
-            )
-            control = Learning(CONTROL_LEARNER, 0, everyone, everyone, 0, 0)
-            stages.append(Stage("aa", 0, end, (Serving(EVERYONE, everyone, CONTROL_LEARNER),), (control, *shadows)))
+            servers = _servers(EVERYONE, everyone, CONTROL_LEARNER, shards)
+            learners = [Learning(CONTROL_LEARNER, 0, everything, everyone, 0, 0)]
+            for i, arm in enumerate(arms):
+                if has_ab and not _same_state(scenario, i):
+                    # In a paired replay its own arm's partition holds every event.
+                    read = shards.partitions((i,)) if scenario.is_paired else everything
+                    learners.append(Learning(arm.name, i, read, (), 0, _learns_like(scenario, i)))
+        stages.append(Stage("aa", 0, end, tuple(servers), tuple(learners)))
     if has_ab:
-        reads_all = scenario.experiment.data != "own"
         before = stages[0] if stages else None
-        stages.append(
-            Stage(
-                "ab",
-                fork,
-                last,
-                tuple(
-                    Serving(arm.name, (i,), arm.name, _origin(before, arm.name, EVERYONE))
-                    for i, arm in enumerate(scenario.arms)
-                ),
-                tuple(
-                    Learning(
-                        arm.name,
-                        i,
-                        everyone if reads_all else (i,),
-                        (i,),
-                        i,
-                        i,
-                        i,
-                        _origin(before, arm.name, CONTROL_LEARNER),
-                    )
-                    for i, arm in enumerate(scenario.arms)
-                ),
-            )
-        )
+        servers, learners = [], []
+        for i, arm in enumerate(arms):
+            servers += _servers(arm.name, (i,), arm.name, shards, before)
+            read = shards.partitions((i,)) if scenario.experiment.data == "own" else everything
+            fork_of = None
+            if before is not None:
+                fork_of = arm.name if any(role.name == arm.name for role in before.learning) else CONTROL_LEARNER
+            learners.append(Learning(arm.name, i, read, (i,), i, i, i, fork_of))
+        stages.append(Stage("ab", fork, last, tuple(servers), tuple(learners)))
     return stages
+
+
+def _servers(
+    name: str, arms: tuple[int, ...], learner: str, shards: Shards, before: Stage | None = None
+) -> list[Serving]:
+    """A server for each shard. It goes on from those of the stage before that served users of its own."""
+    return [
+        Serving(
+            name if shards.n == 1 else f"{name}@{shard}",
+            arms,
+            learner,
+            shard,
+            ()
+            if before is None
+            else tuple(role.name for role in before.serving if role.shard == shard and {*arms} & {*role.arms}),
+        )
+        for shard in range(shards.n)
+    ]
 
 
 def _same_state(scenario: Scenario, arm: int) -> bool:
@@ -130,27 +136,32 @@ def _learns_like(scenario: Scenario, arm: int) -> int:
     return 0 if scenario.arms[arm].learner.updating.mode == "none" else arm
 
 
-def _origin(before: Stage | None, arm: str, otherwise: str) -> str | None:
-    if before is None:
-        return None
-    roles: tuple[Serving | Learning, ...] = before.serving if otherwise == EVERYONE else before.learning
-    names = {role.name for role in roles}
-    return arm if arm in names else otherwise
+def most_processes(stage: Stage) -> int:
+    """How many processes a stage has work for."""
+    return len(stage.serving) + len(stage.learning)
 
 
-def spread(stage: Stage, processes: int) -> list[tuple[tuple[Serving, ...], tuple[Learning, ...]]]:
-    """Share a stage's roles out among processes.
+def spread(stage: Stage, processes: int) -> list[Share]:
+    """Share a stage's roles out among processes: as many shares, some of which may be empty.
 
-    An arm's server and learner go together: nothing but the log connects them with the rest. The one server of A/A and
-    its learner go apart, so that they overlap.
+    With more processes than learners each learner has one to itself, for it takes the longest, and the servers share the
+    rest. Else an arm's servers and its learner go together: nothing but the log connects them with the rest. The servers
+    of A/A and the one learner of all go apart as soon as there are two processes, so that they overlap.
     """
     shares: list[tuple[list[Serving], list[Learning]]] = [([], []) for _ in range(max(1, processes))]
-    if len(stage.serving) == 1 and len(stage.serving[0].arms) > 1:
-        shares[0][0].append(stage.serving[0])
+    n, learners = len(shares), len(stage.learning)
+    is_one_for_all = len(stage.serving[0].arms) > 1
+    if n > learners:
         for i, learning in enumerate(stage.learning):
-            shares[(1 + i) % len(shares)][1].append(learning)
-    else:
+            shares[n - learners + i][1].append(learning)
         for i, serving in enumerate(stage.serving):
-            shares[i % len(shares)][0].append(serving)
-            shares[i % len(shares)][1].extend(role for role in stage.learning if role.name == serving.learner)
+            shares[i % (n - learners)][0].append(serving)
+    elif is_one_for_all:
+        shares[0][0].extend(stage.serving)
+        for i, learning in enumerate(stage.learning):
+            shares[(1 + i) % n][1].append(learning)
+    else:
+        for i, learning in enumerate(stage.learning):
+            shares[i % n][0].extend(serving for serving in stage.serving if serving.learner == learning.name)
+            shares[i % n][1].append(learning)
     return [(tuple(servers), tuple(learners)) for servers, learners in shares]

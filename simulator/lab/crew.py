@@ -1,8 +1,9 @@
-"""The processes of a run: each with a lab of its own, told what to do over a pipe, gone when the loop is gone."""
+"""The processes of a run: each with a lab of its own, told what to do, gone when the run is gone."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
@@ -10,26 +11,29 @@ import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection, wait
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from reloop_stream.errors import ReloopError
 from reloop_stream.runtime.logging import log_to_file, log_to_stderr
 from reloop_stream.runtime.processes import Child
 from simulator.errors import MISTAKES
-from simulator.experiment.stages import Learning, Serving, Stage
+from simulator.experiment.stages import Share, Stage
 from simulator.lab.loop import Stopped, run_stage
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
 from simulator.lab.reports import Report
 
-__all__ = ["Crew", "CrewError", "Share"]
+__all__ = ["Crew", "CrewError", "Hand", "Hands", "HandsLost", "LocalHands", "News"]
 
-# One stage's work for one process.
-Share = tuple[tuple[Serving, ...], tuple[Learning, ...]]
+logger = logging.getLogger(__name__)
 
 WAIT_S = 0.1  # how soon a stop request is passed on
 STOP_PATIENCE_S = 60.0  # how long processes may take to save themselves when asked to stop
 END_PATIENCE_S = 5.0
+
+# What a process says: ("report", told), and at the end of its share one of ("done",), ("stopped",),
+# ("failed", kind, message, trace, is_mistake).
+News = tuple[Any, ...]
 
 
 class CrewError(ReloopError):
@@ -42,17 +46,39 @@ class CrewError(ReloopError):
         self.is_mistake = is_mistake
 
 
-class Crew:
-    """`n` processes that live through all stages of a run; with one, the work is done in this process instead."""
+class HandsLost(Exception):
+    """Processes died with their machine, and the stage can be begun again by others."""
 
-    def __init__(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> None:
-        self._lab: Lab | None = Lab.from_raw(scenario, place) if n == 1 else None
-        several = range(n if n > 1 else 0)
-        self._children = [Child(_live, (dict(scenario), place), f"lab-{number}") for number in several]
+
+class Hands(Protocol):
+    """Processes that work side by side, each on its share of a stage: of this machine, or of a cluster."""
+
+    @property
+    def size(self) -> int: ...
+
+    def begin(self, stage: Stage, before: Stage | None, shares: Sequence[Share]) -> int:
+        """Set each process to its share, and give how many have one. Those whose checkpoints are there go on from them."""
+
+    def news(self, timeout_s: float) -> list[News]:
+        """What they have said since; waits for it for a while. Raises HandsLost."""
+
+    def stop(self) -> None:
+        """Ask those that work to save themselves and stop."""
+
+    def close(self, patience_s: float) -> None:
+        """End them, by force those that take longer."""
+
+
+class Crew:
+    """Does a run's stages, one after the other: `hands` do the work, or where there are none, this process does."""
+
+    def __init__(self, scenario: Mapping[str, Any], place: RunPlace, hands: Hands | None = None) -> None:
+        self._lab = Lab.from_raw(scenario, place) if hands is None else None
+        self._hands = hands
 
     @property
     def size(self) -> int:
-        return max(1, len(self._children))
+        return 1 if self._hands is None else self._hands.size
 
     def run(
         self,
@@ -63,52 +89,114 @@ class Crew:
         should_stop: Callable[[], bool],
     ) -> None:
         """Run a stage to its end. Raises Stopped when asked to stop and all is saved, CrewError when a process failed."""
-        if self._lab is not None:
+        if self._hands is None:
+            assert self._lab is not None
             serving, learning = shares[0]
             run_stage(self._lab, stage, before, serving, learning, report, should_stop)
             return
-        busy: dict[Connection, Child] = {}
-        for child, share in zip(self._children, shares, strict=True):
-            if share[0] or share[1]:
-                child.send("run", stage, before, share)
-                busy[child.pipe] = child
-        failure: CrewError | None = None
-        stopping_since: float | None = None
-        was_stopped = False
-        while busy:
-            if stopping_since is None and (should_stop() or failure is not None):
-                stopping_since = time.monotonic()
-                for child in busy.values():
-                    with contextlib.suppress(OSError):
-                        child.send("stop")
-            for ready in cast(list[Connection], wait(list(busy), WAIT_S)):
-                try:
-                    kind, *rest = ready.recv()
-                except (EOFError, OSError):
-                    how = busy.pop(ready).how_it_died()
-                    failure = failure or CrewError("killed", f"a process of the run died ({how})")
-                    continue
-                if kind == "report":
-                    report(*rest)
-                else:
-                    busy.pop(ready)
-                    was_stopped |= kind == "stopped"
-                    if kind == "failed":
-                        failure = failure or CrewError(*rest)
-            if stopping_since is not None and time.monotonic() - stopping_since > STOP_PATIENCE_S:
-                failure = failure or CrewError("killed", f"processes did not stop within {STOP_PATIENCE_S:g} s")
-                break
-        if failure is not None:
-            raise failure
-        if was_stopped:
-            raise Stopped
+        while True:
+            try:
+                _watch(self._hands, self._hands.begin(stage, before, shares), report, should_stop)
+                return
+            except HandsLost as lost:
+                logger.warning("%s; the stage goes on from its checkpoints", lost)
 
     def close(self, patience_s: float = END_PATIENCE_S) -> None:
         """End the processes, by force those that take longer. Whatever they are writing is there whole, or not at all."""
-        for child in self._children:
-            child.end("end", patience_s=patience_s)
+        if self._hands is not None:
+            self._hands.close(patience_s)
         if self._lab is not None:
             self._lab.close()
+
+
+def _watch(hands: Hands, busy: int, report: Report, should_stop: Callable[[], bool]) -> None:
+    """Pass on what `busy` processes say until all have ended their shares, and a wish to stop."""
+    failure: CrewError | None = None
+    stopping_since: float | None = None
+    was_stopped = False
+    while busy:
+        if stopping_since is None and (should_stop() or failure is not None):
+            stopping_since = time.monotonic()
+            hands.stop()
+        for kind, *rest in hands.news(WAIT_S):
+            if kind == "report":
+                report(*rest)
+                continue
+            busy -= 1
+            was_stopped |= kind == "stopped"
+            if kind == "failed":
+                failure = failure or CrewError(*rest)
+        if stopping_since is not None and time.monotonic() - stopping_since > STOP_PATIENCE_S:
+            failure = failure or CrewError("killed", f"processes did not stop within {STOP_PATIENCE_S:g} s")
+            break
+    if failure is not None:
+        raise failure
+    if was_stopped:
+        raise Stopped
+
+
+class Hand:
+    """What a process of a run does, wherever it is: its shares, with a lab of its own."""
+
+    def __init__(self, scenario: Mapping[str, Any], place: RunPlace) -> None:
+        self._scenario = scenario
+        self._place = place
+        self._lab: Lab | None = None
+
+    def work(
+        self, stage: Stage, before: Stage | None, share: Share, report: Report, should_stop: Callable[[], bool]
+    ) -> News:
+        """Do a share of a stage; how that ended."""
+        try:
+            self._lab = self._lab or Lab.from_raw(self._scenario, self._place)
+            run_stage(self._lab, stage, before, *share, report, should_stop)
+        except Stopped:
+            return ("stopped",)
+        except BaseException as error:  # whatever it was, who began the run tells the user
+            return ("failed", type(error).__name__, str(error), traceback.format_exc(), isinstance(error, MISTAKES))
+        return ("done",)
+
+
+class LocalHands:
+    """`n` processes of this machine, that live through all stages of a run."""
+
+    def __init__(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> None:
+        self._children = [Child(_live, (dict(scenario), place), f"lab-{number}") for number in range(n)]
+        self._busy: dict[Connection, Child] = {}
+
+    @property
+    def size(self) -> int:
+        return len(self._children)
+
+    def begin(self, stage: Stage, before: Stage | None, shares: Sequence[Share]) -> int:
+        self._busy = {}
+        for child, share in zip(self._children, shares, strict=True):
+            if share[0] or share[1]:
+                child.send("run", stage, before, share)
+                self._busy[child.pipe] = child
+        return len(self._busy)
+
+    def news(self, timeout_s: float) -> list[News]:
+        found: list[News] = []
+        for ready in cast(list[Connection], wait(list(self._busy), timeout_s)):
+            try:
+                news = ready.recv()
+            except (EOFError, OSError):
+                how = self._busy[ready].how_it_died()
+                news = ("failed", "killed", f"a process of the run died ({how})")
+            if news[0] != "report":
+                del self._busy[ready]
+            found.append(news)
+        return found
+
+    def stop(self) -> None:
+        for child in self._busy.values():
+            with contextlib.suppress(OSError):
+                child.send("stop")
+
+    def close(self, patience_s: float) -> None:
+        for child in self._children:
+            child.end("end", patience_s=patience_s)
 
 
 def _live(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
@@ -143,7 +231,7 @@ def _work(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
         with sending:
             pipe.send(message)
 
-    lab: Lab | None = None
+    hand = Hand(scenario, place)
     while True:
         with arrived:
             while not inbox:
@@ -152,12 +240,4 @@ def _work(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
         if message[0] == "end":
             return
         _, stage, before, share = message
-        try:
-            lab = lab or Lab.from_raw(scenario, place)
-            serving, learning = share
-            run_stage(lab, stage, before, serving, learning, lambda told: send("report", told), stop.is_set)
-            send("done")
-        except Stopped:
-            send("stopped")
-        except BaseException as error:  # whatever it was, the parent tells the user
-            send("failed", type(error).__name__, str(error), traceback.format_exc(), isinstance(error, MISTAKES))
+        send(*hand.work(stage, before, share, lambda told: send("report", told), stop.is_set))

@@ -20,7 +20,7 @@ from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.worker import Worker
 from simulator.experiment.stages import Learning, Serving, Stage
 from simulator.lab.parts import Lab
-from simulator.lab.reports import Report, Saved, ServerSaved, StageFinished, TickServed
+from simulator.lab.reports import LearnerSaved, Report, ServerSaved, StageFinished, TickServed
 from simulator.run_folder.manifest import LearnerOutcome
 from simulator.serving.server import Server
 
@@ -75,9 +75,9 @@ def run_stage(
 def _hand_over(
     lab: Lab, role: Learning, servers: list[tuple[Serving, Server]], stage: Stage
 ) -> Callable[[Published], None]:
-    """What becomes of a version: deployed in this process at once, written to a file for servers in others."""
+    """What becomes of a version: offered to servers in this process at once, written to a file for those in others."""
     local = [server for serving, server in servers if serving.learner == role.name]
-    is_served_elsewhere = not local and any(serving.learner == role.name for serving in stage.serving)
+    is_served_elsewhere = len(local) < sum(serving.learner == role.name for serving in stage.serving)
 
     def hand_over(published: Published) -> None:
         for server in local:
@@ -123,9 +123,10 @@ class _Loop:
             saved = read_checkpoint(lab.place.checkpoint(stage.name, "server", role.name))
             if saved is not None:
                 server.restore(saved, lab.thaw)
-            elif before is not None and role.fork_of is not None:
-                forked = self._fork(origin.checkpoint(before.name, "server", role.fork_of))
-                server.restore(forked, lab.thaw, same_run=False)
+                server.deployments.catch_up()
+            elif before is not None and role.fork_of:
+                served = [self._fork(origin.checkpoint(before.name, "server", name)) for name in role.fork_of]
+                server.fork(served, lab.thaw, is_elsewhere=lab.place.origin is not None)
         for learning, worker in self._workers:
             saved = read_checkpoint(lab.place.checkpoint(stage.name, "worker", learning.name))
             if saved is not None:
@@ -197,19 +198,19 @@ class _Loop:
         A worker that was stopped in the middle of a training keeps its last checkpoint, from which it goes on.
         """
         place, stage = self._lab.place, self._stage.name
-        told: list[Saved | ServerSaved] = []
+        told: list[LearnerSaved | ServerSaved] = []
         files = []
         offsets = {}
         for role, server in self._servers:
             files.append((place.checkpoint(stage, "server", role.name), server.checkpoint()))
-            told.append(ServerSaved(role.name, role.learner, server.deployments.needed_after(server.tick)))
+            told.append(ServerSaved(role.name, role.learner, server.deployments.needed_from))
         for learning, worker in self._workers:
             if not worker.is_whole:
                 continue
             worker.flush()
             self._lab.recorder.write_readings(learning.name)
             files.append((place.checkpoint(stage, "worker", learning.name), worker.checkpoint()))
-            told.append(Saved(learning.name, worker.needed_offsets()))
+            told.append(LearnerSaved(learning.name, worker.needed_offsets()))
             offsets[f"{place.prefix}.{learning.name}"] = worker.next_offsets
 
         def saved() -> None:
@@ -234,8 +235,8 @@ class _Loop:
             self._report(TickServed(tuple(role.name for role, _ in self._servers), tick, shown))
 
     def _finish(self) -> None:
-        truth = [row for role, server in self._servers for row in server.truth_rows(self._lab.names[role.arms[0]])]
-        bounds = [row for _, server in self._servers for row in server.bound_rows()]
+        truth = [one for _, server in self._servers for one in server.truth_sums()]
+        bounds = [one for _, server in self._servers for one in server.bound_sums()]
         learners = {}
         for learning, worker in self._workers:
             learner = worker.updater.learner

@@ -41,7 +41,7 @@ __all__ = ["Lab", "open_feed"]
 def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace) -> Feed:
     """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared."""
     if scenario.data is None:
-        return SimulatedFeed(scenario, assignment)
+        return SimulatedFeed(scenario, assignment, place.shards)
     return ReplayedFeed(scenario, assignment, place.rows, RunFolder(place.folder))
 
 
@@ -151,21 +151,29 @@ class Lab:
         loss, updating = arms[role.loss_of].learner.loss, arms[role.updating_of].learner.updating
         return arms[role.config_of].learner.model_copy(update={"loss": loss, "updating": updating})
 
-    def make_server(self, role: Serving, stage: Stage, remote: bool, should_stop: Callable[[], bool]) -> Server:
-        """The role's server, at its beginning. remote: its learner runs in another process."""
+    def make_server(self, role: Serving, stage: Stage, is_remote: bool, should_stop: Callable[[], bool]) -> Server:
+        """The role's server, at its beginning. is_remote: its learner runs in another process."""
         scenario, topics = self.scenario, self.place.topics
         learner_role = next(learning for learning in stage.learning if learning.name == role.learner)
         config = scenario.arms[learner_role.config_of].learner
-        source = None
-        if remote:
-            thaw = partial(self.thaw, config=config)
-            source = AnnouncedVersions(self.log, topics, role.learner, self.version_files, thaw)
+        thaw = partial(self.thaw, config=config)
+        source = AnnouncedVersions(self.log, topics, role.learner, self.version_files, thaw)
         base = BaseRate(self.feed.base_rate)
         published = self.calendar.publish_ticks(publish_every_ms(config))
         published = published[published >= stage.first_tick]  # those from before come with the fork
-        deployments = Deployments(self.calendar, published, self._delay_ms, base, config, source, should_stop)
-        writer = EventWriter(self.log, topics, role.arms, scenario.log.encoding)
+        deployments = Deployments(
+            self.calendar,
+            published,
+            self._delay_ms,
+            base,
+            config,
+            source,
+            is_remote=is_remote,
+            should_stop=should_stop,
+        )
+        partitions = [self.place.shards.partition(arm, role.shard) for arm in role.arms]
+        writer = EventWriter(self.log, topics, partitions, scenario.log.encoding)
         truth = stage.name == "ab" and (scenario.truth.experiment or len(self.names) == 1)
         # A counterfactual run is there for its truth alone.
         bounds = stage.name == "ab" and scenario.truth.bounds and self.place.origin is None
-        return self.feed.server(role.arms, deployments, writer, truth=truth, bounds=bounds)
+        return self.feed.server(role.arms, role.shard, deployments, writer, truth=truth, bounds=bounds)

@@ -10,6 +10,7 @@ from reloop_stream.errors import LogUnavailable
 from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from simulator.errors import RunFolderError
+from simulator.experiment.shards import WHOLE, Shards
 from simulator.scenario import LogConfig
 
 __all__ = ["RunPlace"]
@@ -17,12 +18,14 @@ __all__ = ["RunPlace"]
 
 @dataclass(frozen=True)
 class RunPlace:
-    """With `origin` it is a counterfactual that forks from the A/A period of another run."""
+    """With `origin` it is a counterfactual that forks from the A/A period of another run. shards: into which every arm's users
+    are cut, for as long as the run lives."""
 
     folder: Path
     log_url: str
     prefix: str
     origin: RunPlace | None = None
+    shards: Shards = WHOLE
 
     @property
     def rows(self) -> Path:

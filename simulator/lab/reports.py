@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from reloop_stream.log import Partition
-from simulator.run_folder.manifest import BoundRow, LearnerOutcome, TruthRow
+from simulator.run_folder.manifest import LearnerOutcome
+from simulator.serving.exact_sums import BoundSum, TruthSum
 
-__all__ = ["DayClosed", "Report", "Saved", "ServerSaved", "StageFinished", "TickServed", "Told"]
+__all__ = ["DayClosed", "LearnerSaved", "Report", "ServerSaved", "StageFinished", "TickServed", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,16 @@ class DayClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class ServerSaved:
+    """A server has been checkpointed. needs_versions_from: of this learner it has those of earlier ticks in its checkpoint."""
+
+    server: str
+    learner: str
+    needs_versions_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class LearnerSaved:
     """A learner has been checkpointed. needed: where its restart from there would begin to read."""
 
     learner: str
@@ -37,26 +47,16 @@ class Saved:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSaved:
-    """A server has been checkpointed. needed: the tick of the oldest of its learner's versions that its restart from there
-    could ask for."""
-
-    server: str
-    learner: str
-    needed: int
-
-
-@dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A process has done its share of a stage. cpu_s: by part of the loop. began: when it had loaded what it needs, in
+    """A process has done its share of a stage. truth, bounds: of its servers. cpu_s: by part of the loop. began: when it had loaded what it needs, in
     seconds since 1970."""
 
-    truth: tuple[TruthRow, ...]
-    bounds: tuple[BoundRow, ...]
+    truth: tuple[TruthSum, ...]
+    bounds: tuple[BoundSum, ...]
     learners: Mapping[str, LearnerOutcome]
     cpu_s: Mapping[str, float]
     began: float
 
 
-Told: TypeAlias = TickServed | DayClosed | Saved | ServerSaved | StageFinished
+Told: TypeAlias = TickServed | DayClosed | ServerSaved | LearnerSaved | StageFinished
 Report: TypeAlias = Callable[[Told], None]

@@ -7,10 +7,10 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from reloop_stream.errors import LogUnavailable
-from reloop_stream.log import Partition
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import cores, peak_mib_of_largest
@@ -19,34 +19,50 @@ from simulator.datasets.prepared import unless
 from simulator.datasets.read import open_source
 from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
-from simulator.experiment.stages import Stage, plan_stages, spread
-from simulator.lab.crew import Crew, CrewError
+from simulator.experiment.shards import Shards
+from simulator.experiment.stages import Stage, most_processes, plan_stages, spread
+from simulator.lab.crew import Crew, CrewError, LocalHands
 from simulator.lab.disk import check_disk
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
-from simulator.lab.reports import DayClosed, Report, Saved, ServerSaved, StageFinished, TickServed, Told
+from simulator.lab.reports import DayClosed, LearnerSaved, Report, ServerSaved, StageFinished, TickServed, Told
+from simulator.lab.retention import Retention
 from simulator.lab.run_progress import ReadingProgress, RunProgress
 from simulator.lab.truth import launches
 from simulator.run_folder.manifest import Counts, Manifest, StageTimings, Timings
 from simulator.run_folder.provenance import provenance
 from simulator.run_folder.writer import RunFolder, new_folder_name
 from simulator.scenario import Scenario
+from simulator.serving.exact_sums import bound_rows, truth_rows
 
-__all__ = ["resume_run", "start_run"]
+__all__ = ["resume_run", "shards_for", "start_run"]
 
 logger = logging.getLogger(__name__)
 
 # Exposures a run must expect before it pays to start a second process (about three seconds' worth of start).
 WORTH_A_PROCESS = 300_000
+# Learning from an exposure takes about twice as long as serving it, and for the truth every arm serves everyone.
+SERVERS_A_LEARNER = 2
 
 
 def default_workers(lab: Lab) -> int:
-    """A process an arm, where there are cores and enough to do."""
+    """A process an arm, where there are cores and enough to do; with a core more an arm, its users are served beside its learner."""
     arms, expected = len(lab.names), lab.feed.expected_exposures
-    if arms == 1 or (expected is not None and expected < WORTH_A_PROCESS):
+    if expected is not None and expected < WORTH_A_PROCESS:
         return 1
-    return min(cores(), arms)
+    if cores() <= arms:
+        return cores()
+    return arms * min(cores() // arms, 1 + SERVERS_A_LEARNER)
+
+
+def shards_for(workers: int, scenario: Scenario) -> Shards:
+    """Into how many shards an arm's users are cut, so that every process beyond one an arm, which learns, has some to serve.
+
+    A replay has one: its rows are there already, and stamping them takes less than learning from them.
+    """
+    arms = len(scenario.arms)
+    return Shards(1 if scenario.is_replay else max(1, -(-(workers - arms) // arms)))
 
 
 def start_run(
@@ -61,6 +77,8 @@ def start_run(
     """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
+    workers = workers or default_workers(lab)
+    lab = Lab(scenario, replace(lab.place, shards=shards_for(workers, scenario)))
     RunFolder.check_free(path)
     tight = check_disk(scenario, lab.feed.expected_exposures, path)
     data = {} if scenario.data is None else fingerprints(scenario.data.path, open_source(scenario.data).files)
@@ -93,6 +111,7 @@ def start_run(
         learners={},
         timings=Timings(),
         data=data,
+        shards=lab.place.shards.n,
     )
     folder.write_manifest(manifest)
     _Run(folder, lab, manifest, workers, quiet).go(should_stop)
@@ -107,7 +126,7 @@ def resume_run(
     Raises DataError where it was killed before its data were read, and they are not what they were.
     """
     folder, scenario, manifest = RunFolder.open(path)
-    lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix))
+    lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix, shards=Shards(manifest.shards)))
     if manifest.status != "finished":
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
             require_same(scenario.data.path, open_source(scenario.data).files, manifest.data)
@@ -115,7 +134,7 @@ def resume_run(
                 lab.feed.prepare(lab.place.rows, unless(should_stop, progress.rows))
         _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
-    _Run(folder, lab, manifest, workers, quiet).go(should_stop)
+    _Run(folder, lab, manifest, workers or default_workers(lab), quiet).go(should_stop)
     return folder
 
 
@@ -126,15 +145,13 @@ def _keep_bad_rows(place: RunPlace) -> None:
 
 
 class _Run:
-    def __init__(self, folder: RunFolder, lab: Lab, manifest: Manifest, workers: int | None, quiet: bool) -> None:
+    def __init__(self, folder: RunFolder, lab: Lab, manifest: Manifest, workers: int, quiet: bool) -> None:
         self._folder = folder
         self._lab = lab
         self._scenario = lab.scenario
         self._manifest = manifest
-        self._workers = workers or default_workers(lab)
+        self._workers = workers
         self._quiet = quiet
-        self._needed: dict[str, dict[Partition, int]] = {}  # by learner
-        self._needed_versions: dict[str, int] = {}  # by server
 
     def go(self, should_stop: Callable[[], bool]) -> None:
         """Run what is left of the run. The manifest says how it ended, whatever happens."""
@@ -179,8 +196,10 @@ class _Run:
     def _run_stages(self, should_stop: Callable[[], bool]) -> None:
         lab, scenario, place = self._lab, self._scenario, self._lab.place
         calendar = lab.calendar
-        stages = plan_stages(scenario, calendar)
-        lab.log.create_topics(dict.fromkeys(place.topics, len(scenario.arms)), kept=True)
+        stages = plan_stages(scenario, calendar, place.shards)
+        workers = self._useful(stages)
+        partitions = len(scenario.arms) * place.shards.n
+        lab.log.create_topics(dict.fromkeys(place.topics, partitions), kept=True)
         if place.log_url != "embedded" and not self._manifest.topics:
             self._manifest.topics = lab.log.topic_ids(place.topics)
             self._folder.write_manifest(self._manifest)
@@ -188,7 +207,8 @@ class _Run:
             self._folder.write_segments(segments)
         bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
         with bar as progress:
-            crew = Crew(self._workers, scenario.model_dump(mode="json", exclude_none=True), place)
+            raw = scenario.model_dump(mode="json", exclude_none=True)
+            crew = Crew(raw, place, LocalHands(workers, raw, place) if workers > 1 else None)
             try:
                 before: Stage | None = None
                 for stage in stages:
@@ -203,6 +223,18 @@ class _Run:
                 crew.close()
         self._delete_scaffolding(stages)
 
+    def _useful(self, stages: list[Stage]) -> int:
+        """As many of the wanted processes as have something to do in some stage."""
+        most = max(most_processes(stage) for stage in stages)
+        if self._workers > most:
+            logger.warning(
+                "--workers %d: this run has work for %d processes (%d shards of users an arm, cut when it began)",
+                self._workers,
+                most,
+                self._lab.place.shards.n,
+            )
+        return min(self._workers, most)
+
     def _run_stage(
         self, crew: Crew, stage: Stage, before: Stage | None, progress: RunProgress, should_stop: Callable[[], bool]
     ) -> None:
@@ -211,8 +243,8 @@ class _Run:
             return
         logger.info("stage %s: ticks %d to %d", stage.name, stage.first_tick, stage.last_tick)
         progress.next_stage()
-        learners = {role.name for role in stage.learning}
-        self._needed, self._needed_versions = {}, {}
+        retention = Retention(self._lab, stage)
+        finished: list[StageFinished] = []
 
         def report(told: Told) -> None:
             match told:
@@ -221,20 +253,22 @@ class _Run:
                 case DayClosed():
                     self._folder.add_day(told.row, self._lab.names)
                     progress.day(told.row)
-                case Saved():
-                    self._retain(told, learners)
                 case ServerSaved():
-                    self._forget_versions(told, stage)
+                    retention.server_saved(told)
+                case LearnerSaved():
+                    retention.learner_saved(told)
                 case StageFinished():
-                    manifest.truth.extend(told.truth)
-                    manifest.bounds.extend(told.bounds)
-                    manifest.learners.update(told.learners)
+                    finished.append(told)
                     spent = manifest.timings.stages.setdefault(stage.name, StageTimings())
                     spent.wall_s = max(spent.wall_s, time.time() - told.began)
                     for part, cpu_s in told.cpu_s.items():
                         spent.cpu_s[part] = spent.cpu_s.get(part, 0.0) + cpu_s
 
         crew.run(stage, before, spread(stage, crew.size), report, should_stop)
+        manifest.truth.extend(truth_rows((one for told in finished for one in told.truth), "experiment"))
+        manifest.bounds.extend(bound_rows(one for told in finished for one in told.bounds))
+        for told in finished:
+            manifest.learners.update(told.learners)
         manifest.stages_done.append(stage.name)
         self._folder.write_manifest(manifest)
 
@@ -242,28 +276,6 @@ class _Run:
         calendar, tick = self._lab.calendar, told.tick
         day, phase = calendar.day_of_tick(tick), calendar.phase_of_tick(tick)
         progress.tick(f"{what}.{'+'.join(told.servers)}", tick, told.exposures, day, phase)
-
-    def _retain(self, saved: Saved, learners: set[str]) -> None:
-        """Let go of events that no learner's restart can need (`log.retention: window`)."""
-        if self._scenario.log.retention == "all":
-            return
-        self._needed[saved.learner] = dict(saved.needed)
-        # Counterfactual launches read the window before the fork again, after the end of the run.
-        if self._needed.keys() < learners or self._scenario.truth.launch:
-            return
-        earliest: dict[Partition, int] = {}
-        for offsets in self._needed.values():
-            for partition, at in offsets.items():
-                earliest[partition] = min(at, earliest.get(partition, at))
-        # A partition that only some learners read may still be needed by the rest from where they are.
-        self._lab.log.delete_before(earliest)
-
-    def _forget_versions(self, saved: ServerSaved, stage: Stage) -> None:
-        """Remove the files of a learner's versions that no restart of its servers can need."""
-        self._needed_versions[saved.server] = saved.needed
-        servers = [role.name for role in stage.serving if role.learner == saved.learner]
-        if self._needed_versions.keys() >= {*servers}:
-            self._lab.version_files.forget(saved.learner, min(self._needed_versions[name] for name in servers))
 
     def _run_launches(self, stages: list[Stage], progress: RunProgress, should_stop: Callable[[], bool]) -> None:
         manifest = self._manifest

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from simulator.experiment.stages import Stage
 from simulator.lab.crew import Crew
 from simulator.lab.parts import Lab
@@ -16,6 +14,7 @@ from simulator.lab.place import RunPlace
 from simulator.lab.reports import Report, StageFinished, Told
 from simulator.run_folder.manifest import TruthRow
 from simulator.scenario import Scenario
+from simulator.serving.exact_sums import truth_rows
 
 __all__ = ["launches"]
 
@@ -56,11 +55,19 @@ def _launch(
 ) -> list[TruthRow]:
     fork, ab = stages[0], stages[1]
     raw: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
+    arm = scenario.arms[number]
     raw["arms"] = [{**raw["arms"][number], "share": 1.0}]
     raw["log"] = {**raw["log"], "url": "embedded", "retention": "window"}
     raw["checkpoint_every_hours"] = 1e6  # a launch that is cut off begins anew
     Lab.from_raw(raw, place).log.create_topics(dict.fromkeys(place.topics, 1))
-    serving = replace(ab.serving[number], arms=(0,))
+    mine = [role for role in ab.serving if role.arms == (number,)]
+    serving = replace(
+        mine[0],
+        name=arm.name,
+        arms=(0,),
+        shard=0,
+        fork_of=tuple(dict.fromkeys(name for role in mine for name in role.fork_of)),
+    )
     learning = replace(
         ab.learning[number], config_of=0, loss_of=0, updating_of=0, partitions=(0,), counts=(0,), arm=0
     )  # fmt: skip
@@ -70,7 +77,7 @@ def _launch(
     def report(told: Told) -> None:
         watch(told)
         if isinstance(told, StageFinished):
-            truth.extend(msgspec.structs.replace(row, kind="launch") for row in told.truth)
+            truth.extend(truth_rows(told.truth, "launch"))
 
-    Crew(1, raw, place).run(stage, fork, [((serving,), (learning,))], report, should_stop)
+    Crew(raw, place).run(stage, fork, [((serving,), (learning,))], report, should_stop)
     return truth

@@ -30,7 +30,6 @@ class ReplayedFeed:
 
     kind: Literal["replay"] = "replay"
     has_truth = False
-    tick_ms = None
     expected_exposures = None
     items = None
 
@@ -86,7 +85,14 @@ class ReplayedFeed:
         """None: nothing is drawn."""
 
     def server(
-        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
+        self,
+        serves: Sequence[int],
+        shard: int,
+        deployments: Deployments,
+        writer: EventWriter,
+        *,
+        truth: bool,
+        bounds: bool,
     ) -> ReplayServer:
         names = [arm.name for arm in self._scenario.arms]
         assignment = None if self._scenario.is_paired else self._assignment

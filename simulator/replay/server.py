@@ -15,9 +15,9 @@ from simulator.datasets.rows import ReplayRows
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.replay.policy_judge import PolicyJudge
-from simulator.run_folder.manifest import BoundRow, TruthRow
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
+from simulator.serving.exact_sums import BoundSum, TruthSum
 
 __all__ = ["ReplayServer"]
 
@@ -107,11 +107,11 @@ class ReplayServer:
         times = rows.time_ms[clicked]
         self._writer.clicks(arm, ClickBatch(exposure_id[clicked], times, times), tick)
 
-    def truth_rows(self, arm: str) -> list[TruthRow]:
+    def truth_sums(self) -> list[TruthSum]:
         """None: what was shown did not depend on the arm."""
         return []
 
-    def bound_rows(self) -> list[BoundRow]:
+    def bound_sums(self) -> list[BoundSum]:
         """None, likewise."""
         return []
 
@@ -124,12 +124,14 @@ class ReplayServer:
         self.deployments.put_into(sections)
         return sections
 
-    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None:
-        meta, _ = sections.get("server")
-        self.tick = meta["tick"]
-        self.deployments.get_from(sections, thaw)
-        if same_run:
-            self._writer.resume_after(meta["ends"])
+    def restore(self, sections: Sections, thaw: Thaw) -> None:
+        self.fork([sections], thaw, is_elsewhere=False)
+        self._writer.resume_after(sections.get("server")[0]["ends"])
+
+    def fork(self, before: Sequence[Sections], thaw: Thaw, *, is_elsewhere: bool) -> None:
+        """is_elsewhere: of no importance, for all clicks of a tick come in it."""
+        self.tick = before[0].get("server")[0]["tick"]
+        self.deployments.get_from(before[0], thaw)
 
     def close(self) -> None:
         self._writer.close()

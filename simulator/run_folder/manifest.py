@@ -88,6 +88,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     notes: list[str] = []  # on the data that were read: their order, and what was left out
     data: dict[str, Fingerprint] = {}  # of a replay: what each file of its data set held
     workers: int | None = None
+    shards: int = 1  # into which each arm's users are cut
     error: str | None = None
     digests: dict[str, str] | None = None
     counts: Counts | None = None

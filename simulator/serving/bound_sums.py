@@ -7,36 +7,17 @@ more expected clicks, by position and by cascade alike.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
-import msgspec
 import numpy as np
 
-from reloop_stream.metrics import StreamMetrics
 from reloop_stream.state.packing import part_of, prefixed
-from simulator.run_folder.manifest import BoundRow
-from simulator.run_folder.tables import as_value
 from simulator.scenario.sections import ORACLE, RANDOM, GreedyPolicy
+from simulator.serving.exact_sums import BoundSum
 from simulator.serving.slates import choose_slates
 from simulator.world import Response, Tick
 
 __all__ = ["BoundSums"]
-
-
-@dataclass(slots=True)
-class _Shown:
-    """What a policy showed on a day. quality: of the world's click probabilities, as predictions of the labels."""
-
-    exposures: int = 0
-    expected_clicks: float = 0.0
-    quality: StreamMetrics = field(default_factory=StreamMetrics)
-
-    def row(self, day: int, policy: str) -> BoundRow:
-        quality = self.quality
-        return BoundRow(
-            day, policy, self.exposures, self.expected_clicks, as_value(quality.auc), as_value(quality.logloss)
-        )
 
 
 class BoundSums:
@@ -54,16 +35,11 @@ class BoundSums:
         self._attribution_ms = attribution_ms
         self._on_time = on_time
         self._seed = seed
-        self._rows: list[BoundRow] = []
-        self._day: int | None = None
-        self._open: dict[str, _Shown] = {}
+        self._sums: dict[tuple[int, str], BoundSum] = {}
 
     def add(self, day: int, tick: Tick, response: Response, mine: slice | np.ndarray) -> None:
         """A tick of a day. response: to the slates that were served; mine: which requests are the arm's own."""
-        if day != self._day:
-            self._close()
-            self._day = day
-        self._add(self._arm, tick.time_ms[mine], response.take(mine))
+        self._add(day, self._arm, tick.time_ms[mine], response.take(mine))
         if not self.beside:
             return
         for policy, scores in ((ORACLE, tick.attractiveness()), (RANDOM, None)):
@@ -76,39 +52,27 @@ class BoundSums:
                 random_share=0.0,
                 seed=self._seed,
             )
-            self._add(policy, tick.time_ms, tick.respond(slates.columns))
+            self._add(day, policy, tick.time_ms, tick.respond(slates.columns))
 
-    def _add(self, policy: str, time_ms: np.ndarray, response: Response) -> None:
-        shown = self._open.setdefault(policy, _Shown())
-        shown.exposures += response.probability.size
-        shown.expected_clicks += float(response.probability.sum())
+    def _add(self, day: int, policy: str, time_ms: np.ndarray, response: Response) -> None:
         label = response.click & (response.click_time_ms - time_ms[:, None] <= self._attribution_ms)
-        shown.quality.add(self._on_time * response.probability.ravel(), label.ravel())
+        shown = self._sums.setdefault((day, policy), BoundSum(day, policy))
+        shown.add(response.probability, self._on_time, label)
 
-    def _close(self) -> None:
-        if self._day is not None:
-            self._rows += [shown.row(self._day, policy) for policy, shown in self._open.items()]
-        self._open = {}
-
-    def rows(self) -> list[BoundRow]:
-        """A row a day and policy, once all days are served."""
-        self._close()
-        return self._rows
+    def sums(self) -> list[BoundSum]:
+        """One a day and policy, of what was served here."""
+        return list(self._sums.values())
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        meta = {
-            "day": self._day,
-            "rows": msgspec.to_builtins(self._rows),
-            "open": {policy: [shown.exposures, shown.expected_clicks] for policy, shown in self._open.items()},
-        }
+        meta: list[Any] = []
         arrays: dict[str, np.ndarray] = {}
-        for policy, shown in self._open.items():
-            arrays |= prefixed(f"{policy}/", shown.quality.state())
-        return meta, arrays
+        for i, one in enumerate(self._sums.values()):
+            meta.append([one.day, one.policy, one.exposures, one.expected_clicks, one.cross_entropy])
+            arrays |= prefixed(f"{i}/", one.quality.state())
+        return {"sums": meta}, arrays
 
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-        self._day = meta["day"]
-        self._rows = msgspec.convert(meta["rows"], list[BoundRow])
-        self._open = {policy: _Shown(*sums) for policy, sums in meta["open"].items()}
-        for policy, shown in self._open.items():
-            shown.quality.restore(part_of(f"{policy}/", arrays))
+        self._sums = {}
+        for i, (day, policy, *sums) in enumerate(meta["sums"]):
+            one = self._sums[day, policy] = BoundSum(day, policy, *sums)
+            one.quality.restore(part_of(f"{i}/", arrays))

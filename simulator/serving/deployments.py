@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol, TypeAlias
+from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
@@ -38,6 +39,9 @@ class VersionSource(Protocol):
     def poll(self, timeout_s: float) -> list[Published]:
         """Versions that have come since the last call."""
 
+    def all_so_far(self) -> list[Published]:
+        """Those that have been announced up to now and are not called off."""
+
 
 def worker_lag(calendar: Calendar, delay_ms: int) -> int:
     """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
@@ -52,7 +56,8 @@ class Deployments:
     """A version trained up to the end of tick t serves in ticks that begin `delay_ms` after that or later.
 
     publish_ticks: when the learner publishes, in order; known beforehand, so that a server waits only for a version
-    that is due. Those that a checkpoint holds are added. base: serves until the first version is due.
+    that is due. Those that a checkpoint holds are added. base: serves until the first version is due. source: where versions come
+    from; is_remote: whether it is waited for, because the learner is in another process.
     """
 
     def __init__(
@@ -63,6 +68,8 @@ class Deployments:
         base: FrozenModel,
         learner: LearnerConfig,
         source: VersionSource | None = None,
+        *,
+        is_remote: bool = True,
         should_stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self._calendar = calendar
@@ -71,6 +78,7 @@ class Deployments:
         self._base = base
         self._learner = learner
         self._source = source
+        self._is_remote = is_remote
         self._should_stop = should_stop
         self.offered: dict[int, FrozenModel] = {}  # by the tick of publication
         self._inherited: dict[int, LearnerConfig] = {}  # likewise, of versions that another learner published
@@ -117,10 +125,13 @@ class Deployments:
             if (0 if oldest is None else oldest) <= published_at <= tick:
                 self._wait_for(published_at)
 
-    def needed_after(self, tick: int) -> int:
-        """The tick of the oldest version that may serve after this one: older ones are asked for no more."""
-        following = min(tick + 1, len(self._calendar.bounds_ms) - 1)
-        return self._due_tick(following) or 0
+    @property
+    def needed_from(self) -> int:
+        """The tick from which on a restart from a checkpoint taken now may look for versions that it was not offered.
+
+        Those from before are in the checkpoint, or have served their time.
+        """
+        return max(self.offered, default=-1) + 1
 
     def put_into(self, sections: Sections) -> None:
         """Add the versions that serve, or will, to a checkpoint, each with what it is a version of."""
@@ -139,9 +150,16 @@ class Deployments:
         known = np.array(sorted(self.offered), dtype=self._publish_ticks.dtype)
         self._publish_ticks = np.union1d(self._publish_ticks, known)
 
+    def catch_up(self) -> None:
+        """After a restart: take what the learner published since the checkpoint, when it was perhaps in another process. It will
+        not publish again what came before its own checkpoint."""
+        if self._source is not None:
+            for published in self._source.all_so_far():
+                self.offer(published)
+
     def _wait_for(self, published_at: int) -> None:
         while published_at not in self.offered:
-            if self._source is None:
+            if self._source is None or not self._is_remote:
                 raise RuntimeError(f"the version of tick {published_at} is due and was not published")
             if self._should_stop():
                 raise FeedStopped
@@ -152,11 +170,12 @@ class Deployments:
 class VersionFiles:
     """Deployed versions as files, numbered by the tick of their publication, for servers in other processes.
 
-    A file holds the model alone; a server knows the settings.
+    A file holds the model alone; a server knows the settings. A version that several servers of a process deploy is one object.
     """
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._known: WeakValueDictionary[tuple[str, int], FrozenModel] = WeakValueDictionary()
 
     def path(self, learner: str, tick: int) -> Path:
         return snapshot_file(self._folder, learner, tick)
@@ -164,10 +183,21 @@ class VersionFiles:
     def write(self, published: Published) -> None:
         write_atomic(self.path(published.learner, published.tick), published.model.to_bytes())
 
-    def forget(self, learner: str, before: int) -> None:
-        """Remove a learner's versions published before a tick."""
-        for of, tick, path in snapshot_versions(self._folder):
-            if of == learner and tick < before:
+    def read(self, learner: str, tick: int, thaw: Callable[[bytes], FrozenModel]) -> FrozenModel | None:
+        """None where its file is gone: no server needs it any more."""
+        model = self._known.get((learner, tick))
+        if model is None:
+            try:
+                model = thaw(self.path(learner, tick).read_bytes())
+            except FileNotFoundError:
+                return None
+            self._known[learner, tick] = model
+        return model
+
+    def delete_before(self, learner: str, tick: int) -> None:
+        """Remove the files of versions that were published before a tick."""
+        for name, published_at, path in snapshot_versions(self._folder):
+            if name == learner and published_at < tick:
                 path.unlink(missing_ok=True)
 
 
@@ -193,11 +223,17 @@ class AnnouncedVersions:
             said = _read_announcement(record)
             if said is None or said.learner != self._learner:
                 continue
-            path = self._files.path(self._learner, said.tick)
-            # A version whose file is gone is one that no server needs any more.
-            if path.exists():
-                model = self._thaw(path.read_bytes())
+            model = self._files.read(self._learner, said.tick, self._thaw)
+            if model is not None:
                 versions.append(Published(self._learner, said.version, said.tick, said.watermark_ms, model))
+        return versions
+
+    def all_so_far(self) -> list[Published]:
+        ends = self._log.end_offsets(self._log.partitions(self._topic))
+        versions = self.poll(0.0)
+        assert self._reader is not None
+        while any(at < ends[place] for place, at in self._reader.position().items()):
+            versions += self.poll(POLL_S)
         return versions
 
 

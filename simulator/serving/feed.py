@@ -32,10 +32,6 @@ class Feed(Protocol):
     def calendar(self) -> Calendar: ...
 
     @property
-    def tick_ms(self) -> int | None:
-        """The length of a tick; None where ticks are cut by count."""
-
-    @property
     def base_rate(self) -> float:
         """What version 0 predicts."""
 
@@ -71,7 +67,14 @@ class Feed(Protocol):
         """Which requests get a random slate in every arm, bool [n]; None where nothing is drawn."""
 
     def server(
-        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
+        self,
+        serves: Sequence[int],
+        shard: int,
+        deployments: Deployments,
+        writer: EventWriter,
+        *,
+        truth: bool,
+        bounds: bool,
     ) -> Server:
-        """A server at its beginning. serves: numbers of the arms whose users it serves. truth: whether it also serves
+        """A server at its beginning. serves, shard: numbers of the arms and of the shard whose users it serves. truth: whether it also serves
         everyone for the arm's true CTR, where that can be known; bounds: whether it sums how much there was to win."""

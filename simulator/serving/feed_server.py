@@ -12,11 +12,12 @@ from reloop_stream.learners.base import BaseRate, FrozenModel
 from reloop_stream.serving.scores import Scores
 from reloop_stream.state.checkpoint import Sections
 from simulator.experiment.calendar import Calendar
-from simulator.run_folder.manifest import BoundRow, TruthRow
+from simulator.experiment.shards import Shards
 from simulator.scenario import ServingConfig
 from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
+from simulator.serving.exact_sums import BoundSum, TruthSum
 from simulator.serving.slates import choose_slates
 from simulator.world import Tick, World, exposure_ids
 
@@ -51,19 +52,25 @@ class PendingClicks:
     def state(self) -> dict[str, np.ndarray]:
         return dict(zip(("partition", "exposure_id", "event_ms", "click_ms"), self._columns, strict=True))
 
-    def restore(self, state: Mapping[str, np.ndarray], partitions: Sequence[int]) -> None:
-        """Put back the clicks of these partitions."""
-        keep = np.isin(state["partition"], partitions)
-        self._columns = tuple(state[name][keep] for name in ("partition", "exposure_id", "event_ms", "click_ms"))
+    def restore(self, states: Sequence[Mapping[str, np.ndarray]], partitions: Sequence[int] | None) -> None:
+        """Put back the clicks of these partitions, None for all, out of what several held."""
+        names = ("partition", "exposure_id", "event_ms", "click_ms")
+        every = tuple(np.concatenate([state[name] for state in states]) for name in names)
+        keep = slice(None) if partitions is None else np.isin(every[0], partitions)
+        self._columns = tuple(column[keep] for column in every)
+
+    def move_to(self, partition: int) -> None:
+        """All of them belong to this partition now."""
+        self._columns = (np.full_like(self._columns[0], partition), *self._columns[1:])
 
 
 class FeedServer:
-    """Serves the simulated feed to the users of some arms, with one deployed model at a time.
+    """Serves the simulated feed to a shard of the users of some arms, with one deployed model at a time.
 
-    arms: the names of all arms; an arm's number is its partition. arm_of_user: int [users].
-    serves: numbers of the arms whose users are served here and whose events are written here.
-    truth: everyone is served by this model for the arm's true CTR; only `serves` is written. bounds: where it is summed how much
-    there was to win, of the one arm that is served; None: nowhere.
+    arms: the names of all arms. arm_of_user, shard_of_user: int [users]; shards: how many there are.
+    serves, shard: numbers of the arms, and of the shard, whose users are served here and whose events are written here.
+    truth: everyone of the shard is served by this model for the arm's true CTR; only `serves` is written. bounds: where it is
+    summed how much there was to win, of the one arm that is served; None: nowhere.
     """
 
     def __init__(
@@ -76,7 +83,10 @@ class FeedServer:
         *,
         arms: Sequence[str],
         arm_of_user: np.ndarray,
+        shard_of_user: np.ndarray,
+        shards: Shards,
         serves: Sequence[int],
+        shard: int,
         base_rate: BaseRate,
         truth: bool,
         bounds: BoundSums | None,
@@ -91,12 +101,15 @@ class FeedServer:
         self._config = config
         self._arms = list(arms)
         self._arm_of_user = arm_of_user
-        self._serves = list(serves)
+        self._partitions = {arm: shards.partition(arm, shard) for arm in serves}
         self._base_rate = base_rate
         self._seed = seed
-        everyone = truth or len(self._serves) == len(self._arms) or (bounds is not None and bounds.beside)
-        self._users = None if everyone else np.isin(arm_of_user, self._serves)
-        self._truth = np.zeros((calendar.days, 2)) if truth else None  # exposures, expected clicks
+        everyone = truth or len(serves) == len(self._arms) or (bounds is not None and bounds.beside)
+        mine = shard_of_user == shard
+        if not everyone:
+            mine &= np.isin(arm_of_user, serves)
+        self._users = None if mine.all() else mine
+        self._truth = [TruthSum(day, arms[serves[0]]) for day in range(calendar.days)] if truth else []
         self._bounds = bounds
         self._pending = PendingClicks()
 
@@ -131,15 +144,14 @@ class FeedServer:
             seed=self._seed,
         )
         response = tick_world.respond(slates.columns)
-        if self._truth is not None:
-            sums = (response.probability.size, response.probability.sum())
-            self._truth[self._calendar.day_of_tick(tick)] += sums
+        if self._truth:
+            self._truth[self._calendar.day_of_tick(tick)].add(response.probability)
         arm_of_request = self._arm_of_user[tick_world.user]
         if scores is None:
             pctr = np.broadcast_to(self._base_rate.rate, slates.columns.shape)
         else:
             pctr = np.take_along_axis(scores, slates.columns, axis=1)
-        for arm in self._serves:
+        for arm in self._partitions:
             rows = slice(None) if (arm_of_request == arm).all() else np.flatnonzero(arm_of_request == arm)
             self._append(tick_world, tick, arm, rows, slates.columns[rows], slates.propensity[rows], pctr[rows], model)
             self._draw_clicks(tick_world, arm, rows, response)
@@ -177,7 +189,7 @@ class FeedServer:
             features=features,
         )
         self.exposures += len(batch)
-        self.writer.exposures(arm, batch, tick)
+        self.writer.exposures(self._partitions[arm], batch, tick)
 
     def _draw_clicks(self, tick_world: Tick, arm: int, rows: Any, response: Any) -> None:
         clicked_rows, positions = np.nonzero(response.click[rows])
@@ -185,48 +197,53 @@ class FeedServer:
             return
         click_ms = response.click_time_ms[rows][clicked_rows, positions]
         ids = exposure_ids(tick_world.request_id[rows], response.click.shape[1])[clicked_rows, positions]
-        self._pending.add(arm, ids, tick_world.time_ms[rows][clicked_rows], click_ms)
+        self._pending.add(self._partitions[arm], ids, tick_world.time_ms[rows][clicked_rows], click_ms)
 
-    def truth_rows(self, arm: str) -> list[TruthRow]:
-        """What everyone would have clicked on average under this arm's model: a row a day of A/B."""
-        if self._truth is None:
-            return []
-        return [
-            TruthRow("experiment", day, arm, int(shown), float(expected))
-            for day, (shown, expected) in enumerate(self._truth)
-            if self._calendar.phases[day] == "ab"
-        ]
+    def truth_sums(self) -> list[TruthSum]:
+        """What everyone of the shard would have clicked under this arm's model: one a day of A/B."""
+        return [one for one in self._truth if self._calendar.phases[one.day] == "ab"]
 
-    def bound_rows(self) -> list[BoundRow]:
-        """How much there was to win: a row a day of A/B and policy, where it was asked for."""
-        return [] if self._bounds is None else self._bounds.rows()
+    def bound_sums(self) -> list[BoundSum]:
+        """How much there was to win: one a day of A/B and policy, where it was asked for."""
+        return [] if self._bounds is None else self._bounds.sums()
 
     def checkpoint(self) -> Sections:
         """Flush, then the server's whole state: clicks not yet due, deployed versions, sums, ends of the log."""
         self.writer.flush()
         sections = Sections()
-        truth = {} if self._truth is None else {"truth": self._truth}
-        sections.put("server", {"tick": self.tick, "ends": self.writer.ends()}, self._pending.state() | truth)
+        truth = [[one.exposures, one.expected_clicks] for one in self._truth]
+        meta = {"tick": self.tick, "ends": self.writer.ends(), "truth": truth}
+        sections.put("server", meta, self._pending.state())
         if self._bounds is not None:
             sections.put("bounds", *self._bounds.state())
         self.deployments.put_into(sections)
         return sections
 
-    def restore(self, sections: Sections, thaw: Thaw, *, same_run: bool = True) -> None:
-        """Go on from a checkpoint: of this server, or (a fork) of the one that served this server's users before.
-
-        same_run: whether the log is the one that the checkpoint was taken on.
-        """
-        meta, arrays = sections.get("server")
-        self.tick = meta["tick"]
-        self._pending.restore(arrays, self._serves)
-        if self._truth is not None and "truth" in arrays:
-            self._truth = arrays["truth"].copy()
-        if self._bounds is not None and "bounds" in sections:  # those of before a fork have none
+    def restore(self, sections: Sections, thaw: Thaw) -> None:
+        """Go on from this server's checkpoint."""
+        meta, _ = sections.get("server")
+        self._go_on([sections], thaw)
+        for one, (exposures, expected_clicks) in zip(self._truth, meta["truth"], strict=True):
+            one.exposures, one.expected_clicks = exposures, expected_clicks
+        if self._bounds is not None:
             self._bounds.restore(*sections.get("bounds"))
-        self.deployments.get_from(sections, thaw)
-        if same_run:
-            self.writer.resume_after(meta["ends"])
+        self.writer.resume_after(meta["ends"])
+
+    def fork(self, before: Sequence[Sections], thaw: Thaw, *, is_elsewhere: bool) -> None:
+        """Go on from the servers that served this server's users before.
+
+        is_elsewhere: they did so in another log: all of their clicks that are not due yet go to this server's first partition.
+        """
+        self._go_on(before, thaw, is_elsewhere=is_elsewhere)
+
+    def _go_on(self, before: Sequence[Sections], thaw: Thaw, *, is_elsewhere: bool = False) -> None:
+        found = [sections.get("server") for sections in before]
+        self.tick = found[0][0]["tick"]
+        partitions = list(self._partitions.values())
+        self._pending.restore([arrays for _, arrays in found], None if is_elsewhere else partitions)
+        if is_elsewhere:
+            self._pending.move_to(partitions[0])
+        self.deployments.get_from(before[0], thaw)
 
     def close(self) -> None:
         self.writer.close()

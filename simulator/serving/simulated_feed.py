@@ -14,6 +14,7 @@ from reloop_stream.learners.base import BaseRate
 from simulator.errors import ScenarioError
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
+from simulator.experiment.shards import Shards
 from simulator.scenario import Scenario
 from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments
@@ -36,12 +37,12 @@ class SimulatedFeed:
     has_truth = True
     top = ()
 
-    def __init__(self, scenario: Scenario, assignment: Assignment) -> None:
+    def __init__(self, scenario: Scenario, assignment: Assignment, shards: Shards) -> None:
         assert scenario.world is not None
         self._scenario = scenario
         self._config = scenario.world
         self._assignment = assignment
-        self.tick_ms = scenario.tick_ms
+        self._shards = shards
         self.base_rate = self._config.ctr
         requests = sum(scenario.phases.days.values()) * self._config.users.n * self._config.users.requests_per_day
         self.expected_exposures = round(requests * scenario.serving.slate)
@@ -87,6 +88,11 @@ class SimulatedFeed:
         return self._assignment.arms(np.arange(self.world.n_users))
 
     @cached_property
+    def shard_of_user(self) -> np.ndarray:
+        """The number of each user's shard, int64 [users]."""
+        return self._shards.of_users(np.arange(self.world.n_users))
+
+    @cached_property
     def items(self) -> ItemFacts:
         return ItemFacts(self.world.items, self._config.items.topics, self.calendar)
 
@@ -98,7 +104,14 @@ class SimulatedFeed:
         return is_random_request(request_id, self._scenario.serving.random_share, self._scenario.seed.world)
 
     def server(
-        self, serves: Sequence[int], deployments: Deployments, writer: EventWriter, *, truth: bool, bounds: bool
+        self,
+        serves: Sequence[int],
+        shard: int,
+        deployments: Deployments,
+        writer: EventWriter,
+        *,
+        truth: bool,
+        bounds: bool,
     ) -> FeedServer:
         scenario, names = self._scenario, [arm.name for arm in self._scenario.arms]
         sums = None
@@ -119,7 +132,10 @@ class SimulatedFeed:
             writer,
             arms=names,
             arm_of_user=self.arm_of_user,
+            shard_of_user=self.shard_of_user,
+            shards=self._shards,
             serves=serves,
+            shard=shard,
             base_rate=BaseRate(self.base_rate),
             truth=truth,
             bounds=sums,

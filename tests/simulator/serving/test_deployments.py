@@ -67,17 +67,13 @@ def test_versions_survive_a_checkpoint() -> None:
     assert again.due(10).name == "kept"
 
 
-def test_the_version_that_may_still_serve_after_a_checkpoint_keeps_its_file(tmp_path: Any) -> None:
-    served, folder = deployments(HOUR_MS), VersionFiles(tmp_path)
-    for tick in range(20):
-        folder.write(Published("x", tick, tick, 0, BaseRate(0.1)))
-        folder.write(Published("y", tick, tick, 0, BaseRate(0.1)))
-    # After tick 12 the version of tick 5 serves, and from tick 14 on that of tick 11, which is due an hour after its tick.
-    needed = [served.needed_after(tick) for tick in (0, 6, 7, 12, 13, 47)]
-    assert needed == [0, 0, 5, 5, 11, 41]
-    folder.forget("x", needed[3])
-    kept = [[int(path.stem.split("-")[1]) for path in tmp_path.glob(f"{name}-*")] for name in "xy"]
-    assert [sorted(ticks) for ticks in kept] == [[*range(5, 20)], [*range(20)]]
+def test_versions_before_a_tick_are_deleted_of_the_one_learner(tmp_path: Any) -> None:
+    folder = VersionFiles(tmp_path)
+    for learner in ("x", "y"):
+        for tick in (0, 3, 6):
+            folder.write(Published(learner, tick, tick, 0, BaseRate(0.1)))
+    folder.delete_before("x", 4)
+    assert sorted(path.stem for path in tmp_path.iterdir()) == ["x-00000006", "y-00000000", "y-00000003", "y-00000006"]
 
 
 def test_a_malformed_announcement_is_passed_over_and_the_next_one_is_served(
