@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.errors import EventError
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["Binned", "StreamMetrics", "Sums", "area_under_roc"]
 
@@ -69,30 +70,12 @@ class StreamMetrics:
         types and lengths.
         """
         _check(pctr, label, weight)
-        usable = (pctr >= 0) & (pctr <= 1)
-        if not usable.all():
-            self._sums[4] += np.count_nonzero(~usable)
-            pctr, label = pctr[usable], label[usable]
-            weight = None if weight is None else weight[usable]
-        if not len(pctr):
-            return
+        if weight is not None:
+            weight = np.ascontiguousarray(weight, dtype=np.float64)
+            self._histogram = self._histogram.astype(np.float64, copy=False)
         # In double precision: in single, 1 - TINY is 1, and the entropy of a prediction of 1 infinite.
-        pctr, y = pctr.astype(np.float64, copy=False), label.astype(bool)
-        bounded = np.clip(pctr, TINY, 1 - TINY)
-        logit = np.log(bounded / (1 - bounded))
-        bins = ((logit + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))).astype(np.int64)
-        np.clip(bins, 0, BINS - 1, out=bins)
-        bins[y] += BINS
-        rows, positives, entropy = len(pctr), np.count_nonzero(y), np.log(np.where(y, bounded, 1 - bounded))
-        if weight is None:
-            self._histogram += np.bincount(bins, minlength=2 * BINS)
-            sums = rows, positives, pctr.sum(), -entropy.sum(), 0, rows, positives
-        else:
-            weight = weight.astype(np.float64, copy=False)
-            self._histogram = self._histogram + np.bincount(bins, weight, minlength=2 * BINS)
-            weighted = (weight * pctr).sum(), -(weight * entropy).sum()
-            sums = rows, positives, *weighted, 0, weight.sum(), weight[y].sum()
-        self._sums += np.array(sums)
+        pctr, label = np.ascontiguousarray(pctr, dtype=np.float64), np.ascontiguousarray(label, dtype=np.uint8)
+        _add(pctr, label, weight, self._histogram, self._sums, LOGIT_BOUND, TINY)
 
     def merge(self, other: StreamMetrics) -> None:
         """Add everything that was added to the other."""
@@ -170,6 +153,32 @@ class StreamMetrics:
         sums = state["sums"]
         # A state of before `not_numbers` was counted lacks it, and one of before there were weights lacks these.
         self._sums[:] = (*sums, *[0.0] * (5 - len(sums)), *sums[:2])[:7]
+
+
+@compiled
+def _add(pctr, label, weight, histogram, sums, bound, tiny):  # type: ignore[no-untyped-def]
+    """Row after row, so that the sums do not depend on how the rows were cut into batches."""
+    bins = len(histogram) // 2
+    scale = bins / (2 * bound)
+    for i in range(len(pctr)):
+        p = pctr[i]
+        if not 0 <= p <= 1:
+            sums[4] += 1
+            continue
+        w = 1 if weight is None else weight[i]
+        bounded = min(max(p, tiny), 1 - tiny)
+        at = min(max(int((math.log(bounded / (1 - bounded)) + bound) * scale), 0), bins - 1)
+        sums[0] += 1
+        sums[2] += w * p
+        sums[5] += w
+        if label[i]:
+            histogram[bins + at] += w
+            sums[1] += 1
+            sums[3] -= w * math.log(bounded)
+            sums[6] += w
+        else:
+            histogram[at] += w
+            sums[3] -= w * math.log(1 - bounded)
 
 
 def area_under_roc(negatives: np.ndarray, positives: np.ndarray) -> float:

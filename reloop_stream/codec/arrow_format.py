@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from types import NoneType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -60,12 +60,18 @@ NULLABLE = "propensity"
 WEIGHTED = ["value", "weight"]  # of a list with weights, which is one of structs
 # A record of constants alone says how many rows it has; what it may say is bounded, for each row costs those who read it.
 MAX_CONSTANT_ROWS = 1 << 16
+END_OF_STREAM = b"\xff\xff\xff\xff\0\0\0\0"
+NUMBERS = {
+    np.dtype(name): pa.from_numpy_dtype(np.dtype(name))
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+}
+_Field = tuple[str, pa.DataType, bytes]  # name, type, the type that a feature's numbers had
 
 
 def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
     """The bytes of one arrow record."""
     constants: dict[str, Any] = {}
-    fields: list[pa.Field] = []
+    fields: list[_Field] = []
     arrays: list[pa.Array] = []
     columns = dict(_columns(batch))
     metadata = {}
@@ -83,16 +89,14 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
         elif is_compact and isinstance(column, np.ndarray) and column.dtype.kind in "if":
             arrays.append(compact(column, runs, name == NULLABLE))
             had = column.dtype.name.encode() if name.startswith(FEATURE) else b""
-            fields.append(_field(name, arrays[-1].type, had if had in WIDE else b""))
+            fields.append((name, arrays[-1].type, had if had in WIDE else b""))
         else:
             arrays.append(to_arrow(column, name == NULLABLE))
-            fields.append(_field(name, arrays[-1].type))
+            fields.append((name, arrays[-1].type, b""))
     constants["rows"] = len(batch)
-    schema = pa.schema(fields, {CONSTANTS: json.dumps(constants).encode(), **metadata})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, schema) as writer:
-        writer.write_batch(pa.record_batch(arrays, schema=schema))
-    return sink.getvalue().to_pybytes()
+    head = _head(tuple(fields), json.dumps(constants), tuple(metadata.items()))
+    # What `pa.ipc.new_stream` writes, without a sink that grows and is copied.
+    return b"".join((head.message, pa.RecordBatch.from_arrays(arrays, schema=head.schema).serialize(), END_OF_STREAM))
 
 
 def _columns(batch: ExposureBatch | ClickBatch | ExampleBatch) -> list[tuple[str, Column]]:
@@ -124,12 +128,25 @@ def to_arrow(column: Column, nullable: bool = False) -> pa.Array:
         return pa.array(column.tolist(), pa.string())
     if column.dtype.kind == "O":
         return pa.array(column, pa.string())
-    return pa.array(column, from_pandas=nullable)
+    if nullable and np.isnan(column).any():
+        return pa.array(column, from_pandas=True)
+    if (kind := NUMBERS.get(column.dtype)) is not None and column.flags.c_contiguous:
+        return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])  # as below, in half the time
+    return pa.array(column)
 
 
-@lru_cache(maxsize=1024)
-def _field(name: str, kind: pa.DataType, dtype: bytes = b"") -> pa.Field:
-    return pa.field(name, kind, metadata={DTYPE: dtype} if dtype else None)
+class _Head(NamedTuple):
+    """A stream's schema, and the message that says it."""
+
+    schema: pa.Schema
+    message: bytes
+
+
+@lru_cache(maxsize=64)
+def _head(fields: tuple[_Field, ...], constants: str, metadata: tuple[tuple[bytes, bytes], ...]) -> _Head:
+    named = [pa.field(name, kind, metadata={DTYPE: dtype} if dtype else None) for name, kind, dtype in fields]
+    schema = pa.schema(named, {CONSTANTS: constants.encode(), **dict(metadata)})
+    return _Head(schema, schema.serialize().to_pybytes())
 
 
 def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | ExampleBatch:

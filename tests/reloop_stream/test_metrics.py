@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss, roc_auc_score
 
 from reloop_stream.errors import EventError
-from reloop_stream.metrics import StreamMetrics
+from reloop_stream.metrics import BINS, LOGIT_BOUND, TINY, StreamMetrics
 
 
 def drawn(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -33,6 +33,37 @@ def test_auc_and_log_loss_equal_those_of_scikit_learn(seed: int) -> None:
     assert found.calibration == pytest.approx(p.sum() / y.sum())
     rate = y.mean()
     assert found.ne == pytest.approx(log_loss(y, p) / -(rate * math.log(rate) + (1 - rate) * math.log(1 - rate)))
+
+
+def test_how_rows_are_cut_into_batches_changes_no_bit() -> None:
+    p, y = drawn(5_000, 0)
+    p[::500] = np.nan
+    weight = np.random.default_rng(1).lognormal(0, 2, len(p))
+    for w in (None, weight):
+        whole, parts = StreamMetrics(), StreamMetrics()
+        whole.add(p, y, w)
+        for part in np.array_split(np.arange(len(p)), 9):
+            parts.add(p[part], y[part], None if w is None else w[part])
+        assert all(np.array_equal(whole.state()[name], parts.state()[name]) for name in whole.state())
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("is_weighted", [False, True])
+def test_the_compiled_pass_equals_one_in_numpy(seed: int, is_weighted: bool) -> None:
+    p, y = drawn(3_000, seed)
+    p[:4] = 0, 1, 1e-9, 1 - 1e-9
+    weight = np.random.default_rng(seed).lognormal(0, 2, len(p)) if is_weighted else None
+    w = np.ones(len(p)) if weight is None else weight
+    bounded = np.clip(p, TINY, 1 - TINY)
+    steps = (np.log(bounded / (1 - bounded)) + LOGIT_BOUND) * (BINS / (2 * LOGIT_BOUND))
+    bins = np.clip(steps.astype(int), 0, BINS - 1) + BINS * (y == 1)
+    found = StreamMetrics()
+    found.add(p, y, weight)
+    state = found.state()
+    np.testing.assert_allclose(state["histogram"], np.bincount(bins, w, minlength=2 * BINS), rtol=1e-13)
+    entropy = -np.log(np.where(y, bounded, 1 - bounded))
+    sums = len(p), y.sum(), (w * p).sum(), (w * entropy).sum(), 0, w.sum(), w[y == 1].sum()
+    np.testing.assert_allclose(state["sums"], sums, rtol=1e-12)
 
 
 @pytest.mark.parametrize("seed", range(3))

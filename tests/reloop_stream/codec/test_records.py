@@ -93,6 +93,18 @@ def test_constants_travel_once_and_come_back_as_constants() -> None:
     assert is_constant(batch.arm) and is_constant(batch.model_version)
 
 
+@pytest.mark.parametrize("propensity", [np.full(3, 0.5), np.array([0.5, np.nan, 1])])
+def test_an_arrow_record_is_what_arrow_s_own_stream_writer_writes(propensity: np.ndarray) -> None:
+    features = {"x": np.arange(6.0)[::2], "n": np.arange(3, dtype=np.int16)}
+    (payload,) = encode(exposures(3, propensity=propensity, features=features), "arrow")
+    (batch,) = pa.ipc.open_stream(payload.value)
+    assert batch.column("propensity").null_count == np.isnan(propensity).sum()
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as writer:
+        writer.write_batch(batch)
+    assert sink.getvalue().to_pybytes() == payload.value
+
+
 def test_a_large_batch_is_cut_into_several_records() -> None:
     payloads = encode(exposures(25), "arrow", max_rows=10)
     found, _ = read(records(payloads))
