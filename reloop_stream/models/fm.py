@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from reloop_stream.models.base import CtrModel
-from reloop_stream.models.fm_kernels import fm_combine, fm_parts, wide_and_vectors
+from reloop_stream.models.fm_kernels import fm_parts, wide_and_vectors
+from reloop_stream.models.scoring_kernels import fm_scores
 
 __all__ = ["FM"]
 
@@ -25,4 +26,4 @@ class FM(CtrModel):
         return parts
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        return fm_combine(requests, nn.functional.embedding(candidates, items))
+        return fm_scores(requests, items, candidates)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel
-from reloop_stream.models.fm_kernels import fm_combine
+from reloop_stream.models.scoring_kernels import fm_scores
 
 __all__ = ["FmFM"]
 
@@ -48,7 +48,7 @@ class FmFM(CtrModel):
         return torch.cat((alone[:, None], (across if with_bias else vectors).flatten(1)), 1)
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        return fm_combine(requests, nn.functional.embedding(candidates, items))
+        return fm_scores(requests, items, candidates)
 
 
 def _pair_sum(left: Tensor, right: Tensor, matrices: Tensor) -> Tensor:

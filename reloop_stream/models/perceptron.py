@@ -45,6 +45,11 @@ class Perceptron(nn.ModuleList):
         assert isinstance(layer, nn.Linear)
         return layer
 
+    @property
+    def is_plain(self) -> bool:
+        """Whether only rectifiers lie between the layers when it predicts, and one number comes out."""
+        return not isinstance(self.first, _Normed) and self[-1].bias is None
+
     def forward(self, inputs: Tensor) -> Tensor:
         """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
         return self.after_first(self.first(inputs))

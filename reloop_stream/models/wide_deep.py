@@ -11,6 +11,7 @@ from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel, in_passes
 from reloop_stream.models.fm_kernels import fm_combine
 from reloop_stream.models.perceptron import Perceptron
+from reloop_stream.models.scoring_kernels import deep_scores
 
 __all__ = ["WideDeep"]
 
@@ -41,6 +42,8 @@ class WideDeep(CtrModel):
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         split = items.shape[1] - self.layers.first.out_features
+        if items.device.type == "cpu" and self.layers.is_plain:
+            return deep_scores(requests, items, candidates, split, list(self.layers)[1:])
         wide, hidden = items[:, :split].contiguous(), items[:, split:].contiguous()
 
         def score(some: slice) -> Tensor:

@@ -1,0 +1,76 @@
+"""Scores of candidates from the parts of both sides, compiled: what is summed candidate by candidate, without arrays in between.
+
+A candidate's score is the same whichever others it is scored with: sums run in one order, and matrices are multiplied in blocks
+of one size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from reloop_stream.models.fm_kernels import fm_combine
+from reloop_stream.runtime.compiled import compiled
+
+__all__ = ["deep_scores", "fm_scores"]
+
+BLOCK = 512  # candidates whose hidden layers are computed at once: they stay in a core's cache
+
+
+def fm_scores(requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
+    """[R, K] from the parts of requests [R, 1 + d] and items [N, 1 + d], of which `fm_combine` says what they are."""
+    if requests.device.type != "cpu":
+        return fm_combine(requests, nn.functional.embedding(candidates, items))
+    logits = requests.new_empty(candidates.shape)
+    _cross(requests.numpy(), items.numpy(), candidates.numpy(), logits.numpy())
+    return logits
+
+
+def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int, layers: Sequence[nn.Linear]) -> Tensor:
+    """What `fm_scores` gives of the first `split` parts, plus a perceptron's output: the other parts of both sides add up to its
+    first layer's values before activation. layers: those behind it, each after a rectifier; the last one has one output."""
+    n, k = candidates.shape
+    logits, units = requests.new_empty(n * k), requests.shape[1] - split
+    sides = requests.numpy(), items.numpy(), candidates.numpy()
+    hidden = requests.new_zeros(BLOCK, units)
+    *inner, output = layers
+    for begin in range(0, n * k, BLOCK):
+        _first_layer(*sides, begin, split, hidden.numpy(), logits.numpy())
+        values = hidden
+        for layer in inner:
+            values = layer(values).relu_()
+        logits[begin : begin + BLOCK] += torch.mv(values, output.weight[0])[: n * k - begin]
+    return logits.view(n, k)
+
+
+@compiled
+def _cross(requests, items, candidates, logits):  # type: ignore[no-untyped-def]
+    for i in range(candidates.shape[0]):
+        for j in range(candidates.shape[1]):
+            row = candidates[i, j]
+            total = requests[i, 0] + items[row, 0]
+            for part in range(1, requests.shape[1]):
+                total += requests[i, part] * items[row, part]
+            logits[i, j] = total
+
+
+@compiled
+def _first_layer(requests, items, candidates, begin, split, hidden, logits):  # type: ignore[no-untyped-def]
+    """Of a block of the candidates from number `begin` on: the first layer after its rectifier, and the logit so far."""
+    k = candidates.shape[1]
+    units = hidden.shape[1]
+    for at in range(min(len(hidden), candidates.size - begin)):
+        i = (begin + at) // k
+        row = candidates[i, begin + at - i * k]
+        total = requests[i, 0] + items[row, 0]
+        for part in range(1, split):
+            total += requests[i, part] * items[row, part]
+        logits[begin + at] = total
+        # Cut out first, so that the loop runs over neighbours, which the compiler can vectorise.
+        request, item, out = requests[i, split:], items[row, split:], hidden[at]
+        for unit in range(units):
+            value = request[unit] + item[unit]
+            out[unit] = value if not value <= 0 else np.float32(0)  # what is no number stays none
