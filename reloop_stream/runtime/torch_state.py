@@ -1,11 +1,16 @@
-"""What torch keeps for the whole process belongs to the program around us: borrowed here, and given back."""
+"""What torch keeps for the whole process belongs to the program around us: borrowed here, and given back.
+
+torch is loaded when something of it is borrowed: it takes longer than all else that a run loads, and not every run has use for it.
+"""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["drawing_from", "one_thread"]
 
@@ -16,6 +21,8 @@ def one_thread() -> Iterator[None]:
 
     Two gain nothing at these sizes, collapse under contention, and could change the order of sums.
     """
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -30,6 +37,8 @@ def drawing_from(seed: int, device: torch.device) -> Iterator[None]:
 
     Costs 12 µs on a CPU, where torch.manual_seed alone costs 400.
     """
+    import torch
+
     others = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=others):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would seed every device there is

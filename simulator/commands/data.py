@@ -7,21 +7,14 @@ import json
 import shlex
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, TextColumn
-from rich.table import Table
-
-from reloop_stream.config import as_yaml
 from reloop_stream.errors import ConfigError
 from reloop_stream.runtime.exits import FAILED, OK, tell
-from simulator.datasets.describe import Description, describe
-from simulator.datasets.fetch import fetch, fetched
 from simulator.datasets.publications import PUBLICATIONS, Publication
-from simulator.scenario.starter import starter
+
+if TYPE_CHECKING:
+    from simulator.datasets.describe import Description
 
 __all__ = ["add_parser"]
 
@@ -72,6 +65,12 @@ def add_parser(commands: Any) -> None:
 
 
 def _list(chosen: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from simulator.datasets.fetch import fetched
+
     places = {name: fetched(name, chosen.to) for name in PUBLICATIONS}
     if chosen.json:
         print(json.dumps([_as_json(name, PUBLICATIONS[name], place) for name, place in places.items()], indent=2))
@@ -98,6 +97,8 @@ def _as_json(name: str, one: Publication, place: Path | None) -> dict[str, Any]:
 
 
 def _fetch(chosen: argparse.Namespace) -> int:
+    from simulator.datasets.fetch import fetch, fetched
+
     name, publication = chosen.name, PUBLICATIONS[chosen.name]
     if publication.files and fetched(name, chosen.to) is None:
         _show(publication)
@@ -125,6 +126,13 @@ def _describe(chosen: argparse.Namespace) -> int:
         raise ConfigError(f"--rows: got {chosen.rows}, must be at least 1")
     if chosen.scenario is not None and chosen.scenario.exists():
         raise ConfigError(f"--scenario: {chosen.scenario} is there already; choose another name, or remove it")
+    from rich.console import Console
+    from rich.progress import Progress, TextColumn
+
+    from reloop_stream.config import as_yaml
+    from simulator.datasets.describe import describe
+    from simulator.scenario.starter import starter
+
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), console=console, transient=True, disable=not console.is_terminal
@@ -145,6 +153,11 @@ def _describe(chosen: argparse.Namespace) -> int:
 
 def _print(found: Description) -> None:
     """The data set, for people."""
+    import numpy as np
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
     which = "" if found.is_whole else "the first "
     lines = [f"format  {found.data['format']}", f"rows    {which}{found.rows:,}"]
     if found.rejected:

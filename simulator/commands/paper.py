@@ -13,7 +13,6 @@ from reloop_stream.runtime.exits import INTERRUPTED, OK, tell
 from simulator.commands.run import run_and_print
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.paper.names import ARMS, BACKBONES, DATA_SETS, MODELS
-from simulator.scenario import find_scenario, load_scenario
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -209,6 +208,7 @@ def _table2(chosen: argparse.Namespace) -> int:
 
 def _table3(chosen: argparse.Namespace) -> int:
     from simulator.paper.table3 import markdown, with_control
+    from simulator.scenario import find_scenario, load_scenario
 
     scenario = with_control(load_scenario(find_scenario(chosen.scenario), overrides_of(chosen)))
     return run_and_print(scenario, chosen, markdown)

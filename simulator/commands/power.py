@@ -9,7 +9,6 @@ from reloop_stream.commands.arguments import positive, whole
 from reloop_stream.runtime.exits import OK
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
-from simulator.scenario import find_scenario, load_scenario
 
 __all__ = ["add_parser"]
 
@@ -48,6 +47,7 @@ def _chance(text: str) -> float:
 
 
 def _power(chosen: argparse.Namespace) -> int:
+    from simulator.scenario import find_scenario, load_scenario
     from simulator.studies.power import plan_power
 
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))

@@ -11,16 +11,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
 from reloop_stream.commands.arguments import positive, whole
 from reloop_stream.log import KAFKA, open_log
 from reloop_stream.runtime.exits import INTERRUPTED, OK, tell
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.errors import ScenarioError
-from simulator.scenario import find_scenario, load_scenario
 
 if TYPE_CHECKING:
     from reloop_stream.events import Column
@@ -76,10 +72,14 @@ def add_parser(commands: Any) -> None:
 
 
 def _replay(chosen: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
     from simulator.datasets.prepared import unless
     from simulator.replay.pace import Pace
     from simulator.replay.publish import Published, Target, publish
     from simulator.replay.stream import ReplayStream, prepare_rows
+    from simulator.scenario import find_scenario, load_scenario
 
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     if scenario.data is None:

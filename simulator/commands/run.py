@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
+from reloop_stream.runtime.loading import loading
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.commands.tensorboard import add_tensorboard, check_tensorboard, write_scalars
 from simulator.errors import RunFailed
-from simulator.run_folder.writer import RunFolder
-from simulator.scenario import Scenario, find_scenario, load_scenario
 
-if TYPE_CHECKING:  # brings pandas
+if TYPE_CHECKING:
     from simulator.readout import Results
+    from simulator.run_folder.writer import RunFolder
+    from simulator.scenario import Scenario
 
 __all__ = ["add_parser", "run_and_print"]
 
@@ -56,6 +57,9 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(chosen: argparse.Namespace) -> int:
+    with loading():
+        from simulator.scenario import find_scenario, load_scenario
+
     check_tensorboard(chosen)
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     return run_and_print(scenario, chosen, lambda results: results.render())
@@ -63,11 +67,18 @@ def _run(chosen: argparse.Namespace) -> int:
 
 def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callable[[Results], str]) -> int:
     """Run a scenario as the flags say, and print what is shown of its results; the exit code."""
-    from simulator.lab.run import start_run
+    with loading():
+        from simulator.lab.run import start_run
 
     return _read_out(
         lambda stop: start_run(
-            scenario, chosen.out, command=chosen.said, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop
+            scenario,
+            chosen.out,
+            command=chosen.said,
+            workers=chosen.workers,
+            quiet=chosen.quiet,
+            should_stop=stop,
+            meanwhile=_load_readout,
         ),
         shown,
         chosen,
@@ -79,18 +90,25 @@ def _resume(chosen: argparse.Namespace) -> int:
 
     check_tensorboard(chosen)
     return _read_out(
-        lambda stop: resume_run(chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop),
+        lambda stop: resume_run(
+            chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop, meanwhile=_load_readout
+        ),
         lambda results: results.render(),
         chosen,
     )
+
+
+@loading()
+def _load_readout() -> None:
+    """Statistics and plots take a second to load, which nobody waits for while other processes do the run's work."""
+    import simulator.readout.plots.draw
+    import simulator.readout.report.write  # noqa: F401
 
 
 def _read_out(
     go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Results], str], chosen: argparse.Namespace
 ) -> int:
     """Run or resume, with a stop in order on Ctrl-C and SIGTERM, and read the folder out."""
-    from simulator.readout import read_out
-
     try:
         with stop_on_signals("saving what was done") as stop:
             folder = go(stop)
@@ -99,6 +117,9 @@ def _read_out(
             tell(f"stopped; go on with: python -m simulator resume {failure.path}")
             return INTERRUPTED
         return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
+    _load_readout()
+    from simulator.readout import read_out
+
     try:
         if stop():  # asked for after the last tick
             raise KeyboardInterrupt

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from reloop_stream.runtime.exits import OK, tell
-from simulator.scenario import bundled_scenarios, copy_scenario, find_scenario, json_schema, load_scenario, to_yaml
 
 __all__ = ["add_overrides", "add_parser", "overrides_of"]
 
@@ -68,6 +67,8 @@ def add_parser(commands: Any) -> None:
 
 
 def _check(chosen: argparse.Namespace) -> int:
+    from simulator.scenario import find_scenario, load_scenario, to_yaml
+
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     for warning in scenario.warnings():
         tell(f"warning: {warning}")
@@ -76,11 +77,15 @@ def _check(chosen: argparse.Namespace) -> int:
 
 
 def _schema(chosen: argparse.Namespace) -> int:
+    from simulator.scenario import json_schema
+
     print(json.dumps(json_schema(), indent=2))
     return OK
 
 
 def _scenarios(chosen: argparse.Namespace) -> int:
+    from simulator.scenario import bundled_scenarios
+
     found = bundled_scenarios()
     width = max(map(len, found))
     for name, summary in found.items():
@@ -89,5 +94,7 @@ def _scenarios(chosen: argparse.Namespace) -> int:
 
 
 def _copy(chosen: argparse.Namespace) -> int:
+    from simulator.scenario import copy_scenario
+
     print(copy_scenario(chosen.name, chosen.to or Path(f"{chosen.name}.yaml")))
     return OK

@@ -11,7 +11,6 @@ from reloop_stream.commands.arguments import whole
 from reloop_stream.errors import ConfigError
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from simulator.commands.scenario import add_overrides
-from simulator.scenario import find_scenario, raw_scenario
 
 if TYPE_CHECKING:  # brings torch and pandas
     from simulator.studies.tuning import TuningPlan
@@ -136,6 +135,8 @@ def _replicate(chosen: argparse.Namespace) -> int:
 
 
 def _raw(chosen: argparse.Namespace) -> dict[str, Any]:
+    from simulator.scenario import find_scenario, raw_scenario
+
     return raw_scenario(find_scenario(chosen.scenario), chosen.overrides)
 
 

@@ -5,6 +5,7 @@ The story of the data in one place: `run_stage` moves the parts that a `Lab` bui
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from reloop_stream.clock import HOUR_MS, crosses
 from reloop_stream.learners import digest
+from reloop_stream.runtime.loading import loading
 from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections, read_checkpoint
@@ -36,7 +38,6 @@ class Stopped(Exception):
     """The loop was asked to stop; everything done so far is saved."""
 
 
-@one_thread()
 def run_stage(
     lab: Lab,
     stage: Stage,
@@ -47,11 +48,29 @@ def run_stage(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable."""
+    is_torch = any(arm.learner.kind == "torch" for arm in lab.scenario.arms)
+    with contextlib.ExitStack() as around:
+        if is_torch:
+            with loading():
+                around.enter_context(one_thread())
+        _run_stage(lab, stage, before, serving, learning, report, should_stop)
+
+
+def _run_stage(
+    lab: Lab,
+    stage: Stage,
+    before: Stage | None,
+    serving: tuple[Serving, ...],
+    learning: tuple[Learning, ...],
+    report: Report,
+    should_stop: Callable[[], bool],
+) -> None:
     here = {role.name for role in learning}
-    servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
-    if should_stop():  # a large world takes seconds to make, and so does what learns
-        raise Stopped
-    workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
+    with loading():
+        servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
+        if should_stop():  # a large world takes seconds to make, and so does what learns
+            raise Stopped
+        workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
     for role, worker in workers:
         worker.on_publish = _hand_over(lab, role, servers, stage)
     loop = _Loop(lab, stage, servers, workers, report)

@@ -26,7 +26,6 @@ from simulator.lab.place import RunPlace
 from simulator.lab.recording import Recorder
 from simulator.lab.reports import Report
 from simulator.lab.tally import Tally
-from simulator.replay.feed import ReplayedFeed
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import Scenario, parse_scenario
 from simulator.serving.deployments import AnnouncedVersions, Deployments, VersionFiles, worker_lag
@@ -42,6 +41,8 @@ def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace) -> Fe
     """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared."""
     if scenario.data is None:
         return SimulatedFeed(scenario, assignment, place.shards)
+    from simulator.replay.feed import ReplayedFeed  # brings every format of data sets, and pandas
+
     return ReplayedFeed(scenario, assignment, place.rows, RunFolder(place.folder))
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 import shutil
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,9 @@ from reloop_stream.errors import LogUnavailable
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
 from reloop_stream.runtime.processes import cores, peak_mib_of_largest
+from simulator.datasets.config import DataConfig
 from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.datasets.prepared import unless
-from simulator.datasets.read import open_source
 from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.shards import Shards
@@ -41,7 +42,7 @@ __all__ = ["resume_run", "shards_for", "start_run"]
 logger = logging.getLogger(__name__)
 
 # Exposures a run must expect before it pays to start a second process (about three seconds' worth of start).
-WORTH_A_PROCESS = 300_000
+WORTH_A_PROCESS = 1_000_000
 # Learning from an exposure takes about twice as long as serving it, and for the truth every arm serves everyone.
 SERVERS_A_LEARNER = 2
 
@@ -73,15 +74,20 @@ def start_run(
     workers: int | None = None,
     quiet: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> RunFolder:
-    """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed."""
+    """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed.
+
+    meanwhile: what this process has to do while others do the work, in a thread. Where it is given, there are cores, and
+    `workers` is not said, another process does the work of a small run too.
+    """
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    workers = workers or default_workers(lab)
-    lab = Lab(scenario, replace(lab.place, shards=shards_for(workers, scenario)))
+    shards = shards_for(workers or default_workers(lab), scenario)
+    lab = Lab(scenario, replace(lab.place, shards=shards))
     RunFolder.check_free(path)
     tight = check_disk(scenario, lab.feed.expected_exposures, path)
-    data = {} if scenario.data is None else fingerprints(scenario.data.path, open_source(scenario.data).files)
+    data = {} if scenario.data is None else fingerprints(scenario.data.path, _files_of(scenario.data))
     rows = path.with_name(f".{path.name}.rows")  # a mistake shows before there is a folder
     try:
         with ReadingProgress(quiet=quiet) as progress:
@@ -114,28 +120,39 @@ def start_run(
         shards=lab.place.shards.n,
     )
     folder.write_manifest(manifest)
-    _Run(folder, lab, manifest, workers, quiet).go(should_stop)
+    _Run(folder, lab, manifest, workers, quiet, meanwhile).go(should_stop)
     return folder
 
 
 def resume_run(
-    path: Path, *, workers: int | None = None, quiet: bool = False, should_stop: Callable[[], bool] = lambda: False
+    path: Path,
+    *,
+    workers: int | None = None,
+    quiet: bool = False,
+    should_stop: Callable[[], bool] = lambda: False,
+    meanwhile: Callable[[], None] | None = None,
 ) -> RunFolder:
     """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again.
 
-    Raises DataError where it was killed before its data were read, and they are not what they were.
+    meanwhile: as of `start_run`. Raises DataError where it was killed before its data were read, and they are not what they were.
     """
     folder, scenario, manifest = RunFolder.open(path)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix, shards=Shards(manifest.shards)))
     if manifest.status != "finished":
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
-            require_same(scenario.data.path, open_source(scenario.data).files, manifest.data)
+            require_same(scenario.data.path, _files_of(scenario.data), manifest.data)
             with ReadingProgress(quiet=quiet) as progress:
                 lab.feed.prepare(lab.place.rows, unless(should_stop, progress.rows))
         _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
-    _Run(folder, lab, manifest, workers or default_workers(lab), quiet).go(should_stop)
+    _Run(folder, lab, manifest, workers, quiet, meanwhile).go(should_stop)
     return folder
+
+
+def _files_of(data: DataConfig) -> Sequence[Path]:
+    from simulator.datasets.read import open_source  # brings pandas
+
+    return open_source(data).files
 
 
 def _keep_bad_rows(place: RunPlace) -> None:
@@ -145,12 +162,22 @@ def _keep_bad_rows(place: RunPlace) -> None:
 
 
 class _Run:
-    def __init__(self, folder: RunFolder, lab: Lab, manifest: Manifest, workers: int, quiet: bool) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        lab: Lab,
+        manifest: Manifest,
+        workers: int | None,
+        quiet: bool,
+        meanwhile: Callable[[], None] | None,
+    ) -> None:
         self._folder = folder
         self._lab = lab
         self._scenario = lab.scenario
         self._manifest = manifest
-        self._workers = workers
+        self._workers = workers or default_workers(lab)
+        self._is_apart = workers is None and meanwhile is not None and cores() > 1
+        self._meanwhile = meanwhile if self._is_apart or self._workers > 1 else None
         self._quiet = quiet
 
     def go(self, should_stop: Callable[[], bool]) -> None:
@@ -208,8 +235,12 @@ class _Run:
         bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
         with bar as progress:
             raw = scenario.model_dump(mode="json", exclude_none=True)
-            crew = Crew(raw, place, LocalHands(workers, raw, place) if workers > 1 else None)
+            hands = LocalHands(workers, raw, place) if workers > 1 or self._is_apart else None
+            crew = Crew(raw, place, hands)
+            aside = None if self._meanwhile is None else threading.Thread(target=self._meanwhile)
             try:
+                if aside is not None:
+                    aside.start()
                 before: Stage | None = None
                 for stage in stages:
                     self._run_stage(crew, stage, before, progress, should_stop)
@@ -221,6 +252,8 @@ class _Run:
                 raise
             finally:
                 crew.close()
+                if aside is not None:
+                    aside.join()
         self._delete_scaffolding(stages)
 
     def _useful(self, stages: list[Stage]) -> int:

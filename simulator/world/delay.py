@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from statistics import NormalDist
 
 import numpy as np
-import scipy.stats
 
 from simulator.world.config import DelayConfig
 from simulator.world.draws import exponential, normal
@@ -37,4 +37,4 @@ def share_within(config: DelayConfig, within_ms: int) -> float:
         return float(1.0 - 0.5**medians)
     if not config.sigma or not medians:
         return float(medians >= 1)
-    return float(scipy.stats.norm.cdf(math.log(medians) / config.sigma))
+    return NormalDist().cdf(math.log(medians) / config.sigma)
