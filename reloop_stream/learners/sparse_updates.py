@@ -15,6 +15,7 @@ from torch import Tensor
 
 from reloop_stream.config import OptimizerConfig
 from reloop_stream.learners.growing_rows import GrowingRows
+from reloop_stream.models.scratch import Scratch
 from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["TableUpdates"]
@@ -92,6 +93,7 @@ class TableUpdates:
         states = {"sgd": (), "adagrad": ("squares",), "adam": ("first", "second")}[config.name]
         self._start = config.initial_accumulator if config.name == "adagrad" else 0.0
         self._state = {name: GrowingRows(torch.full_like(table, self._start)) for name in states}
+        self._scratch = Scratch()
         self._place = np.full(len(table), -1, dtype=np.int32) if table.device.type == "cpu" else None
         if self._place is not None:  # compile (or load what was compiled) now, not in the middle of a stream
             self._step_in_numba(self._place, torch.zeros(0, dtype=torch.int64), table[:0])
@@ -119,8 +121,8 @@ class TableUpdates:
 
     def _step_in_numba(self, place: np.ndarray, slots: Tensor, gradient: Tensor) -> None:
         config, table, n = self._config, self._table.numpy(), len(slots)
-        touched = np.empty(n, dtype=np.int64)
-        summed = np.empty((n, table.shape[1]), dtype=np.float32)
+        touched = self._scratch.take("touched", (n,), torch.int64).numpy()
+        summed = self._scratch.take("summed", (n, table.shape[1])).numpy()
         n = _sum_by_row(slots.numpy(), gradient.numpy(), place, touched, summed)
         lr, l2 = np.float32(self._lr), np.float32(self._l2)
         state = [kept.rows.numpy() for kept in self._state.values()]

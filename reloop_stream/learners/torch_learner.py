@@ -13,7 +13,7 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.check import check_examples
-from reloop_stream.features.encoder import Encoded, Encoder
+from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners.base import WithoutMemory, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
@@ -76,8 +76,9 @@ class TorchModel:
 class TorchLearner(WithoutMemory):
     """A torch backbone that learns batch by batch.
 
-    One step: gather the batch's rows of the table as a leaf, go forward and backward, update the dense parameters and
-    the touched rows of the table by `TableUpdates`. The loss enters through its gradient with respect to the logit,
+    One step: gather the batch's rows of the table, go forward and backward through the model, and from its input on through
+    lists and numbers where there are any, update the dense parameters and the touched rows of the table by `TableUpdates`.
+    The loss enters through its gradient with respect to the logit,
     weight · (p - target) / n, so all losses share one path and cost the same; n counts rows whatever their events' weights,
     so that a row of weight 2 pulls as two of weight 1 do. Values new to a growing field get their rows
     before the step, so what `learn` returns sees them as new ones, where `predict` sees unknown ones.
@@ -102,6 +103,7 @@ class TorchLearner(WithoutMemory):
         optimizer = self._config.optimizer
         self._dense = TableUpdates(optimizer, self._net.dense[None], optimizer.lr)
         self._sparse = TableUpdates(optimizer, self._net.table, optimizer.embedding_lr or optimizer.lr, optimizer.l2)
+        self._only_row = torch.zeros(1, dtype=torch.int64, device=self._net.device)
         self.rate = self._rate
 
     @property
@@ -131,33 +133,37 @@ class TorchLearner(WithoutMemory):
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         encoded = net.encoder.encode(examples.exposures.features)
         net.encoder.learn_numbers(examples.exposures.features)
-        leaf = net.gather(encoded.slots).requires_grad_()
-        pooled = [net.gather(one.rows).requires_grad_() for one in encoded.lists]
+        leaf, pooled = net.gathered(encoded)
+        x = net.assemble(leaf, encoded, pooled, net.all_numbers())
         drops = self._config.model.dropout > 0
         if drops:
-            before = sigmoid(net.model(net.assemble(leaf, encoded, pooled, net.all_numbers())).detach())
+            before = sigmoid(net.model(x.detach()).detach())
             with drawing_from(self._seed * 1_000_003 + self._steps, net.device):
                 net.model.train()
-                logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
+                logit, kept = net.model.forward_keeping(x)
             net.model.eval()
         else:
-            logit = net.model(net.assemble(leaf, encoded, pooled, net.all_numbers()))
-        p = sigmoid(logit.detach())
+            logit, kept = net.model.forward_keeping(x)
+        p = sigmoid(logit)
         group, row_weight = groups_of(loss, examples), examples.exposures.weight
         target, weight = target_and_weight(loss, p, p_last, examples.label, known, group, row_weight)
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
         net.gradient.zero_()
-        logit.backward(torch.from_numpy(gradient).to(net.device))
-        self._dense.step(torch.zeros(1, dtype=torch.int64, device=net.device), net.gradient[None])
-        self._step_table(encoded, leaf, pooled)
+        d_x = net.model.backward(torch.from_numpy(gradient).to(net.device), kept)
+        pairs = [(encoded.slots.ravel(), d_x)]
+        if x is not leaf:
+            x.backward(d_x)
+            pairs = [(encoded.slots.ravel(), leaf.grad)]
+            pairs += [(one.rows, tensor.grad) for one, tensor in zip(encoded.lists, pooled, strict=True)]
+        self._dense.step(self._only_row, net.gradient[None])
+        self._step_table(pairs)
         self._steps += 1
         return before if drops else p
 
-    def _step_table(self, encoded: Encoded, leaf: Tensor, pooled: Sequence[Tensor]) -> None:
-        pairs = [(encoded.slots.ravel(), leaf.grad)]
-        pairs += [(one.rows, tensor.grad) for one, tensor in zip(encoded.lists, pooled, strict=True)]
-        slots = [torch.from_numpy(rows) for rows, gradient in pairs if gradient is not None]
+    def _step_table(self, pairs: Sequence[tuple[np.ndarray, Tensor | None]]) -> None:
+        """pairs: rows of the table, and the gradient of each."""
         width = self._net.table.shape[1]
+        slots = [torch.from_numpy(rows) for rows, gradient in pairs if gradient is not None]
         gradients = [gradient.reshape(-1, width) for _, gradient in pairs if gradient is not None]
         one = len(slots) == 1
         self._sparse.step(slots[0] if one else torch.cat(slots), gradients[0] if one else torch.cat(gradients))

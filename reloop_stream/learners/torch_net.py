@@ -19,6 +19,7 @@ from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.models import CtrModel, build
 from reloop_stream.models.base import in_passes
+from reloop_stream.models.scratch import Scratch
 from reloop_stream.runtime.torch_state import drawing_from
 
 __all__ = ["Net", "sigmoid"]
@@ -62,6 +63,7 @@ class Net:
         views = zip(self._parameters(), self._views(self.dense), self._views(self.gradient), strict=True)
         for parameter, values, gradient in views:
             parameter.data, parameter.grad = values, gradient
+        self._scratch = Scratch()
         self.model.eval()
 
     @property
@@ -96,7 +98,7 @@ class Net:
         net = copy.copy(self)
         net.encoder = self.encoder.frozen()
         net._rows = GrowingRows(self.table.clone())
-        net.dense, net.gradient = self.dense.clone(), torch.zeros(0)
+        net.dense, net.gradient, net._scratch = self.dense.clone(), torch.zeros(0), Scratch()
         copies = [torch.nn.Parameter(view, requires_grad=False) for view in self._views(net.dense)]
         # deepcopy takes what it finds in `memo` for already copied.
         net.model = copy.deepcopy(
@@ -135,6 +137,21 @@ class Net:
 
     def gather(self, slots: np.ndarray) -> Tensor:
         return torch.nn.functional.embedding(torch.from_numpy(slots).to(self.device), self.table)
+
+    def gathered(self, encoded: Encoded) -> tuple[Tensor, list[Tensor]]:
+        """The batch's rows of the table, to be learnt: of its categories and of each list. Good until the next call.
+
+        Leaves of autograd where lists or numbers are made of them; else they are what the model sees."""
+        if self.device.type != "cpu" or encoded.lists or len(self.encoder.numbers):
+            return self.gather(encoded.slots).requires_grad_(), [
+                self.gather(one.rows).requires_grad_() for one in encoded.lists
+            ]
+        width = self.table.shape[1]
+        x = self._scratch.take("x", (*encoded.slots.shape, width))
+        flat = encoded.slots.reshape(-1)
+        # With mode "clip" numpy copies rows in place; none is clipped.
+        np.take(self.table.numpy(), flat, axis=0, out=x.view(-1, width).numpy(), mode="clip")
+        return x, []
 
     def assemble(
         self, gathered: Tensor, encoded: Encoded, pooled: Sequence[Tensor], number_fields: Sequence[int]

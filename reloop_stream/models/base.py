@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
+from reloop_stream.models.scratch import Scratch
 
 __all__ = ["CtrModel", "in_passes"]
 
 ROWS_AT_ONCE = 3000  # candidates scored together: their hidden layer, some hundred KiB, stays in a core's cache
+
+
+class _Graph(NamedTuple):
+    """What autograd keeps."""
+
+    x: Tensor
+    logit: Tensor
 
 
 class CtrModel(nn.Module):
@@ -22,12 +31,17 @@ class CtrModel(nn.Module):
     Every backbone adds the first-order weights and one bias, those too whose papers have no such term. Batch norm, an
     option of the hidden layers, is for training offline alone: a batch of one breaks it, and while training it makes a
     prediction depend on the others of its batch.
+
+    A training step is `forward_keeping`, then `backward`. Autograd does both, unless a model has `keep` and `gradient`,
+    which are written by hand and make the same of it, faster.
     """
 
     def __init__(self, config: ModelConfig, n_fields: int, base_rate: float) -> None:
         super().__init__()
         self.n_fields = n_fields
         self.dimensions = self.embedding_of(config)
+        self.scratch = Scratch()
+        self._normed = config.batch_norm
         self.bias = nn.Parameter(torch.tensor(math.log(base_rate / (1 - base_rate)), dtype=torch.float32))
 
     @staticmethod
@@ -43,6 +57,37 @@ class CtrModel(nn.Module):
         """The sum of the first-order weights, and the bias: float32 [n]."""
         total = x[:, :, -1].sum(1)
         return total + self.bias if with_bias else total
+
+    def forward_keeping(self, x: Tensor) -> tuple[Tensor, Any]:
+        """What `forward` gives, without a graph, and what `backward` needs besides, good until the next call."""
+        if not (self.training or self._normed or x.device.type != "cpu"):
+            with torch.no_grad():
+                found = self.keep(x.detach())
+            if found is not None:
+                return found
+        x = x.detach().requires_grad_()
+        logit = self(x)
+        return logit.detach(), _Graph(x, logit)
+
+    def backward(self, d_logit: Tensor, kept: Any) -> Tensor:
+        """The gradient with respect to x, [n, fields, width], from that with respect to the logit, [n].
+
+        Those of the parameters go into their `grad`, which must be there, contiguous and zero.
+        """
+        if not isinstance(kept, _Graph):
+            with torch.no_grad():
+                return self.gradient(d_logit, kept)
+        kept.logit.backward(d_logit)
+        assert kept.x.grad is not None
+        return kept.x.grad
+
+    def keep(self, x: Tensor) -> tuple[Tensor, Any] | None:
+        """`forward_keeping` by hand: in eval mode, on the CPU, without batch norm. None: autograd shall do it."""
+        return None
+
+    def gradient(self, d_logit: Tensor, kept: Any) -> Tensor:
+        """`backward` by hand, from what `keep` kept."""
+        raise TypeError(f"{type(self).__name__} has no gradient by hand")
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor | None:
         """What rows that know only some fields, x [m, len(fields), width], can compute before they meet the others: [m, parts].

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
-from reloop_stream.models.fm_kernels import fm_parts, wide_and_vectors
+from reloop_stream.models.fm_kernels import Parts, fm_parts, gradient_of_parts, keep_parts, wide_and_vectors
+from reloop_stream.models.vectors import put_bias
 from reloop_stream.models.wide_deep import WideDeep
 
 __all__ = ["DeepFM"]
@@ -16,6 +19,16 @@ class DeepFM(WideDeep):
     def forward(self, x: Tensor) -> Tensor:
         wide, vectors = wide_and_vectors(x)
         return wide + self.layers(vectors).squeeze(1) + self.bias
+
+    def keep(self, x: Tensor) -> tuple[Tensor, tuple[Parts, Any]]:
+        parts = keep_parts(x, self.scratch)
+        deep, kept = self.layers.keep(parts.vectors.flatten(1))
+        return deep.squeeze(1) + parts.wide + self.bias, (parts, kept)
+
+    def gradient(self, d_logit: Tensor, kept: tuple[Parts, Any]) -> Tensor:
+        parts, of_layers = kept
+        put_bias(self.bias, d_logit)
+        return gradient_of_parts(parts, d_logit, self.layers.gradient(d_logit[:, None], of_layers), self.scratch)
 
     def wide_parts(self, x: Tensor) -> Tensor:
         return fm_parts(x)

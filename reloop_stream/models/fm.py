@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from reloop_stream.models.base import CtrModel
-from reloop_stream.models.fm_kernels import fm_parts, wide_and_vectors
+from reloop_stream.models.fm_kernels import Parts, fm_parts, gradient_of_parts, keep_parts, wide_and_vectors
 from reloop_stream.models.scoring_kernels import fm_scores
+from reloop_stream.models.vectors import put_bias
 
 __all__ = ["FM"]
 
@@ -18,6 +19,14 @@ class FM(CtrModel):
 
     def forward(self, x: Tensor) -> Tensor:
         return wide_and_vectors(x)[0] + self.bias
+
+    def keep(self, x: Tensor) -> tuple[Tensor, Parts]:
+        parts = keep_parts(x, self.scratch)
+        return parts.wide + self.bias, parts
+
+    def gradient(self, d_logit: Tensor, kept: Parts) -> Tensor:
+        put_bias(self.bias, d_logit)
+        return gradient_of_parts(kept, d_logit, None, self.scratch)
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         parts = fm_parts(x)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reloop_stream.models.scratch import Scratch
 from reloop_stream.runtime.compiled import compiled
 
-__all__ = ["fm_combine", "fm_parts", "wide_and_vectors"]
+__all__ = ["Parts", "fm_combine", "fm_parts", "gradient_of_parts", "keep_parts", "wide_and_vectors"]
 
 
 class _WideAndVectors(torch.autograd.Function):
@@ -105,6 +106,36 @@ def wide_and_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
     """The first-order sum plus the inner products of all pairs, [n], and the vectors side by side, [n, fields · d]."""
     wide, vectors = _WideAndVectors.apply(x)
     return wide, vectors
+
+
+class Parts(NamedTuple):
+    """What a step of a factorization machine keeps: first-order sum plus pairs [n], sum of the vectors [n, d], the vectors
+    [n, fields, d]."""
+
+    wide: Tensor
+    total: Tensor
+    vectors: Tensor
+
+
+def keep_parts(x: Tensor, scratch: Scratch) -> Parts:
+    """`wide_and_vectors` by hand."""
+    n, fields, width = x.shape
+    shapes = (n,), (n, width - 1), (n, fields, width - 1)
+    parts = Parts(*(scratch.take(name, shape, x.dtype) for name, shape in zip(Parts._fields, shapes, strict=True)))
+    _wide_and_vectors(x.contiguous().numpy(), *(part.numpy() for part in parts))
+    return parts
+
+
+def gradient_of_parts(parts: Parts, d_wide: Tensor, d_vectors: Tensor | None, scratch: Scratch) -> Tensor:
+    """The gradient with respect to x, from that with respect to `wide` and, where more is made of them, to the vectors
+    [n, fields · d]."""
+    n, fields, d = parts.vectors.shape
+    if d_vectors is None:
+        d_vectors = scratch.take("none", (n, fields * d), d_wide.dtype).zero_()
+    d_x = scratch.take("d_x", (n, fields, d + 1), d_wide.dtype)
+    arrays = parts.vectors, parts.total, d_wide.contiguous(), d_vectors.view(n, fields, d)
+    _gradient_of_wide_and_vectors(*(array.numpy() for array in arrays), d_x.numpy())
+    return d_x
 
 
 def fm_parts(x: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel
+from reloop_stream.models.vectors import put_bias
 
 __all__ = ["LR"]
 
@@ -21,6 +22,13 @@ class LR(CtrModel):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.first_order(x)
+
+    def keep(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.first_order(x), self.scratch.take("d_x", (*x.shape,), x.dtype)
+
+    def gradient(self, d_logit: Tensor, kept: Tensor) -> Tensor:
+        put_bias(self.bias, d_logit)
+        return kept.copy_(d_logit[:, None, None])
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         return self.first_order(x, with_bias)[:, None]

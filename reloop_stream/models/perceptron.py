@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
+from reloop_stream.models.scratch import Scratch
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["Perceptron"]
 
@@ -37,6 +39,7 @@ class Perceptron(nn.ModuleList):
             layers.append(nn.Linear(widths[-1], 1, bias=False))
         super().__init__(layers)
         self._dropout = config.dropout
+        self._scratch = Scratch()
 
     @property
     def first(self) -> nn.Linear:
@@ -53,6 +56,35 @@ class Perceptron(nn.ModuleList):
     def forward(self, inputs: Tensor) -> Tensor:
         """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
         return self.after_first(self.first(inputs))
+
+    def keep(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """`forward` by hand, and the inputs of each layer, for `gradient`; without dropout and batch norm."""
+        kept = []
+        for i, layer in enumerate(self):
+            if i:
+                torch.relu_(inputs)
+            kept.append(inputs)
+            values = self._scratch.take(f"values {i}", (len(inputs), layer.weight.shape[0]), inputs.dtype)
+            if layer.bias is None:
+                inputs = torch.mm(inputs, layer.weight.T, out=values)
+            else:
+                inputs = torch.addmm(layer.bias, inputs, layer.weight.T, out=values)
+        return inputs, kept
+
+    def gradient(self, d_values: Tensor, kept: Sequence[Tensor]) -> Tensor:
+        """The gradient with respect to the inputs, from that with respect to what `keep` gave; the parameters' into their
+        `grad`."""
+        last = self[-1]
+        if last.bias is not None:
+            torch.sum(d_values, 0, out=last.bias.grad)
+        for i in reversed(range(len(self))):
+            layer, inputs = self[i], kept[i]
+            torch.mm(d_values.T, inputs, out=layer.weight.grad)
+            d_inputs = self._scratch.take(f"d_inputs {i}", (*inputs.shape,), inputs.dtype)
+            d_values = torch.mm(d_values, layer.weight, out=d_inputs)
+            if i:
+                _rectified(d_values.numpy(), inputs.numpy(), self[i - 1].bias.grad.numpy())
+        return d_values
 
     def after_first(self, hidden: Tensor) -> Tensor:
         """The same from the first layer's values before activation, [..., units], which are overwritten."""
@@ -76,3 +108,15 @@ class Perceptron(nn.ModuleList):
         columns = torch.tensor([f * d + j for f in fields for j in range(d)], dtype=torch.int64, device=vectors.device)
         bias = self.first.bias if with_bias else None
         return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)
+
+
+@compiled
+def _rectified(d_values, values, d_bias):  # type: ignore[no-untyped-def]
+    """The gradient before a rectifier, in the place of that behind it, and its sum over rows: of the bias."""
+    n, units = values.shape
+    d_bias[:] = 0.0
+    for i in range(n):
+        for j in range(units):
+            if values[i, j] <= 0.0:
+                d_values[i, j] = 0.0
+            d_bias[j] += d_values[i, j]

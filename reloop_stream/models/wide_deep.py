@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,7 @@ from reloop_stream.models.base import CtrModel, in_passes
 from reloop_stream.models.fm_kernels import fm_combine
 from reloop_stream.models.perceptron import Perceptron
 from reloop_stream.models.scoring_kernels import deep_scores
+from reloop_stream.models.vectors import join, put_bias, split
 
 __all__ = ["WideDeep"]
 
@@ -30,6 +32,15 @@ class WideDeep(CtrModel):
     def forward(self, x: Tensor) -> Tensor:
         return self.first_order(x) + self.layers(x[:, :, :-1].flatten(1)).squeeze(1)
 
+    def keep(self, x: Tensor) -> tuple[Tensor, Any]:
+        first, vectors = split(x, self.scratch)
+        deep, kept = self.layers.keep(vectors)
+        return deep.squeeze(1) + first + self.bias, kept
+
+    def gradient(self, d_logit: Tensor, kept: Any) -> Tensor:
+        put_bias(self.bias, d_logit)
+        return join(d_logit, self.layers.gradient(d_logit[:, None], kept), self.n_fields, self.scratch)
+
     def wide_parts(self, x: Tensor) -> Tensor:
         """What `fm_combine` adds up, without the bias: [m, 1 + d]; here without pairs, d = 0."""
         return self.first_order(x, with_bias=False)[:, None]
@@ -41,15 +52,15 @@ class WideDeep(CtrModel):
         return torch.cat((parts, self.layers.first_layer(x[:, :, :-1], fields, with_bias)), 1)
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
-        split = items.shape[1] - self.layers.first.out_features
+        n_wide = items.shape[1] - self.layers.first.out_features
         if items.device.type == "cpu" and self.layers.is_plain:
-            return deep_scores(requests, items, candidates, split, list(self.layers)[1:])
-        wide, hidden = items[:, :split].contiguous(), items[:, split:].contiguous()
+            return deep_scores(requests, items, candidates, n_wide, list(self.layers)[1:])
+        wide, hidden = items[:, :n_wide].contiguous(), items[:, n_wide:].contiguous()
 
         def score(some: slice) -> Tensor:
             shown = candidates[some]
-            first = nn.functional.embedding(shown, hidden).add_(requests[some, None, split:])
-            crossed = fm_combine(requests[some, :split], nn.functional.embedding(shown, wide))
+            first = nn.functional.embedding(shown, hidden).add_(requests[some, None, n_wide:])
+            crossed = fm_combine(requests[some, :n_wide], nn.functional.embedding(shown, wide))
             return crossed + self.layers.after_first(first).squeeze(2)
 
         return in_passes(score, candidates)

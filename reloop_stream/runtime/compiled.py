@@ -17,12 +17,15 @@ logger = logging.getLogger(__name__)
 
 
 def compiled(function: Callable[..., Any]) -> Any:
-    """`numba.njit`, cached where that is possible. What it returns is numba's own: a call costs nothing more."""
+    """`numba.njit`, cached where that is possible. What it returns is numba's own: a call costs nothing more.
+
+    Division is numpy's, by zero too: to look for a zero before each one would keep loops from being vectorised.
+    """
     try:
-        return numba.njit(cache=True)(function)
+        return numba.njit(cache=True, error_model="numpy")(function)
     except RuntimeError:  # "no locator available": neither beside the module nor in the user's cache may it write
         _say_that_nothing_is_cached()
-        return numba.njit(function)
+        return numba.njit(function, error_model="numpy")
 
 
 @cache
