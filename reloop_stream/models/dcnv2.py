@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor
 
 from reloop_stream.models.dcn import DCN
@@ -20,3 +23,26 @@ class DCNv2(DCN):
     @staticmethod
     def cross(first: Tensor, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return first * (x @ weight.T + bias) + x
+
+    def keep_cross(self, number: int, first: Tensor, x: Tensor, out: Tensor) -> Any:
+        mapped = self.scratch.take(f"mapped {number}", (*x.shape,), x.dtype)
+        torch.addmm(self.cross_bias[number], x, self.cross_weight[number].T, out=mapped)
+        torch.addcmul(x, first, mapped, out=out)
+        return mapped
+
+    def cross_gradient(
+        self,
+        first: Tensor,
+        x: Tensor,
+        kept: Any,
+        d: Tensor,
+        d_first: Tensor,
+        d_weight: Tensor,
+        d_bias: Tensor,
+        number: int,
+    ) -> None:
+        d_first.addcmul_(d, kept)
+        d_mapped = torch.mul(d, first, out=kept)
+        torch.mm(d_mapped.T, x, out=d_weight)
+        torch.sum(d_mapped, 0, out=d_bias)
+        d.addmm_(d_mapped, self.cross_weight[number])
