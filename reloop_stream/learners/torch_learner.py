@@ -150,7 +150,7 @@ class TorchLearner(WithoutMemory):
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
         net.gradient.zero_()
         d_x = net.model.backward(torch.from_numpy(gradient).to(net.device), kept)
-        pairs = [(encoded.slots.ravel(), d_x)]
+        pairs: list[tuple[np.ndarray, Tensor | None]] = [(encoded.slots.ravel(), d_x)]
         if x is not leaf:
             x.backward(d_x)
             pairs = [(encoded.slots.ravel(), leaf.grad)]

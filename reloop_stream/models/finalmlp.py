@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel, in_passes
-from reloop_stream.models.perceptron import Perceptron
+from reloop_stream.models.perceptron import Perceptron, rectified_gradient
+from reloop_stream.models.vectors import join, put_bias, split
 
 __all__ = ["FinalMLP"]
 
@@ -52,6 +54,42 @@ class FinalMLP(CtrModel):
         left, right = (output.reshape(*output.shape[:-1], heads, -1) for output in (one, other))
         fused = torch.einsum("...hi,hij,...hj->...", left, self.bilinear, right)
         return fused + self.linear(torch.cat((one, other), -1)).squeeze(-1)
+
+    def keep(self, x: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        first, vectors = split(x, self.scratch)
+        gates = 2 * torch.sigmoid(self.gates.flatten(1))
+        streams, heads = [], []
+        for stream, gate in zip((self.one, self.other), gates, strict=True):
+            inputs = stream.scratch.take("gated", (*vectors.shape,), x.dtype)
+            values, kept = stream.keep(torch.mul(vectors, gate, out=inputs))
+            streams.append((torch.relu_(values), kept))
+            heads.append(values.view(len(x), len(self.bilinear), -1).transpose(0, 1))  # [heads, n, units of a head]
+        mapped = torch.bmm(heads[0], self.bilinear)
+        linear = torch.cat([values for values, _ in streams], 1) @ self.linear.weight[0]
+        logit = (mapped * heads[1]).sum((0, 2)) + linear + first + self.bias
+        return logit, (vectors, gates, streams, heads, mapped)
+
+    def gradient(self, d_logit: Tensor, kept: tuple[Any, ...]) -> Tensor:
+        vectors, gates, streams, (left, right), mapped = kept
+        of_gates, of_bilinear, of_linear = self.gates.grad, self.bilinear.grad, self.linear.weight.grad
+        assert of_gates is not None and of_bilinear is not None and of_linear is not None
+        put_bias(self.bias, d_logit)
+        torch.mm(d_logit[None], torch.cat([values for values, _ in streams], 1), out=of_linear)
+        d_mapped = right * d_logit[:, None]
+        torch.bmm(left.transpose(1, 2), d_mapped, out=of_bilinear)
+        of_heads = torch.bmm(d_mapped, self.bilinear.transpose(1, 2)), mapped * d_logit[:, None]
+        d_vectors = self.scratch.take("d_vectors", (*vectors.shape,), vectors.dtype).zero_()
+        parts = zip(
+            (self.one, self.other), streams, of_heads, self.linear.weight[0].chunk(2), gates, of_gates, strict=True
+        )
+        for stream, (values, of_stream), of_head, linear, gate, of_gate in parts:
+            d_values = of_head.transpose(0, 1).reshape(values.shape).addr_(d_logit, linear)
+            rectified_gradient(d_values, values)
+            d_inputs = stream.gradient(d_values, of_stream)
+            d_vectors.addcmul_(d_inputs, gate)
+            # The derivative of 2σ(a) is 2σ(a)·(1 - σ(a)).
+            of_gate.view(-1).copy_((d_inputs * vectors).sum(0) * gate * (1 - gate / 2))
+        return join(d_logit, d_vectors, self.n_fields, self.scratch)
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         of_one, of_other = self._gated(x, fields)

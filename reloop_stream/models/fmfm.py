@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel
 from reloop_stream.models.scoring_kernels import fm_scores
+from reloop_stream.models.vectors import join, put_bias, split
 
 __all__ = ["FmFM"]
 
@@ -28,6 +30,39 @@ class FmFM(CtrModel):
     def forward(self, x: Tensor) -> Tensor:
         left, right = self._pairs
         return self.first_order(x) + _pair_sum(x[:, left, :-1], x[:, right, :-1], self.matrices)
+
+    def keep(self, x: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        first, vectors = split(x, self.scratch)
+        d, logit, steps = self.dimensions, first + self.bias, []
+        for field in range(self.n_fields - 1):
+            # All pairs of one left field are one product, and their right vectors lie side by side.
+            matrices = self.matrices[self._pairs_of(field)].permute(1, 0, 2).reshape(d, -1)
+            mapped = self.scratch.take(f"mapped {field}", (len(x), matrices.shape[1]), x.dtype)
+            torch.mm(vectors[:, field * d : (field + 1) * d], matrices, out=mapped)
+            logit += (mapped * vectors[:, (field + 1) * d :]).sum(1)
+            steps.append((matrices, mapped))
+        return logit, (vectors, steps)
+
+    def gradient(self, d_logit: Tensor, kept: tuple[Any, ...]) -> Tensor:
+        vectors, steps = kept
+        d, of_matrices = self.dimensions, self.matrices.grad
+        assert of_matrices is not None
+        put_bias(self.bias, d_logit)
+        d_vectors = self.scratch.take("d_vectors", (*vectors.shape,), vectors.dtype).zero_()
+        pulled = torch.mul(vectors, d_logit[:, None], out=self.scratch.take("pulled", (*vectors.shape,), vectors.dtype))
+        for field, (matrices, mapped) in enumerate(steps):
+            left, right = slice(field * d, (field + 1) * d), slice((field + 1) * d, None)
+            d_vectors[:, right].addcmul_(mapped, d_logit[:, None])
+            d_vectors[:, left].addmm_(pulled[:, right], matrices.T)
+            of_field = torch.mm(vectors[:, left].T, pulled[:, right])
+            of_matrices[self._pairs_of(field)] = of_field.view(d, -1, d).permute(1, 0, 2)
+        return join(d_logit, d_vectors, self.n_fields, self.scratch)
+
+    def _pairs_of(self, field: int) -> slice:
+        """The matrices between this field and all those after it."""
+        later = self.n_fields - 1 - field
+        stop = len(self.matrices) - later * (later - 1) // 2
+        return slice(stop - later, stop)
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         """First order and pairs within the fields, then for each of the items' fields the vector that the pairs across

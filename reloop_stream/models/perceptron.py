@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.scratch import Scratch
-from reloop_stream.runtime.compiled import compiled
 
-__all__ = ["Perceptron"]
+__all__ = ["Perceptron", "rectified_gradient"]
 
 
 class _Normed(nn.Linear):
@@ -39,7 +38,7 @@ class Perceptron(nn.ModuleList):
             layers.append(nn.Linear(widths[-1], 1, bias=False))
         super().__init__(layers)
         self._dropout = config.dropout
-        self._scratch = Scratch()
+        self.scratch = Scratch()
 
     @property
     def first(self) -> nn.Linear:
@@ -57,14 +56,19 @@ class Perceptron(nn.ModuleList):
         """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
         return self.after_first(self.first(inputs))
 
+    def _linear(self) -> Iterator[nn.Linear]:
+        for layer in self:
+            assert isinstance(layer, nn.Linear)
+            yield layer
+
     def keep(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """`forward` by hand, and the inputs of each layer, for `gradient`; without dropout and batch norm."""
         kept = []
-        for i, layer in enumerate(self):
+        for i, layer in enumerate(self._linear()):
             if i:
                 torch.relu_(inputs)
             kept.append(inputs)
-            values = self._scratch.take(f"values {i}", (len(inputs), layer.weight.shape[0]), inputs.dtype)
+            values = self.scratch.take(f"values {i}", (len(inputs), layer.out_features), inputs.dtype)
             if layer.bias is None:
                 inputs = torch.mm(inputs, layer.weight.T, out=values)
             else:
@@ -74,16 +78,15 @@ class Perceptron(nn.ModuleList):
     def gradient(self, d_values: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """The gradient with respect to the inputs, from that with respect to what `keep` gave; the parameters' into their
         `grad`."""
-        last = self[-1]
-        if last.bias is not None:
-            torch.sum(d_values, 0, out=last.bias.grad)
-        for i in reversed(range(len(self))):
-            layer, inputs = self[i], kept[i]
+        for i, layer in reversed([*enumerate(self._linear())]):
+            inputs = kept[i]
             torch.mm(d_values.T, inputs, out=layer.weight.grad)
-            d_inputs = self._scratch.take(f"d_inputs {i}", (*inputs.shape,), inputs.dtype)
+            if layer.bias is not None:
+                torch.sum(d_values, 0, out=layer.bias.grad)
+            d_inputs = self.scratch.take(f"d_inputs {i}", (*inputs.shape,), inputs.dtype)
             d_values = torch.mm(d_values, layer.weight, out=d_inputs)
             if i:
-                _rectified(d_values.numpy(), inputs.numpy(), self[i - 1].bias.grad.numpy())
+                rectified_gradient(d_values, inputs)
         return d_values
 
     def after_first(self, hidden: Tensor) -> Tensor:
@@ -110,13 +113,6 @@ class Perceptron(nn.ModuleList):
         return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)
 
 
-@compiled
-def _rectified(d_values, values, d_bias):  # type: ignore[no-untyped-def]
-    """The gradient before a rectifier, in the place of that behind it, and its sum over rows: of the bias."""
-    n, units = values.shape
-    d_bias[:] = 0.0
-    for i in range(n):
-        for j in range(units):
-            if values[i, j] <= 0.0:
-                d_values[i, j] = 0.0
-            d_bias[j] += d_values[i, j]
+def rectified_gradient(d_values: Tensor, values: Tensor) -> None:
+    """The gradient before a rectifier, in the place of that behind it; values: what the rectifier gave."""
+    torch.ops.aten.threshold_backward(d_values, values, 0, grad_input=d_values)

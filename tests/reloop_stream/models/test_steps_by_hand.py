@@ -55,7 +55,9 @@ def step(model: CtrModel, x: torch.Tensor, d_logit: torch.Tensor, by_hand: bool)
 def test_a_step_by_hand_equals_autograd_s(
     name: str, batches: list[int], fields: int, d: int, hidden: tuple[int, ...], crosses: int
 ) -> None:
-    model = model_of(name, fields, embedding=d, hidden=hidden or (2,) * (name == "finalmlp"), crosses=crosses, heads=1)
+    if name == "finalmlp":
+        hidden = (*hidden[:-1], 4)  # which heads divide
+    model = model_of(name, fields, embedding=d, hidden=hidden, crosses=crosses, maps=(2, 3, 2)[:crosses], heads=2)
     for n in batches:  # what is kept from one batch must not show in another, larger or smaller
         x, d_logit = torch.randn(n, fields, model.dimensions + 1).double(), torch.randn(n).double()
         found, expected = step(model, x, d_logit, True), step(model, x, d_logit, False)
