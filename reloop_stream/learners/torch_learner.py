@@ -15,6 +15,7 @@ from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.check import check_examples
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.learners.base import WithoutMemory, check_finite
+from reloop_stream.learners.candidate_scores import score_candidates
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
@@ -47,7 +48,7 @@ class TorchModel:
     def score_candidates(
         self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
     ) -> np.ndarray:
-        return self.net.score_candidates(request_features, item_features, candidates)
+        return score_candidates(self.net, request_features, item_features, candidates)
 
     def to_bytes(self) -> bytes:
         vocabulary, values = self.net.encoder.state()

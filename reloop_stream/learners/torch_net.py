@@ -13,12 +13,10 @@ from torch import Tensor
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column
-from reloop_stream.features.check import check_candidates
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.features.hashing import normals
 from reloop_stream.learners.growing_rows import GrowingRows
 from reloop_stream.models import CtrModel, build
-from reloop_stream.models.base import in_passes
 from reloop_stream.models.scratch import Scratch
 from reloop_stream.runtime.torch_state import drawing_from
 
@@ -190,35 +188,3 @@ class Net:
         x = self.embed(self.encoder.encode(features), self.all_numbers())
         result: np.ndarray = (x[:, :, :-1] if self.model.dimensions else x).flatten(1).cpu().numpy()
         return result
-
-    @torch.inference_mode()
-    def score_candidates(
-        self, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
-    ) -> np.ndarray:
-        names = self.encoder.names
-        ours = [i for i, name in enumerate(names) if name in request_features]
-        theirs = [i for i in range(len(names)) if i not in ours]
-        x_requests, x_items = self._side(request_features, ours), self._side(item_features, theirs)
-        rows = torch.from_numpy(check_candidates(candidates, len(x_requests), len(x_items))).to(self.device)
-        if not rows.numel():  # what some models cannot reshape
-            return np.empty(candidates.shape)
-        requests = self.model.partial(x_requests, ours, with_bias=True)
-        items = self.model.partial(x_items, theirs, with_bias=False)
-        if requests is not None and items is not None:
-            return sigmoid(self.model.combine(requests, items, rows))
-        k, width = candidates.shape[1], x_items.shape[2]
-
-        def score(some: slice) -> Tensor:
-            shown = rows[some]
-            x = torch.empty(shown.numel(), len(names), width, device=self.device)
-            x[:, ours] = x_requests[some].repeat_interleave(k, 0)
-            x[:, theirs] = x_items[shown.flatten()]
-            return self.model(x).reshape(shown.shape)
-
-        return sigmoid(in_passes(score, rows))
-
-    def _side(self, features: Mapping[str, Column], fields: Sequence[int]) -> Tensor:
-        names = [self.encoder.names[i] for i in fields]
-        encoded = self.encoder.encode_some(features, names)
-        first_number = len(self.encoder.fields) - len(self.encoder.numbers)
-        return self.embed(encoded, [i - first_number for i in fields if i >= first_number])

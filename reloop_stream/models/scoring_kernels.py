@@ -29,7 +29,7 @@ def fm_scores(requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
     return logits
 
 
-def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int, layers: Sequence[nn.Linear]) -> Tensor:
+def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int, layers: Sequence[nn.Module]) -> Tensor:
     """What `fm_scores` gives of the first `split` parts, plus a perceptron's output: the other parts of both sides add up to its
     first layer's values before activation. layers: those behind it, each after a rectifier; the last one has one output."""
     n, k = candidates.shape
@@ -37,6 +37,7 @@ def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int,
     sides = requests.numpy(), items.numpy(), candidates.numpy()
     hidden = requests.new_zeros(BLOCK, units)
     *inner, output = layers
+    assert isinstance(output, nn.Linear)
     for begin in range(0, n * k, BLOCK):
         _first_layer(*sides, begin, split, hidden.numpy(), logits.numpy())
         values = hidden

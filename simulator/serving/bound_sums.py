@@ -38,8 +38,8 @@ class BoundSums:
         self._sums: dict[tuple[int, str], BoundSum] = {}
 
     def add(self, day: int, tick: Tick, response: Response, mine: slice | np.ndarray) -> None:
-        """A tick of a day. response: to the slates that were served; mine: which requests are the arm's own."""
-        self._add(day, self._arm, tick.time_ms[mine], response.take(mine))
+        """A tick of a day. mine: which requests are the arm's own; response: theirs to the slates that were served."""
+        self._add(day, self._arm, tick.time_ms[mine], response)
         if not self.beside:
             return
         for policy, scores in ((ORACLE, tick.attractiveness()), (RANDOM, None)):

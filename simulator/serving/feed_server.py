@@ -18,8 +18,9 @@ from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments, Thaw
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.exact_sums import BoundSum, TruthSum
+from simulator.serving.shared_ticks import SharedTicks
 from simulator.serving.slates import choose_slates
-from simulator.world import Tick, World, exposure_ids
+from simulator.world import Response, Tick, exposure_ids
 
 __all__ = ["FeedServer", "PendingClicks"]
 
@@ -67,7 +68,7 @@ class PendingClicks:
 class FeedServer:
     """Serves the simulated feed to a shard of the users of some arms, with one deployed model at a time.
 
-    arms: the names of all arms. arm_of_user, shard_of_user: int [users]; shards: how many there are.
+    ticks: where the world's come from. arms: the names of all arms. arm_of_user, shard_of_user: int [users]; shards: how many there are.
     serves, shard: numbers of the arms, and of the shard, whose users are served here and whose events are written here.
     truth: everyone of the shard is served by this model for the arm's true CTR; only `serves` is written. bounds: where it is
     summed how much there was to win, of the one arm that is served; None: nowhere.
@@ -75,7 +76,7 @@ class FeedServer:
 
     def __init__(
         self,
-        world: World,
+        ticks: SharedTicks,
         calendar: Calendar,
         config: ServingConfig,
         deployments: Deployments,
@@ -96,7 +97,7 @@ class FeedServer:
         self.deployments = deployments
         self.writer = writer
         self.exposures = 0  # written by this server, in this process
-        self._world = world
+        self._ticks = ticks
         self._calendar = calendar
         self._config = config
         self._arms = list(arms)
@@ -105,10 +106,10 @@ class FeedServer:
         self._base_rate = base_rate
         self._seed = seed
         everyone = truth or len(serves) == len(self._arms) or (bounds is not None and bounds.beside)
-        mine = shard_of_user == shard
+        self._users = shard_of_user == shard
         if not everyone:
-            mine &= np.isin(arm_of_user, serves)
-        self._users = None if mine.all() else mine
+            self._users &= np.isin(arm_of_user, serves)
+        ticks.join(self._users)
         self._truth = [TruthSum(day, arms[serves[0]]) for day in range(calendar.days)] if truth else []
         self._bounds = bounds
         self._pending = PendingClicks()
@@ -118,7 +119,7 @@ class FeedServer:
         if tick < self._calendar.serving_ticks:
             random = self._calendar.phase_of_tick(tick) == "warmup"
             model = self.deployments.serving(tick)
-            self._show(self._world.tick(tick, self._users), tick, model, random)
+            self._show(self._ticks.at(tick, self._users), tick, model, random)
         end_ms = int(self._calendar.bounds_ms[tick + 1])
         for partition, clicks in self._pending.due(end_ms).items():
             self.writer.clicks(partition, clicks, tick)
@@ -143,9 +144,9 @@ class FeedServer:
             random_share=self._config.random_share,
             seed=self._seed,
         )
-        response = tick_world.respond(slates.columns)
+        shown = tick_world.show(slates.columns)
         if self._truth:
-            self._truth[self._calendar.day_of_tick(tick)].add(response.probability)
+            self._truth[self._calendar.day_of_tick(tick)].add(shown.probability())
         arm_of_request = self._arm_of_user[tick_world.user]
         if scores is None:
             pctr = np.broadcast_to(self._base_rate.rate, slates.columns.shape)
@@ -154,6 +155,7 @@ class FeedServer:
         for arm in self._partitions:
             rows = slice(None) if (arm_of_request == arm).all() else np.flatnonzero(arm_of_request == arm)
             self._append(tick_world, tick, arm, rows, slates.columns[rows], slates.propensity[rows], pctr[rows], model)
+            response = shown.respond(rows)
             self._draw_clicks(tick_world, arm, rows, response)
             if self._bounds is not None:
                 self._bounds.add(self._calendar.day_of_tick(tick), tick_world, response, rows)
@@ -191,11 +193,11 @@ class FeedServer:
         self.exposures += len(batch)
         self.writer.exposures(self._partitions[arm], batch, tick)
 
-    def _draw_clicks(self, tick_world: Tick, arm: int, rows: Any, response: Any) -> None:
-        clicked_rows, positions = np.nonzero(response.click[rows])
+    def _draw_clicks(self, tick_world: Tick, arm: int, rows: Any, response: Response) -> None:
+        clicked_rows, positions = np.nonzero(response.click)
         if not len(clicked_rows):
             return
-        click_ms = response.click_time_ms[rows][clicked_rows, positions]
+        click_ms = response.click_time_ms[clicked_rows, positions]
         ids = exposure_ids(tick_world.request_id[rows], response.click.shape[1])[clicked_rows, positions]
         self._pending.add(self._partitions[arm], ids, tick_world.time_ms[rows][clicked_rows], click_ms)
 
@@ -246,4 +248,5 @@ class FeedServer:
         self.deployments.get_from(before[0], thaw)
 
     def close(self) -> None:
+        self._ticks.leave(self._users)
         self.writer.close()

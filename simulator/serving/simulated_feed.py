@@ -21,6 +21,7 @@ from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.feed_server import FeedServer
 from simulator.serving.item_facts import ItemFacts
+from simulator.serving.shared_ticks import SharedTicks
 from simulator.serving.slates import is_random_request
 from simulator.world import DAY_MS, EPOCH_MS, World
 from simulator.world.delay import share_within
@@ -62,6 +63,11 @@ class SimulatedFeed:
             return World(self._config, scenario.seed.world, scenario.tick_ms, scenario.serving.slate)
         except ValueError as error:
             raise ScenarioError(f"{scenario.name}: {error}") from None
+
+    @cached_property
+    def ticks(self) -> SharedTicks:
+        """Of this process's servers."""
+        return SharedTicks(self.world)
 
     def prepare(self, rows: Path, told: Callable[[int], None]) -> tuple[list[str], list[str]]:
         _ = self.world
@@ -125,7 +131,7 @@ class SimulatedFeed:
                 seed=scenario.seed.world,
             )
         return FeedServer(
-            self.world,
+            self.ticks,
             self.calendar,
             scenario.serving,
             deployments,

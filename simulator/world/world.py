@@ -51,10 +51,6 @@ class Response:
     click_time_ms: np.ndarray
     probability: np.ndarray
 
-    def take(self, rows: slice | np.ndarray) -> Response:
-        """That to some of the slates."""
-        return Response(self.click[rows], self.click_time_ms[rows], self.probability[rows])
-
 
 @dataclass(frozen=True, slots=True)
 class Tick:
@@ -80,9 +76,14 @@ class Tick:
             self._items, self._rows[rows],
         )  # fmt: skip
 
-    def respond(self, slates: np.ndarray) -> Response:
+    def show(self, slates: np.ndarray) -> Shown:
         """slates: int [R, S], which candidate (column) is shown at which position."""
-        return self._world.respond(self, self._items, np.take_along_axis(self._rows, slates, axis=1))
+        rows = np.take_along_axis(self._rows, slates, axis=1)
+        return Shown(self._world, self, self._items.ids[rows], self._world.attractiveness(self, self._items, rows))
+
+    def respond(self, slates: np.ndarray) -> Response:
+        """The response to slates, as `show` has them."""
+        return self.show(slates).respond()
 
     def attractiveness(self) -> np.ndarray:
         """Probability of a click on each candidate if it is looked at, float64 [R, K]: what an oracle ranks by."""
@@ -90,7 +91,25 @@ class Tick:
 
     def expected_clicks(self, slates: np.ndarray) -> np.ndarray:
         """Probability of a click, float64 [R, S]; draws nothing."""
-        return self._world.probabilities(self, self._items, np.take_along_axis(self._rows, slates, axis=1))
+        return self.show(slates).probability()
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """Slates that were shown to the requests of a tick."""
+
+    _world: World = field(repr=False)
+    _tick: Tick
+    item_ids: np.ndarray  # int64 [R, S]
+    attractiveness: np.ndarray  # float64 [R, S], the probability of a click on an item that is looked at
+
+    def probability(self, some: slice | np.ndarray = slice(None)) -> np.ndarray:
+        """Of a click on each item of some of the requests, float64 [R, S], before any of the slate is drawn."""
+        return self._world.probability(self.attractiveness[some], self._tick.user[some])
+
+    def respond(self, some: slice | np.ndarray = slice(None)) -> Response:
+        """The response of some of the requests."""
+        return self._world.respond(self._tick, self.item_ids, self.attractiveness, some)
 
 
 class World:
@@ -245,23 +264,27 @@ class World:
         base = self._base + drift_level(self.config.drift, "base_rate", tick.start_ms)
         return _sigmoid(base + self.logits(tick, items, rows))
 
-    def probabilities(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
-        return click_probability(
-            self.attractiveness(tick, items, rows), self._is_bot[tick.user], self.config.choice, self.config.noise
-        )
+    def probability(self, attractiveness: np.ndarray, user: np.ndarray) -> np.ndarray:
+        return click_probability(attractiveness, self._is_bot[user], self.config.choice, self.config.noise)
 
-    def respond(self, tick: Tick, items: Items, rows: np.ndarray) -> Response:
-        """The response to slates of items; rows: of the items [R, S]."""
-        config = self.config
-        attractive = self.attractiveness(tick, items, rows)
-        item_ids = items.ids[rows]
+    def respond(
+        self, tick: Tick, item_ids: np.ndarray, attractiveness: np.ndarray, some: slice | np.ndarray
+    ) -> Response:
+        """The response of some of a tick's requests to slates of items, [R, S]."""
+        config, request_id, items = self.config, tick.request_id[some], item_ids[some]
         clicks = draw_clicks(
-            attractive, self._is_bot[tick.user], config.choice, config.noise, self._seed, tick.request_id, item_ids
+            attractiveness[some],
+            self._is_bot[tick.user[some]],
+            config.choice,
+            config.noise,
+            self._seed,
+            request_id,
+            items,
         )
-        time_ms = np.zeros(rows.shape, dtype=np.int64)
+        time_ms = np.zeros(items.shape, dtype=np.int64)
         at = np.nonzero(clicks.click)
-        delay = click_delay_ms(config.delay, self._seed, tick.request_id[at[0]], item_ids[at])
-        time_ms[at] = tick.time_ms[at[0]] + delay
+        delay = click_delay_ms(config.delay, self._seed, request_id[at[0]], items[at])
+        time_ms[at] = tick.time_ms[some][at[0]] + delay
         return Response(clicks.click, time_ms, clicks.probability)
 
     def _calibrate(self) -> float:

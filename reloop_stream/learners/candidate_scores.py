@@ -1,0 +1,67 @@
+"""Scoring many candidates of many requests by a torch net: each side's part is computed once, and then they meet.
+
+A candidate's score is the same bit for bit whichever others are scored with it. Libraries multiply a few rows in another way
+than many, and the last few of many in another way than the others; so rows are filled up to full groups.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reloop_stream.events import Column
+from reloop_stream.features.check import check_candidates
+from reloop_stream.learners.torch_net import Net
+from reloop_stream.models.base import in_passes
+
+__all__ = ["score_candidates"]
+
+GROUP = 16  # rows
+
+
+@torch.inference_mode()
+def score_candidates(
+    net: Net, request_features: Mapping[str, Column], item_features: Mapping[str, Column], candidates: np.ndarray
+) -> np.ndarray:
+    """pCTR, float64 [R, K], of rows of the items, [R, K]. What is a feature of both sides is taken from the request's."""
+    names = net.encoder.names
+    ours = [i for i, name in enumerate(names) if name in request_features]
+    theirs = [i for i in range(len(names)) if i not in ours]
+    x_requests, x_items = _side(net, request_features, ours), _side(net, item_features, theirs)
+    rows = torch.from_numpy(check_candidates(candidates, len(x_requests), len(x_items)))
+    if not rows.numel():  # what some models cannot reshape
+        return np.empty(candidates.shape)
+    x_requests, x_items, rows = _in_groups(x_requests), _in_groups(x_items), _in_groups(rows.to(net.device))
+    requests = net.model.partial(x_requests, ours, with_bias=True)
+    items = net.model.partial(x_items, theirs, with_bias=False)
+    if requests is not None and items is not None:
+        logits = net.model.combine(requests, items, rows)
+    else:
+        k, width = candidates.shape[1], x_items.shape[2]
+
+        def score(some: slice) -> Tensor:
+            shown = rows[some]
+            x = torch.empty(shown.numel(), len(names), width, device=net.device)
+            x[:, ours] = x_requests[some].repeat_interleave(k, 0)
+            x[:, theirs] = x_items[shown.flatten()]
+            return net.model(x).reshape(shown.shape)
+
+        logits = in_passes(score, rows)
+    return np.asarray(torch.sigmoid(logits.double())[: len(candidates)].cpu().numpy())
+
+
+def _side(net: Net, features: Mapping[str, Column], fields: Sequence[int]) -> Tensor:
+    """The embeddings of one side's fields, [rows, fields, width]."""
+    names = [net.encoder.names[i] for i in fields]
+    encoded = net.encoder.encode_some(features, names)
+    first_number = len(net.encoder.fields) - len(net.encoder.numbers)
+    return net.embed(encoded, [i - first_number for i in fields if i >= first_number])
+
+
+def _in_groups(rows: Tensor) -> Tensor:
+    """Filled up with zeros to a multiple of GROUP."""
+    missing = -len(rows) % GROUP
+    return torch.cat((rows, rows.new_zeros(missing, *rows.shape[1:]))) if missing else rows
