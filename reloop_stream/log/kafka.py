@@ -16,7 +16,7 @@ from kafka.structs import OffsetAndMetadata
 from reloop_stream.errors import LogError, LogUnavailable, OffsetOutOfRange, UnknownTopic
 from reloop_stream.log.base import Partition
 from reloop_stream.log.kafka_cluster import AWAY, MAX_RECORD_BYTES, REFUSED, KafkaCluster, client_name
-from reloop_stream.log.kafka_producer import KafkaProducer
+from reloop_stream.log.kafka_producer import KafkaProducer, SharedClient
 from reloop_stream.log.kafka_reader import KafkaReader
 from reloop_stream.log.kafka_settings import Settings
 
@@ -44,6 +44,7 @@ class KafkaLog(KafkaCluster):
         self._admin: Any = None
         self._lookup: Any = None
         self._committers: dict[str, Any] = {}  # by group
+        self._appending = SharedClient(self)
 
     def drop_clients(self) -> None:
         for client in (self._admin, self._lookup):
@@ -115,7 +116,7 @@ class KafkaLog(KafkaCluster):
         return {topic: str(said[topic].get("topic_id", "")) for topic in wanted if topic in said}
 
     def producer(self) -> KafkaProducer:
-        return KafkaProducer(self)
+        return KafkaProducer(self, self._appending)
 
     def reader(self, offsets: Mapping[Partition, int]) -> KafkaReader:
         begin, end = self.begin_offsets(list(offsets)), self.end_offsets(list(offsets))
@@ -194,7 +195,9 @@ class KafkaLog(KafkaCluster):
         """For lag displays alone: a broker that does not take it is no reason to wait."""
         try:
             if group not in self._committers:
-                self._committers[group] = kafka.KafkaConsumer(group_id=group, enable_auto_commit=False, **self.common())
+                self._committers[group] = kafka.KafkaConsumer(
+                    group_id=group, enable_auto_commit=False, metrics_enabled=False, **self.common()
+                )
             consumer = self._committers[group]
             consumer.assign([client_name(partition) for partition in offsets])
             consumer.commit({client_name(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()})

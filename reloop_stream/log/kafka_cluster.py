@@ -175,4 +175,4 @@ class KafkaCluster:
     def common_to_readers(self) -> dict[str, Any]:
         """Settings of every client that reads. Ends are those of what is committed too, so that reading comes to them."""
         own = {name: value for name, value in self._settings.items() if name in READER_SETTINGS}
-        return {"isolation_level": "read_committed", **resolve_settings(own), **self.common()}
+        return {"isolation_level": "read_committed", "metrics_enabled": False, **resolve_settings(own), **self.common()}

@@ -14,23 +14,37 @@ from reloop_stream.errors import LogError, UnknownTopic
 from reloop_stream.log.base import Partition
 from reloop_stream.log.kafka_cluster import AWAY, CALL_MS, MAX_RECORD_BYTES, REFUSED, TOO_LARGE, KafkaCluster
 
-__all__ = ["KafkaProducer"]
+__all__ = ["KafkaProducer", "SharedClient"]
 
-BATCH_BYTES = 256 << 10
-# How long a record may wait for others: measured to be worth a tenth of the rate against 5 ms, and no reader is that near.
-LINGER_MS = 20
+BATCH_BYTES = 1 << 20  # a tick of one partition in one piece, and no more than any topic takes
+# How long a record may wait for others of its tick, which follow at once.
+LINGER_MS = 5
 IN_FLIGHT = 1000  # records, and
 IN_FLIGHT_BYTES = 32 << 20  # bytes that may wait for the broker: send() itself never blocks
 
 
-class KafkaProducer:
-    """See `reloop_stream.log.base.Producer`."""
+class SharedClient:
+    """The client behind a log's producers: what several append goes to the broker in the same requests."""
 
     def __init__(self, cluster: KafkaCluster) -> None:
         self._cluster = cluster
-        self._waiting: deque[tuple[Any, int, Partition]] = deque()
-        self._bytes = 0
-        self._client = cluster.patiently(self._connect)
+        self._users = 0
+        self._client: Any = None
+
+    def join(self) -> Any:
+        """One more producer uses the client, which the first one makes."""
+        if self._client is None:
+            self._client = self._cluster.patiently(self._connect)
+        self._users += 1
+        return self._client
+
+    def leave(self) -> None:
+        """One fewer uses it; the last one closes it."""
+        self._users -= 1
+        if not self._users:
+            client, self._client = self._client, None
+            with contextlib.suppress(errors.KafkaError):
+                client.close(timeout=1)
 
     def _connect(self) -> Any:
         wait_ms = int(self._cluster.unavailable_after_s * 1000)
@@ -43,7 +57,20 @@ class KafkaProducer:
             max_request_size=MAX_RECORD_BYTES,
             max_block_ms=wait_ms,
             delivery_timeout_ms=max(wait_ms, CALL_MS + LINGER_MS),
+            metrics_enabled=False,
         )
+
+
+class KafkaProducer:
+    """See `reloop_stream.log.base.Producer`."""
+
+    def __init__(self, cluster: KafkaCluster, shared: SharedClient) -> None:
+        self._cluster = cluster
+        self._waiting: deque[tuple[Any, int, Partition]] = deque()
+        self._bytes = 0
+        self._shared = shared
+        self._client = shared.join()
+        self._is_closed = False
 
     def append(
         self,
@@ -94,8 +121,10 @@ class KafkaProducer:
             self._settle()
 
     def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         try:
             self.flush()
         finally:
-            with contextlib.suppress(errors.KafkaError):
-                self._client.close(timeout=1)
+            self._shared.leave()

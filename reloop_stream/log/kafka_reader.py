@@ -20,6 +20,9 @@ __all__ = ["KafkaReader"]
 
 logger = logging.getLogger(__name__)
 
+# How long the broker may hold a fetch that finds nothing: each costs both sides work, and what comes ends it at once. A
+# partition that is resumed waits for it too.
+FETCH_WAIT_MS = 100
 PROBE_AFTER_S = 2.0  # without a record; a poll of a dead broker is as silent as that of an idle one
 
 
@@ -47,7 +50,7 @@ class KafkaReader:
             enable_auto_commit=False,
             auto_offset_reset="none",
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
-            fetch_max_wait_ms=20,
+            fetch_max_wait_ms=FETCH_WAIT_MS,
         )
         client.assign(list(self._names))
         for partition, offset in self._position.items():

@@ -51,6 +51,28 @@ def test_records_come_back_whole_and_in_order(log: EventLog) -> None:
         assert all(record.key == (None if int(record.value[1:]) % 3 else b"k") for record in mine)
 
 
+def test_a_producer_that_is_closed_leaves_the_others(log: EventLog) -> None:
+    log.create_topics({"several": 2})
+    one, other = log.producer(), log.producer()
+    one.append(Partition("several", 0), b"a")
+    other.append(Partition("several", 1), b"b")
+    one.close()
+    one.close()
+    other.append(Partition("several", 1), b"c")
+    other.flush()
+    other.close()
+    third = log.producer()
+    third.append(Partition("several", 0), b"d")
+    third.close()
+    found = drain(log, log.begin_offsets(log.partitions("several")), 4)
+    assert sorted((record.partition.number, record.value) for record in found) == [
+        (0, b"a"),
+        (0, b"d"),
+        (1, b"b"),
+        (1, b"c"),
+    ]
+
+
 def test_reading_begins_at_the_offset_asked_for(log: EventLog) -> None:
     (place,) = fill(log, 10, partitions=1)
     assert [r.value for r in drain(log, {place: 7}, 3)] == [b"v7", b"v8", b"v9"]
