@@ -1,7 +1,6 @@
 """Scoring many candidates of many requests by a torch net: each side's part is computed once, and then they meet.
 
-A candidate's score is the same bit for bit whichever others are scored with it. Libraries multiply a few rows in another way
-than many, and the last few of many in another way than the others; so rows are filled up to full groups.
+A candidate's score is the same bit for bit whichever others are scored with it: rows are filled up to whole tiles.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from torch import Tensor
 from reloop_stream.events import Column
 from reloop_stream.features.check import check_candidates
 from reloop_stream.learners.torch_net import Net
-from reloop_stream.models.base import in_passes
+from reloop_stream.models.base import TILE, in_passes
 
 __all__ = ["score_candidates"]
-
-GROUP = 16  # rows
 
 
 @torch.inference_mode()
@@ -34,7 +31,7 @@ def score_candidates(
     rows = torch.from_numpy(check_candidates(candidates, len(x_requests), len(x_items)))
     if not rows.numel():  # what some models cannot reshape
         return np.empty(candidates.shape)
-    x_requests, x_items, rows = _in_groups(x_requests), _in_groups(x_items), _in_groups(rows.to(net.device))
+    x_requests, x_items, rows = _in_tiles(x_requests), _in_tiles(x_items), _in_tiles(rows.to(net.device))
     requests = net.model.partial(x_requests, ours, with_bias=True)
     items = net.model.partial(x_items, theirs, with_bias=False)
     if requests is not None and items is not None:
@@ -61,7 +58,7 @@ def _side(net: Net, features: Mapping[str, Column], fields: Sequence[int]) -> Te
     return net.embed(encoded, [i - first_number for i in fields if i >= first_number])
 
 
-def _in_groups(rows: Tensor) -> Tensor:
-    """Filled up with zeros to a multiple of GROUP."""
-    missing = -len(rows) % GROUP
+def _in_tiles(rows: Tensor) -> Tensor:
+    """Filled up with zeros to a multiple of TILE."""
+    missing = -len(rows) % TILE
     return torch.cat((rows, rows.new_zeros(missing, *rows.shape[1:]))) if missing else rows

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.scratch import Scratch
 
-__all__ = ["CtrModel", "in_passes"]
+__all__ = ["TILE", "CtrModel", "in_passes"]
 
+# Of a matrix product with a multiple of so many rows each row is computed alike, whatever the others are and however many. The
+# last rows of other products go other ways, and differ by an ulp.
+TILE = 16
 ROWS_AT_ONCE = 3000  # candidates scored together: their hidden layer, some hundred KiB, stays in a core's cache
 
 
@@ -106,11 +109,13 @@ class CtrModel(nn.Module):
 def in_passes(score: Callable[[slice], Tensor], candidates: Tensor) -> Tensor:
     """score(rows), [rows, K], for all rows of candidates [R, K], some thousand candidates at a time: [R, K].
 
-    So the memory that scoring takes depends on neither the number of requests nor that of candidates.
+    R is a multiple of TILE, and so is the number of candidates of each pass. The memory that scoring takes depends on neither the
+    number of requests nor (up to a tile) that of candidates.
     """
     n, k = candidates.shape
     logits = torch.empty(n, k, device=candidates.device)
-    step = max(1, ROWS_AT_ONCE // max(1, k))
+    tile = TILE // math.gcd(k, TILE)
+    step = max(tile, ROWS_AT_ONCE // max(1, k) // tile * tile)
     for at in range(0, n, step):
         rows = slice(at, at + step)
         logits[rows] = score(rows)

@@ -50,7 +50,10 @@ def add_parser(commands: Any) -> None:
 
 def _add_how(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--workers", type=whole, metavar="N", help="processes (default: one an arm, where there are cores)"
+        "--workers",
+        type=whole,
+        metavar="N",
+        help="processes (default: one an arm, where there are cores; up to three, where there are more)",
     )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_tensorboard(parser)

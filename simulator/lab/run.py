@@ -260,12 +260,11 @@ class _Run:
         """As many of the wanted processes as have something to do in some stage."""
         most = max(most_processes(stage) for stage in stages)
         if self._workers > most:
-            logger.warning(
-                "--workers %d: this run has work for %d processes (%d shards of users an arm, cut when it began)",
-                self._workers,
-                most,
-                self._lab.place.shards.n,
-            )
+            cut = self._lab.place.shards.n
+            why = "a server and a learner an arm"
+            if not self._scenario.is_replay:
+                why = f"users were cut into {cut} shard{'s' * (cut > 1)} an arm when it began"
+            logger.warning("--workers %d: this run has work for %d processes: %s", self._workers, most, why)
         return min(self._workers, most)
 
     def _run_stage(

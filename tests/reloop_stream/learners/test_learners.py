@@ -155,6 +155,26 @@ def test_candidates_score_as_their_rows_do(kind: str, model: str, settings: dict
 
 
 @pytest.mark.parametrize("kind, model", ALL)
+def test_a_request_scores_the_same_whichever_others_come_with_it(kind: str, model: str) -> None:
+    """Bit for bit, so that any number of servers can share the requests of a tick."""
+    one = learner(kind, model, model_={"embedding": 8, "hidden": [32, 16]})
+    one.learn(batch(seed=1))
+    draws, frozen = np.random.default_rng(0), one.publish()
+    n = 150 if kind == "torch" else 20
+    items = {"item": np.arange(70), "price": draws.random(70)}
+    candidates = draws.integers(0, 70, (n, 30))
+
+    def scores(rows: np.ndarray) -> np.ndarray:
+        request = {"user": rows, "tags": ListColumn(rows, np.arange(len(rows) + 1))}
+        return frozen.score_candidates(request, items, candidates[rows])
+
+    whole = scores(np.arange(n))
+    for size in (1, 2, 3, 5, 8, 17, n - 1):
+        some = np.sort(draws.choice(n, size, replace=False))
+        np.testing.assert_array_equal(scores(some), whole[some])
+
+
+@pytest.mark.parametrize("kind, model", ALL)
 def test_candidates_score_where_requests_or_items_have_no_field(kind: str, model: str) -> None:
     one = learner(kind, model)
     one.learn(batch(seed=1))

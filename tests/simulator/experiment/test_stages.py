@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from simulator.experiment.calendar import Calendar
-from simulator.experiment.stages import Learning, plan_stages
+from simulator.experiment.shards import Shards
+from simulator.experiment.stages import Learning, plan_stages, spread
 from simulator.scenario import CONTROL_LEARNER, parse_scenario
 from tests.conftest import TINY
 
@@ -53,3 +54,41 @@ def test_another_model_that_never_learns_is_trained_by_the_control_s_way_until_a
     before, own = learners({"model": {"name": "lr"}, "updating": {"mode": "none"}})
     assert (before[1].name, before[1].updating_of) == (own.name, 0)
     assert (own.fork_of, own.updating_of) == (own.name, 1)
+
+
+def processes(workers: int, shards: int, stage: int = 1) -> list[str]:
+    """What each process does in a stage of a scenario of two arms: its servers, then its learners."""
+    scenario = parse_scenario(yaml.safe_load(TINY))
+    calendar = Calendar.regular(
+        start_ms=0, tick_ms=HOUR_MS, day_ms=24 * HOUR_MS, days={"warmup": 1, "aa": 1, "ab": 1}, attribution_ms=0
+    )
+    shares = spread(plan_stages(scenario, calendar, Shards(shards))[stage], workers)
+    return [
+        " ".join([*(role.name for role in servers), *(role.name for role in learners)]) for servers, learners in shares
+    ]
+
+
+def test_an_arm_s_server_and_learner_go_together_while_there_are_no_more_processes_than_arms() -> None:
+    assert processes(1, 1) == ["control reloop control reloop"]
+    assert processes(2, 1) == ["control control", "reloop reloop"]
+    assert processes(2, 2) == ["control@0 control@1 control", "reloop@0 reloop@1 reloop"]
+
+
+def test_with_more_processes_than_learners_each_learner_has_its_own_and_shards_of_users_share_the_rest() -> None:
+    assert processes(3, 1) == ["control reloop", "control", "reloop"]
+    assert processes(6, 2) == ["control@0", "control@1", "reloop@0", "reloop@1", "control", "reloop"]
+    assert processes(2, 1, stage=0) == ["everyone", "control-learner"]
+    assert processes(3, 2, stage=0) == ["everyone@0", "everyone@1", "control-learner"]
+
+
+def test_a_server_of_a_shard_goes_on_from_the_one_that_served_it_before() -> None:
+    scenario = parse_scenario(yaml.safe_load(TINY))
+    calendar = Calendar.regular(
+        start_ms=0, tick_ms=HOUR_MS, day_ms=24 * HOUR_MS, days={"warmup": 1, "aa": 0, "ab": 1}, attribution_ms=0
+    )
+    _, after = plan_stages(scenario, calendar, Shards(2))
+    assert [(role.name, role.fork_of) for role in after.serving[2:]] == [
+        ("reloop@0", ("everyone@0",)),
+        ("reloop@1", ("everyone@1",)),
+    ]
+    assert after.learning[1].partitions == (2, 3)

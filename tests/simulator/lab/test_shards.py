@@ -1,0 +1,139 @@
+"""Users cut into shards, each with a server and partitions of its own: whatever comes of a run, comes of it so too."""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from reloop_stream.config import apply_overrides
+from simulator.experiment.shards import Shards
+from simulator.experiment.stages import Share, Stage, plan_stages, spread
+from simulator.lab.crew import Crew, Hand, News
+from simulator.lab.loop import Stopped
+from simulator.lab.parts import Lab
+from simulator.lab.place import RunPlace
+from simulator.lab.reports import DayClosed, LearnerSaved, ServerSaved, StageFinished, Told
+from simulator.lab.retention import Retention
+from simulator.serving.exact_sums import bound_rows, truth_rows
+from tests.conftest import TINY
+
+SETTINGS = {
+    "a deep model, with truths and bounds": (
+        "learner={model: {name: deepfm, embedding: 4, hidden: [8, 8]}}",
+        "truth={experiment: true, bounds: true}",
+    ),
+    "learners apart in A/A, and everyone's events in A/B": ("experiment={aa: own, data: shared}",),
+}
+
+
+class Threads:
+    """Hands that are threads of this process: as many, and as far apart, as processes, and begun at once."""
+
+    def __init__(self, n: int, raw: dict[str, Any], place: RunPlace) -> None:
+        self.size = n
+        self._hands = [Hand(raw, place) for _ in range(n)]
+        self._stop = threading.Event()
+        self._said: queue.Queue[News] = queue.Queue()
+
+    def begin(self, stage: Stage, before: Stage | None, shares: Sequence[Share]) -> int:
+        def work(hand: Hand, share: Share) -> None:
+            said = hand.work(stage, before, share, lambda told: self._said.put(("report", told)), self._stop.is_set)
+            self._said.put(said)
+
+        busy = [(hand, share) for hand, share in zip(self._hands, shares, strict=True) if any(share)]
+        for one in busy:
+            threading.Thread(target=work, args=one, daemon=True).start()
+        return len(busy)
+
+    def news(self, timeout_s: float) -> list[News]:
+        try:
+            return [self._said.get(timeout=timeout_s)]
+        except queue.Empty:
+            return []
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def close(self) -> None:
+        """They end by themselves."""
+
+
+class Small:
+    """A small run, by hand: `go` does its stages, by any number of hands, and goes on where it was stopped."""
+
+    def __init__(self, folder: Path, overrides: tuple[str, ...], shards: Shards) -> None:
+        (folder / "days").mkdir(parents=True)
+        self._raw = apply_overrides(yaml.safe_load(TINY), ("phases.warmup_days=0", *overrides))
+        self._place = RunPlace(folder, "embedded", "run", shards=shards)
+        self._lab = Lab.from_raw(self._raw, self._place)
+        self._lab.log.create_topics(dict.fromkeys(self._place.topics, 2 * shards.n))
+        self._done: set[str] = set()
+        self._days: dict[Any, Any] = {}
+        self._ends: list[StageFinished] = []
+
+    def go(self, hands: int = 1, stop_at: Callable[[Told], bool] = lambda told: False) -> None:
+        """stop_at: what is told when it is to be stopped."""
+        crew = Crew(self._raw, self._place, Threads(hands, self._raw, self._place) if hands > 1 else None)
+        stop = threading.Event()
+        before: Stage | None = None
+        for stage in plan_stages(self._lab.scenario, self._lab.calendar, self._place.shards):
+            retention, ends = Retention(self._lab, stage), list[StageFinished]()
+
+            def report(told: Told, retention: Retention = retention, ends: list[StageFinished] = ends) -> None:
+                match told:
+                    case ServerSaved():
+                        retention.server_saved(told)
+                    case LearnerSaved():
+                        retention.learner_saved(told)
+                    case DayClosed():
+                        self._days[told.row["day"], told.row["arm"]] = dict(told.row)
+                    case StageFinished():
+                        ends.append(told)
+                if stop_at(told):
+                    stop.set()
+
+            if stage.name not in self._done:
+                crew.run(stage, before, spread(stage, hands), report, stop.is_set)
+                self._done.add(stage.name)
+                self._ends += ends
+            before = stage
+        crew.close()
+
+    def found(self) -> str:
+        """Of days, truths, bounds and learners; as text, in which NaN is itself."""
+        truth = truth_rows((one for end in self._ends for one in end.truth), "experiment")
+        bounds = bound_rows(one for end in self._ends for one in end.bounds)
+        learners = [(name, outcome) for end in self._ends for name, outcome in end.learners.items()]
+        assert all(outcome.counts["joined"] for _, outcome in learners) and len(self._days) == 4
+        return repr([sorted(self._days.items()), *(sorted(rows, key=repr) for rows in (truth, bounds, learners))])
+
+
+@pytest.mark.parametrize("which", SETTINGS)
+def test_shards_change_nothing_of_days_truths_bounds_and_models(which: str, tmp_path: Path) -> None:
+    """One after the other in one process, side by side in five, and stopped there in A/A, where servers and learners are at
+    different ticks, and gone on with in one."""
+    whole, cut, apart, stopped = (
+        Small(tmp_path / str(i), SETTINGS[which], Shards(n)) for i, n in enumerate((1, 3, 2, 2))
+    )
+    whole.go()
+    cut.go()
+    assert cut.found() == whole.found()
+    apart.go(hands=5)
+    assert apart.found() == whole.found()
+    with pytest.raises(Stopped):
+        stopped.go(hands=5, stop_at=lambda told: isinstance(told, ServerSaved))
+    stopped.go()
+    assert stopped.found() == whole.found()
+
+
+def test_shards_are_about_equal_and_cut_every_arm_alike() -> None:
+    shard = Shards(4).of_users(np.arange(40_000))
+    assert np.abs(np.bincount(shard) / 10_000 - 1).max() < 0.04  # some five standard errors
+    assert np.array_equal(Shards(4).of_users(np.array([7, 39_000])), shard[[7, 39_000]])
