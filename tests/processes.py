@@ -10,7 +10,7 @@ from typing import Any
 
 __all__ = ["children_of", "wait_until"]
 
-PATIENCE_S = 60.0
+PATIENCE_S = 180.0  # a start takes seconds where processors are free, and a minute where ten share one
 
 
 def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> None:

@@ -1,4 +1,4 @@
-"""A model of a user's own, from a file that the scenario names, as an arm like any other."""
+"""A model and a loss of a user's own, from files that the scenario names, as arms like any other."""
 
 from __future__ import annotations
 
@@ -42,28 +42,64 @@ class ScaledFM(CtrModel):
         return self.first_order(x) + self.scale * 0.5 * pairs
 '''
 
+LOSS = """
+import numpy as np
 
-@pytest.fixture
-def scenario(tmp_path: Path) -> Path:
-    (tmp_path / "scaled_fm.py").write_text(MODEL, encoding="utf-8")
+from reloop_stream.plugins import register_loss
+
+
+@register_loss("focal")
+def focal(config, p, p_last, y, has_last):
+    '''Cross-entropy that looks past what is easy, and past what the last version said, where it is known.'''
+    certain = np.where(y > 0.5, p, 1 - p)
+    near = np.where(has_last, np.abs(p - p_last), 0.0)
+    return y, (1 - certain) ** config.options["gamma"] * (1 - near)
+"""
+ARMS: dict[str, dict[str, Any]] = {
+    "control": {},
+    "scaled": {"model": {"name": "scaled_fm", "embedding": 4, "options": {"scale": 2.0}}},
+    "focal": {"loss": {"name": "focal", "options": {"gamma": 1.0}}},
+    "harder": {"loss": {"name": "focal", "options": {"gamma": 4.0}}},
+}
+Outcome = tuple[str, dict[str, str]]
+
+
+@pytest.fixture(scope="module")
+def scenario(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("mine")
+    (folder / "scaled_fm.py").write_text(MODEL, encoding="utf-8")
+    (folder / "focal.py").write_text(LOSS, encoding="utf-8")
     raw = yaml.safe_load(TINY)
-    raw["plugins"] = ["scaled_fm.py"]
-    raw["arms"][1]["learner"] = {"model": {"name": "scaled_fm", "embedding": 4, "options": {"scale": 2.0}}}
-    path = tmp_path / "mine.yaml"
+    raw["plugins"] = ["scaled_fm.py", "focal.py"]
+    raw["arms"] = [{"name": name, "share": 0.25, "learner": learner} for name, learner in ARMS.items()]
+    path = folder / "mine.yaml"
     path.write_text(yaml.safe_dump(raw), encoding="utf-8")
     return path
 
 
-def outcome(path: Path, out: Path, workers: int, *overrides: str) -> tuple[str, Any]:
+def outcome(path: Path, out: Path, workers: int, *overrides: str) -> Outcome:
     start_run(load_scenario(path, overrides), out, command="test", workers=workers, quiet=True)
     return (out / "daily.csv").read_text(), json.loads((out / "manifest.json").read_text())["digests"]
 
 
-def test_a_model_of_a_user_s_own_is_an_arm_like_any_other(scenario: Path, tmp_path: Path) -> None:
-    one = outcome(scenario, tmp_path / "one", 1)
-    assert outcome(scenario, tmp_path / "two", 2) == one
+@pytest.fixture(scope="module")
+def one(scenario: Path, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What a process alone comes to."""
+    return outcome(scenario, tmp_path_factory.mktemp("one") / "run", 1)
+
+
+def test_a_model_of_a_user_s_own_is_an_arm_like_any_other(scenario: Path, one: Outcome, tmp_path: Path) -> None:
     other = outcome(scenario, tmp_path / "other", 1, "arms.1.learner.model.options.scale=-30")
-    assert other[1]["control"] == one[1]["control"] and other[1]["reloop"] != one[1]["reloop"]
+    assert {name for name in ARMS if other[1][name] != one[1][name]} == {"scaled"}
+
+
+def test_a_loss_of_one_s_own_is_an_arm(one: Outcome) -> None:
+    daily, digests = one
+    assert len({*digests.values()}) == len(ARMS) and daily.count("harder") == 3
+
+
+def test_what_is_a_user_s_own_is_there_in_every_process(scenario: Path, one: Outcome, tmp_path: Path) -> None:
+    assert outcome(scenario, tmp_path / "two", 2) == one
 
 
 def test_its_versions_come_back_from_bytes_and_equal_a_factorization_machine(scenario: Path) -> None:

@@ -30,20 +30,6 @@ ARMS: dict[str, dict[str, Any]] = {
     "fnc": {"loss": {"name": "fnc"}},
 }
 
-MINE = """
-import numpy as np
-
-from reloop_stream.plugins import register_loss
-
-
-@register_loss("focal")
-def focal(config, p, p_last, y, has_last):
-    '''Cross-entropy that looks past what is easy, and past what the last version said, where it is known.'''
-    certain = np.where(y > 0.5, p, 1 - p)
-    near = np.where(has_last, np.abs(p - p_last), 0.0)
-    return y, (1 - certain) ** config.options["gamma"] * (1 - near)
-"""
-
 
 def run(folder: Path, arms: dict[str, dict[str, Any]], workers: int, **settings: Any) -> tuple[str, dict[str, str]]:
     folder.mkdir()
@@ -84,12 +70,3 @@ def test_an_arm_that_never_learns_keeps_the_weights_that_the_a_a_period_ended_wi
         for days in (1, 2)
     )
     assert one_day["none"] == two_days["none"] and one_day["control"] != two_days["control"]
-
-
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_loss_of_one_s_own_is_an_arm(tmp_path: Path, workers: int) -> None:
-    (tmp_path / "mine.py").write_text(MINE)
-    loss = {"name": "focal", "options": {"gamma": 1.0}}
-    arms = {"control": {}, "mine": {"loss": loss}, "harder": {"loss": {**loss, "options": {"gamma": 4.0}}}}
-    daily, digests = run(tmp_path / "run", arms, workers, plugins=["../mine.py"])
-    assert len(set(digests.values())) == 3 and daily.count("mine") == 3
