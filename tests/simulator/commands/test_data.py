@@ -102,7 +102,7 @@ def test_a_description_s_scenario_is_written_and_runs(
     assert main(describe) == 0
     out = capsys.readouterr().out
     assert "rows    the first 300" in out and "python -m simulator run x.yaml" in out and "phases" not in out
-    assert main(["run", "x.yaml", "--out", "run", "--quiet"]) == 0
+    assert main(["run", "x.yaml", "--out", "run", "--workers", "1", "--quiet"]) == 0
     assert main(describe) == 2 and "x.yaml is there already" in capsys.readouterr().err
 
 

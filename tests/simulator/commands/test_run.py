@@ -64,12 +64,12 @@ def test_a_scenario_that_comes_along_runs_by_its_name_from_any_folder(
 
 
 @pytest.mark.kafka
-@pytest.mark.parametrize("encoding", ["arrow", "json"])
+@pytest.mark.parametrize("encoding, workers", [("arrow", 2), ("json", 1)])
 def test_kafka_and_the_embedded_log_give_the_same_run(
-    tiny: Path, tmp_path: Path, kafka_url: str, whole: Whole, encoding: str
+    tiny: Path, tmp_path: Path, kafka_url: str, whole: Whole, encoding: str, workers: int
 ) -> None:
     out, setting = tmp_path / f"kafka-{encoding}-{os.getpid()}", f"log.encoding={encoding}"
-    done = lab("run", tiny, "--out", out, "--log", kafka_url, "--workers", 2, "--quiet", "--set", setting)
+    done = lab("run", tiny, "--out", out, "--log", kafka_url, "--workers", workers, "--quiet", "--set", setting)
     assert done.code == 0, done.err
     assert outcome(out) == outcome(whole(setting))
 
