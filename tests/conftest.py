@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
+    from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["reloop_stream.testing.fixtures"]
 
@@ -33,6 +34,17 @@ arms:
   - {name: control, share: 0.5, learner: {loss: {name: bce}}}
   - {name: reloop, share: 0.5, learner: {loss: {name: reloop, alpha: 0.3}}}
 """
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """With -n, the tests of a file run in one process, for they share runs and brokers."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = (
+        False  # it would begin with the files of many tests, and end with a long one of few
+    )
+    return LoadFileScheduling(config, log)
 
 
 @pytest.fixture(scope="module")
