@@ -44,7 +44,7 @@ class Scenario(Section):
         30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day."
     )
     checkpoint_every_hours: float = Field(
-        12.0, gt=0, le=MOST_HOURS, description="Simulated hours between checkpoints; at least 5 s."
+        12.0, gt=0, le=MOST_HOURS, description="Simulated hours between checkpoints; no two come within 5 s."
     )
     world: WorldConfig | None = Field(
         None, description="The simulated feed. Left out together with `data`: its defaults."
