@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,8 @@ from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.commands.tensorboard import add_tensorboard, check_tensorboard, write_scalars
 from simulator.errors import RunFailed
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # bring pandas and torch
+    from simulator.lab.engines import Engine
     from simulator.readout import Results
     from simulator.run_folder.writer import RunFolder
     from simulator.scenario import Scenario
@@ -55,6 +57,14 @@ def _add_how(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes (default: one an arm, where there are cores; up to three, where there are more)",
     )
+    parser.add_argument(
+        "--engine", choices=["local", "ray"], default="local",
+        help="this machine, or a Ray cluster that is there already, with a Kafka log and a run folder that all of its nodes see; "
+        "wants `pip install 'reloop-stream[ray]'` (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ray-address", default="auto", metavar="HOST:PORT", help="the cluster (default: that of this machine)"
+    )
     parser.add_argument("--quiet", action="store_true", help="no progress on stderr")
     add_tensorboard(parser)
 
@@ -65,10 +75,13 @@ def _run(chosen: argparse.Namespace) -> int:
 
     check_tensorboard(chosen)
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
-    return run_and_print(scenario, chosen, lambda results: results.render())
+    with _engine_of(chosen, scenario) as engine:
+        return run_and_print(scenario, chosen, lambda results: results.render(), engine)
 
 
-def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callable[[Results], str]) -> int:
+def run_and_print(
+    scenario: Scenario, chosen: argparse.Namespace, shown: Callable[[Results], str], engine: Engine | None = None
+) -> int:
     """Run a scenario as the flags say, and print what is shown of its results; the exit code."""
     with loading():
         from simulator.lab.run import start_run
@@ -79,6 +92,7 @@ def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callabl
             chosen.out,
             command=chosen.said,
             workers=chosen.workers,
+            engine=engine,
             quiet=chosen.quiet,
             should_stop=stop,
             meanwhile=_load_readout,
@@ -88,17 +102,38 @@ def run_and_print(scenario: Scenario, chosen: argparse.Namespace, shown: Callabl
     )
 
 
+@contextlib.contextmanager
+def _engine_of(chosen: argparse.Namespace, scenario: Scenario | None = None) -> Iterator[Engine | None]:
+    """Who does the work. A scenario that it cannot do is refused before a cluster is looked for."""
+    if chosen.engine == "local":
+        yield None
+        return
+    from simulator.lab.ray_engine import Ray
+
+    engine = Ray(chosen.ray_address)
+    if scenario is not None:
+        engine.check(scenario)
+    with engine.open():
+        yield engine
+
+
 def _resume(chosen: argparse.Namespace) -> int:
     from simulator.lab.run import resume_run
 
     check_tensorboard(chosen)
-    return _read_out(
-        lambda stop: resume_run(
-            chosen.run_dir, workers=chosen.workers, quiet=chosen.quiet, should_stop=stop, meanwhile=_load_readout
-        ),
-        lambda results: results.render(),
-        chosen,
-    )
+    with _engine_of(chosen) as engine:
+        return _read_out(
+            lambda stop: resume_run(
+                chosen.run_dir,
+                workers=chosen.workers,
+                engine=engine,
+                quiet=chosen.quiet,
+                should_stop=stop,
+                meanwhile=_load_readout,
+            ),
+            lambda results: results.render(),
+            chosen,
+        )
 
 
 @loading()

@@ -261,4 +261,5 @@ class _Loop:
             learner = worker.updater.learner
             counts = worker.counts.as_dict() | {"dead": worker.dead}
             learners[learning.name] = LearnerOutcome(learning.arm, digest(learner.to_bytes()), learner.version, counts)
-        self._report(StageFinished(tuple(truth), tuple(bounds), learners, self._cpu_s, self._began))
+        roles = *(role.name for role, _ in self._servers), *(role.name for role, _ in self._workers)
+        self._report(StageFinished(roles, tuple(truth), tuple(bounds), learners, self._cpu_s, self._began))

@@ -48,9 +48,10 @@ class LearnerSaved:
 
 @dataclass(frozen=True, slots=True)
 class StageFinished:
-    """A process has done its share of a stage. truth, bounds: of its servers. cpu_s: by part of the loop. began: when it had loaded what it needs, in
+    """A process has done its share of a stage. roles: its servers' names and its learners'. truth, bounds: of its servers. cpu_s: by part of the loop. began: when it had loaded what it needs, in
     seconds since 1970."""
 
+    roles: tuple[str, ...]
     truth: tuple[TruthSum, ...]
     bounds: tuple[BoundSum, ...]
     learners: Mapping[str, LearnerOutcome]

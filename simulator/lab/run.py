@@ -14,7 +14,7 @@ from pathlib import Path
 from reloop_stream.errors import LogUnavailable
 from reloop_stream.log.topics import TOPICS
 from reloop_stream.runtime.logging import log_to_file
-from reloop_stream.runtime.processes import cores, peak_mib_of_largest
+from reloop_stream.runtime.processes import peak_mib_of_largest
 from simulator.datasets.config import DataConfig
 from simulator.datasets.fingerprint import fingerprints, require_same
 from simulator.datasets.prepared import unless
@@ -22,8 +22,9 @@ from simulator.datasets.rejects import FILE_NAME as BAD_ROWS
 from simulator.errors import MISTAKES, RunFailed
 from simulator.experiment.shards import Shards
 from simulator.experiment.stages import Stage, most_processes, plan_stages, spread
-from simulator.lab.crew import Crew, CrewError, LocalHands
+from simulator.lab.crew import Crew, CrewError
 from simulator.lab.disk import check_disk
+from simulator.lab.engines import Engine, ThisMachine
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
@@ -47,14 +48,13 @@ WORTH_A_PROCESS = 1_000_000
 SERVERS_A_LEARNER = 2
 
 
-def default_workers(lab: Lab) -> int:
-    """A process an arm, where there are cores and enough to do; with a core more an arm, its users are served beside its learner."""
+def default_workers(lab: Lab, cores: int) -> int:
+    """A process an arm, where there are cores and enough to do; with more cores an arm, servers beside its learner."""
     arms, expected = len(lab.names), lab.feed.expected_exposures
     if expected is not None and expected < WORTH_A_PROCESS:
         return 1
-    if cores() <= arms:
-        return cores()
-    return arms * min(cores() // arms, 1 + SERVERS_A_LEARNER)
+    most = arms if lab.scenario.is_replay else arms * (1 + SERVERS_A_LEARNER)
+    return min(cores, most) // arms * arms or cores
 
 
 def shards_for(workers: int, scenario: Scenario) -> Shards:
@@ -72,18 +72,21 @@ def start_run(
     *,
     command: str,
     workers: int | None = None,
+    engine: Engine | None = None,
     quiet: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] | None = None,
 ) -> RunFolder:
-    """Run a scenario into a new folder. Raises RunFolderError, and RunFailed for what can be resumed.
+    """Run a scenario into a new folder. Raises ConfigError, RunFolderError, and RunFailed for what can be resumed.
 
-    meanwhile: what this process has to do while others do the work, in a thread. Where it is given, there are cores, and
-    `workers` is not said, another process does the work of a small run too.
+    engine: who does the work; None: this machine. meanwhile: what this process has to do while others do the work, in a thread.
+    Where it is given, there are cores, and `workers` is not said, another process does the work of a small run too.
     """
+    engine = engine or ThisMachine()
+    engine.check(scenario)
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    shards = shards_for(workers or default_workers(lab), scenario)
+    shards = shards_for(workers or default_workers(lab, engine.cores), scenario)
     lab = Lab(scenario, replace(lab.place, shards=shards))
     RunFolder.check_free(path)
     tight = check_disk(scenario, lab.feed.expected_exposures, path)
@@ -120,7 +123,7 @@ def start_run(
         shards=lab.place.shards.n,
     )
     folder.write_manifest(manifest)
-    _Run(folder, lab, manifest, workers, quiet, meanwhile).go(should_stop)
+    _Run(folder, lab, manifest, workers, engine, quiet, meanwhile).go(should_stop)
     return folder
 
 
@@ -128,6 +131,7 @@ def resume_run(
     path: Path,
     *,
     workers: int | None = None,
+    engine: Engine | None = None,
     quiet: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
     meanwhile: Callable[[], None] | None = None,
@@ -137,6 +141,8 @@ def resume_run(
     meanwhile: as of `start_run`. Raises DataError where it was killed before its data were read, and they are not what they were.
     """
     folder, scenario, manifest = RunFolder.open(path)
+    engine = engine or ThisMachine()
+    engine.check(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix, shards=Shards(manifest.shards)))
     if manifest.status != "finished":
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
@@ -145,7 +151,7 @@ def resume_run(
                 lab.feed.prepare(lab.place.rows, unless(should_stop, progress.rows))
         _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
-    _Run(folder, lab, manifest, workers, quiet, meanwhile).go(should_stop)
+    _Run(folder, lab, manifest, workers, engine, quiet, meanwhile).go(should_stop)
     return folder
 
 
@@ -168,6 +174,7 @@ class _Run:
         lab: Lab,
         manifest: Manifest,
         workers: int | None,
+        engine: Engine,
         quiet: bool,
         meanwhile: Callable[[], None] | None,
     ) -> None:
@@ -175,8 +182,9 @@ class _Run:
         self._lab = lab
         self._scenario = lab.scenario
         self._manifest = manifest
-        self._workers = workers or default_workers(lab)
-        self._is_apart = workers is None and meanwhile is not None and cores() > 1
+        self._engine = engine
+        self._workers = workers or default_workers(lab, engine.cores)
+        self._is_apart = workers is None and meanwhile is not None and engine.cores > 1
         self._meanwhile = meanwhile if self._is_apart or self._workers > 1 else None
         self._quiet = quiet
 
@@ -235,8 +243,7 @@ class _Run:
         bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
         with bar as progress:
             raw = scenario.model_dump(mode="json", exclude_none=True)
-            hands = LocalHands(workers, raw, place) if workers > 1 or self._is_apart else None
-            crew = Crew(raw, place, hands)
+            crew = Crew(raw, place, self._engine.hands(workers, raw, place, apart=self._is_apart))
             aside = None if self._meanwhile is None else threading.Thread(target=self._meanwhile)
             try:
                 if aside is not None:
@@ -276,7 +283,7 @@ class _Run:
         logger.info("stage %s: ticks %d to %d", stage.name, stage.first_tick, stage.last_tick)
         progress.next_stage()
         retention = Retention(self._lab, stage)
-        finished: list[StageFinished] = []
+        finished: dict[tuple[str, ...], StageFinished] = {}  # one a share, which may have been done more than once
 
         def report(told: Told) -> None:
             match told:
@@ -290,16 +297,16 @@ class _Run:
                 case LearnerSaved():
                     retention.learner_saved(told)
                 case StageFinished():
-                    finished.append(told)
+                    finished[told.roles] = told
                     spent = manifest.timings.stages.setdefault(stage.name, StageTimings())
                     spent.wall_s = max(spent.wall_s, time.time() - told.began)
                     for part, cpu_s in told.cpu_s.items():
                         spent.cpu_s[part] = spent.cpu_s.get(part, 0.0) + cpu_s
 
         crew.run(stage, before, spread(stage, crew.size), report, should_stop)
-        manifest.truth.extend(truth_rows((one for told in finished for one in told.truth), "experiment"))
-        manifest.bounds.extend(bound_rows(one for told in finished for one in told.bounds))
-        for told in finished:
+        manifest.truth.extend(truth_rows((one for told in finished.values() for one in told.truth), "experiment"))
+        manifest.bounds.extend(bound_rows(one for told in finished.values() for one in told.bounds))
+        for told in finished.values():
             manifest.learners.update(told.learners)
         manifest.stages_done.append(stage.name)
         self._folder.write_manifest(manifest)

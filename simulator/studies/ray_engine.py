@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from reloop_stream.errors import ConfigError
 from reloop_stream.runtime.torch_state import one_thread
+from simulator.lab.ray_cluster import connected, import_ray
 from simulator.studies.engines import ASKED_EVERY_S, Each, Interrupted, WorkerDied
 
 __all__ = ["Ray"]
@@ -29,11 +30,7 @@ class Ray:
     def __init__(self, address: str = "auto", jobs: int | None = None) -> None:
         if jobs is not None:
             raise ConfigError(f"--jobs: got {jobs}, is for --engine local; a cluster has a job a processor")
-        try:
-            import ray
-        except ModuleNotFoundError:
-            raise ConfigError("--engine ray: Ray is not installed; pip install 'reloop-stream[ray]'") from None
-        self._ray: Any = ray
+        self._ray = import_ray()
         self._address = address
 
     @property
@@ -43,23 +40,8 @@ class Ray:
 
     @contextlib.contextmanager
     def open(self, work: Callable[[J], R]) -> Iterator[Each[J, R]]:
-        is_ours = not self._ray.is_initialized()
-        if is_ours:
-            self._connect()
-        try:
+        with connected(self._ray, self._address):
             yield lambda jobs, should_stop: self._each(work, jobs, should_stop)
-        finally:
-            if is_ours:
-                self._ray.shutdown()
-
-    def _connect(self) -> None:
-        try:
-            self._ray.init(address=self._address, log_to_driver=False, configure_logging=False)
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"--ray-address {self._address}: no cluster answers there ({str(error).splitlines()[0]}); `ray start --head` "
-                "begins one"
-            ) from None
 
     def _each(
         self, work: Callable[[J], R], jobs: Sequence[J], should_stop: Callable[[], bool]

@@ -61,7 +61,7 @@ class Threads:
     def stop(self) -> None:
         self._stop.set()
 
-    def close(self) -> None:
+    def close(self, patience_s: float) -> None:
         """They end by themselves."""
 
 

@@ -1,0 +1,41 @@
+"""Where the processes of a run are: on this machine, or (`simulator/lab/ray_engine.py`) on those of a cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from reloop_stream.runtime.processes import cores
+from simulator.lab.crew import Hands, LocalHands
+from simulator.lab.place import RunPlace
+from simulator.scenario import Scenario
+
+__all__ = ["Engine", "ThisMachine"]
+
+
+class Engine(Protocol):
+    """Who does the work of a run."""
+
+    def check(self, scenario: Scenario) -> None:
+        """Raise ConfigError where this scenario cannot be run here, before there is a run folder."""
+
+    @property
+    def cores(self) -> int:
+        """Processors that there are for the run."""
+
+    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace, *, apart: bool) -> Hands | None:
+        """`n` processes for a run; None where this process is to do it all, which `apart` says it is not."""
+
+
+class ThisMachine:
+    """Processes of this machine; one is this process itself."""
+
+    def check(self, scenario: Scenario) -> None:
+        """It runs every scenario."""
+
+    @property
+    def cores(self) -> int:
+        return cores()
+
+    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace, *, apart: bool) -> Hands | None:
+        return LocalHands(n, scenario, place) if n > 1 or apart else None
