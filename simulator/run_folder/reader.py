@@ -124,7 +124,7 @@ def read_run(path: Path, baseline: str | None = None) -> Run:
         read_parquet(off_policy, OFF_POLICY_COLUMNS) if off_policy.exists() else None,
         segments=read_parquet(segments, ("user_id",)) if segments.exists() else None,
         items=read_parquet(items, ITEMS_COLUMNS) if items.exists() else None,
-        topics=read_parquet(topics, TOPICS_COLUMNS) if topics.exists() else None,
+        topics=read_parquet(topics, TOPICS_COLUMNS, coded=("arm", "phase")) if topics.exists() else None,
         reliability=read_csv(reliability, RELIABILITY_COLUMNS) if reliability.exists() else None,
         bounds=read_csv(bounds, BOUND_COLUMNS) if bounds.exists() else None,
         baseline=baseline,

@@ -45,10 +45,11 @@ def write_parquet(path: Path, table: pa.Table) -> None:
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
-def read_parquet(path: Path, needed: Sequence[str] = ()) -> pa.Table:
-    """Raises RunFolderError naming the file, and the column that is missing in it."""
+def read_parquet(path: Path, needed: Sequence[str] = (), coded: Sequence[str] = ()) -> pa.Table:
+    """coded: columns of texts to read as dictionaries, which take a third. Raises RunFolderError naming the file, and the column
+    that is missing in it."""
     try:
-        return _with(path, pq.read_table(path), needed)
+        return _with(path, pq.read_table(path, read_dictionary=list(coded)), needed)
     except (pa.ArrowException, OSError) as error:
         raise RunFolderError(f"{path}: cannot be read: {error}") from None
 

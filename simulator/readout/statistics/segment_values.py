@@ -72,7 +72,7 @@ def _first_phase(rows: ArmRows) -> np.ndarray:
 
 
 def _coded(column: pa.ChunkedArray, *, codes: bool) -> tuple[Sequence[str], np.ndarray]:
-    """The values as text, and the place of each row's: int [rows], -1 where it has none.
+    """The values as text, and the place of each row's: int8 [rows], -1 where it has none.
 
     Numbers of more than MOST_VALUES kinds are cut into thirds; of other values, and of codes, the rarer ones are put together.
     """
@@ -98,7 +98,7 @@ def _coded(column: pa.ChunkedArray, *, codes: bool) -> tuple[Sequence[str], np.n
 
 
 def _taken(of_kind: np.ndarray, places: np.ndarray) -> np.ndarray:
-    return np.append(of_kind, -1)[places]  # the place -1 is the last
+    return np.append(of_kind, -1).astype(np.int8)[places]  # the place -1 is the last
 
 
 def _text(value: object) -> str:

@@ -89,19 +89,19 @@ def group_users(users: pa.Table, arms: Sequence[str]) -> Users:
     """
     coded = coded_column(users["user_id"])
     order = pc.sort_indices(coded.dictionary)
-    place = np.empty(len(order), dtype=np.int64)
+    place = np.empty(len(order), dtype=np.int32)
     place[order.to_numpy()] = np.arange(len(order))
     who = place[coded.indices.to_numpy()]
     arm_of = _places(users["arm"], arms)
-    phase = _places(users["phase"], PHASES).astype(np.int8)
+    phase = _places(users["phase"], PHASES)
     day = users["day"].to_numpy() if "day" in users.column_names else np.zeros(len(users), np.int8)
-    shown, clicked = (users[name].to_numpy().astype(float) for name in ("exposures", "clicks"))
+    shown, clicked = (users[name].to_numpy() for name in ("exposures", "clicks"))
     found = {}
     for i, arm in enumerate(arms):
-        rows = np.flatnonzero(arm_of == i)
+        rows = np.flatnonzero(arm_of == i).astype(np.int32)
         here = np.zeros(len(order), dtype=bool)
         here[who[rows]] = True
-        user = (np.cumsum(here) - 1)[who[rows]]
+        user = (np.cumsum(here, dtype=np.int32) - 1)[who[rows]]
         found[arm] = ArmRows(np.flatnonzero(here), rows, user, day[rows], phase[rows], shown[rows], clicked[rows])
     return Users(coded.dictionary.take(order), found)
 
@@ -114,8 +114,8 @@ def coded_column(column: pa.ChunkedArray) -> pa.DictionaryArray:
 
 
 def _places(column: pa.ChunkedArray, names: Sequence[str]) -> np.ndarray:
-    """The place of each value among the names: int64 [rows]; -1 where it is none of them."""
+    """The place of each value among the names: int16 [rows]; -1 where it is none of them."""
     coded = coded_column(column)
     known = {name: i for i, name in enumerate(names)}
-    places = np.array([known.get(name, -1) for name in coded.dictionary.to_pylist()] or [-1])
+    places = np.array([known.get(name, -1) for name in coded.dictionary.to_pylist()] or [-1], dtype=np.int16)
     return np.asarray(places[coded.indices.to_numpy()])
