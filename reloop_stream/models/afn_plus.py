@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel
 from reloop_stream.models.perceptron import Perceptron
+from reloop_stream.models.vectors import join, put_bias, split
 
 __all__ = ["AFNPlus"]
 
@@ -40,3 +43,42 @@ class AFNPlus(CtrModel):
         products = torch.exp(logarithms.clamp(max=LARGEST))
         factorized, deep = self.layers(products.flatten(1)), self.deep_layers(of_deep.flatten(1))
         return self.first_order(x) + factorized.squeeze(1) + deep.squeeze(1)
+
+    def keep(self, x: Tensor) -> tuple[Tensor, tuple[Any, ...]]:
+        """Logarithms and products lie the other way round here, [fields, n · d] and [neurons, n · d]: one matrix times the
+        other."""
+        n, fields, d = len(x), self.n_fields, self.dimensions // 2
+        first, vectors = split(x, self.scratch)
+        take, dtype = self.scratch.take, x.dtype
+        both = vectors.view(n, fields, 2 * d)
+        of_products, of_deep = take("of_products", (fields, n, d), dtype), take("of_deep", (n, fields, d), dtype)
+        of_products.copy_(both[:, :, :d].transpose(0, 1))
+        of_deep.copy_(both[:, :, d:])
+        logarithms = torch.abs(of_products, out=take("logarithms", (fields, n, d), dtype)).clamp_(min=SMALLEST).log_()
+        shape = len(self.powers), n * d
+        powers = torch.mm(self.powers, logarithms.view(fields, -1), out=take("powers", shape, dtype))
+        products = take("products", (n, shape[0], d), dtype)
+        products.copy_(powers.view(-1, n, d).transpose(0, 1)).clamp_(max=LARGEST).exp_()
+        factorized, of_factorized = self.layers.keep(products.view(n, -1))
+        deep, of_deep_layers = self.deep_layers.keep(of_deep.view(n, -1))
+        logit = first + factorized.squeeze(1) + deep.squeeze(1) + self.bias
+        return logit, (of_products, logarithms, powers, products, of_factorized, of_deep_layers)
+
+    def gradient(self, d_logit: Tensor, kept: tuple[Any, ...]) -> Tensor:
+        of_products, logarithms, powers, products, of_factorized, of_deep_layers = kept
+        fields, n, d = of_products.shape
+        of_powers = self.powers.grad
+        assert of_powers is not None
+        put_bias(self.bias, d_logit)
+        d_products = self.layers.gradient(d_logit[:, None], of_factorized).mul_(products.view(n, -1))
+        bounded = powers > LARGEST
+        d_powers = powers.view(-1, n, d).copy_(d_products.view(n, -1, d).transpose(0, 1)).view(len(powers), -1)
+        d_powers.masked_fill_(bounded, 0.0)
+        torch.mm(d_powers, logarithms.view(fields, -1).T, out=of_powers)
+        d_logarithms = torch.mm(self.powers.T, d_powers, out=logarithms.view(fields, -1)).view(fields, n, d)
+        # The derivative of ln|e| is 1/e, and 0 below the smallest.
+        d_logarithms.div_(of_products).masked_fill_(of_products.abs() < SMALLEST, 0.0)
+        d_vectors = self.scratch.take("d_vectors", (n, fields, 2 * d), products.dtype)
+        d_vectors[:, :, :d] = d_logarithms.transpose(0, 1)
+        d_vectors[:, :, d:] = self.deep_layers.gradient(d_logit[:, None], of_deep_layers).view(n, fields, d)
+        return join(d_logit, d_vectors.view(n, -1), fields, self.scratch)

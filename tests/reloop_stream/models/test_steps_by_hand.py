@@ -66,6 +66,17 @@ def test_a_step_by_hand_equals_autograd_s(
             torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
 
 
+def test_bounded_logarithms_and_products_have_autograd_s_gradient() -> None:
+    model = model_of("afn_plus", 3, embedding=2, hidden=(4,), logarithmic=3)
+    x = torch.randn(4, 3, model.dimensions + 1).double()
+    x[0], x[1] = 0.0, 1e-7
+    x[2] *= 1e3
+    model.get_parameter("powers").data[0] = 30.0
+    for one, other in zip(*(step(model, x, torch.ones(4).double(), by_hand) for by_hand in (True, False)), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+        assert one.isfinite().all()
+
+
 @pytest.mark.parametrize("name", BY_HAND)
 @pytest.mark.parametrize("case", ["batch norm", "training"])
 def test_where_a_step_by_hand_would_be_wrong_autograd_does_it(name: str, case: str) -> None:
