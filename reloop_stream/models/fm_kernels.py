@@ -64,7 +64,7 @@ def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vector
     n, fields, d = vectors.shape
     gradient = vectors.new_empty(n, fields, d + 1)
     arrays = (tensor.contiguous().numpy() for tensor in (vectors, total, of_wide, of_vectors))
-    _gradient_of_wide_and_vectors(*arrays, gradient.numpy())
+    _gradient_of_wide_and_vectors(*arrays, gradient.numpy(), (0,) * d)
     return gradient
 
 
@@ -92,12 +92,14 @@ def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient):  # type: ignore[no-untyped-def]
-    n, fields, d = vectors.shape
+def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient, dimensions):  # type: ignore[no-untyped-def]
+    """dimensions: d of anything, a length that the compiler knows, for which it makes vector code."""
+    n, fields, _ = vectors.shape
+    d = len(dimensions)
     for i in range(n):
         g = of_wide[i]
         for f in range(fields):
-            for j in range(d):
+            for j in range(len(dimensions)):
                 gradient[i, f, j] = g * (total[i, j] - vectors[i, f, j]) + of_vectors[i, f, j]
             gradient[i, f, d] = g
 
@@ -134,7 +136,7 @@ def gradient_of_parts(parts: Parts, d_wide: Tensor, d_vectors: Tensor | None, sc
         d_vectors = scratch.take("none", (n, fields * d), d_wide.dtype).zero_()
     d_x = scratch.take("d_x", (n, fields, d + 1), d_wide.dtype)
     arrays = parts.vectors, parts.total, d_wide.contiguous(), d_vectors.view(n, fields, d)
-    _gradient_of_wide_and_vectors(*(array.numpy() for array in arrays), d_x.numpy())
+    _gradient_of_wide_and_vectors(*(array.numpy() for array in arrays), d_x.numpy(), (0,) * d)
     return d_x
 
 
