@@ -5,6 +5,8 @@ Every mistake is reported with the path of the key, the value, the rule and, for
 
 from __future__ import annotations
 
+import math
+
 from pydantic import Field, model_validator
 
 from reloop_stream.config import MOST_HOURS, NAME, LearnerConfig, ModelFields
@@ -25,7 +27,10 @@ from simulator.scenario.sections import (
 )
 from simulator.world.config import WorldConfig
 
-__all__ = ["Scenario"]
+__all__ = ["HASHED_BUCKETS", "Scenario"]
+
+HASHED_BUCKETS = 1 << 15  # of a field of the world whose values keep coming, where the scenario lists no fields
+CROWDED = 0.25  # share of items that share a bucket; with the default catalogue it is 6%
 
 SHARE_TOLERANCE = 1e-9  # shares are decimal fractions written by hand; three thirds need a little room
 
@@ -163,6 +168,7 @@ class Scenario(Section):
             found.append(
                 f"the control {self.control.name} never learns (updating.mode: none): all arms are served untrained until A/B"
             )
+        found += self._crowded_buckets()
         for arm in self.arms:
             at_once, loss = self.join.emit == "at_once", arm.learner.loss.name
             if loss in ("fnw", "fnc") and not at_once:
@@ -176,3 +182,28 @@ class Scenario(Section):
                     "towards rates that are too low"
                 )
         return found
+
+    def _crowded_buckets(self) -> list[str]:
+        """Whether many items share a row of the embedding table with others that are alive."""
+        if self.world is None:
+            return []
+        buckets = HASHED_BUCKETS
+        if self.features is not None:
+            buckets = next((f.buckets for f in self.features if f.name == "item_id" and f.mode == "hashed"), 0)
+        items = self.world.items
+        if not buckets or (shared := _sharing(items.live, buckets)) <= CROWDED:
+            return []
+        # With those born meanwhile, for what was learnt of the dead stays in their rows.
+        ever = items.live + items.live / items.lifetime_days * self.days
+        enough = 1 << max(1, math.ceil(math.log2(8 * items.live)))
+        return [
+            f"world.items.live: {items.live:,} items hash into {buckets:,} buckets of item_id, so {shared:.0%} of those that live "
+            f"at a time share one with another and are learnt as one ({_sharing(ever, buckets):.0%} of all that are born in "
+            f"{self.days} days); list the fields under `features` and give item_id more, "
+            f"{{name: item_id, mode: hashed, buckets: {enough}}} say"
+        ]
+
+
+def _sharing(items: float, buckets: int) -> float:
+    """The expected share of items that share their bucket with another."""
+    return 1 - (1 - 1 / buckets) ** (items - 1)

@@ -16,6 +16,7 @@ from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.shards import Shards
 from simulator.scenario import Scenario
+from simulator.scenario.scenario import HASHED_BUCKETS
 from simulator.serving.bound_sums import BoundSums
 from simulator.serving.deployments import Deployments
 from simulator.serving.event_writer import EventWriter
@@ -27,8 +28,6 @@ from simulator.world import DAY_MS, EPOCH_MS, World
 from simulator.world.delay import share_within
 
 __all__ = ["SimulatedFeed"]
-
-HASHED_BUCKETS = 1 << 15  # of a field whose values keep coming
 
 
 class SimulatedFeed:

@@ -89,8 +89,7 @@ def _mixture(by_policy: np.ndarray, uniform_slot: np.ndarray, random_share: floa
 
 
 def _random(request_id: np.ndarray, k: int, slate: int, seed: int) -> np.ndarray:
-    draws = uniform(seed, "random-slate", request_id[:, None], np.arange(k)[None, :])
-    return np.argsort(draws, axis=1)[:, :slate]
+    return _best(-uniform(seed, "random-slate", request_id[:, None], np.arange(k)[None, :]), slate)
 
 
 def _by_policy(scores: np.ndarray, slate: int, policy: Policy, request_id: np.ndarray, seed: int) -> np.ndarray:
@@ -106,8 +105,11 @@ def _by_policy(scores: np.ndarray, slate: int, policy: Policy, request_id: np.nd
 
 
 def _best(scores: np.ndarray, slate: int) -> np.ndarray:
-    # Stable, so that ties go to the earlier candidate on every machine.
-    return np.argsort(-scores, axis=1, kind="stable")[:, :slate]
+    from simulator.serving.slate_kernels import find_best
+
+    columns = np.empty((len(scores), slate), dtype=np.int64)
+    find_best(scores, columns)
+    return columns
 
 
 def _epsilon_greedy(scores: np.ndarray, slate: int, epsilon: float, request_id: np.ndarray, seed: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["exponential", "gumbel", "normal", "uniform"]
+__all__ = ["exponential", "find_above", "gumbel", "normal", "uniform"]
 
 # The finaliser of SplitMix64 (Steele, Lea, Flood 2014), once for each key.
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -72,6 +72,17 @@ def _many(seed: int, purpose: str, keys: tuple[np.ndarray | int, ...]) -> np.nda
     out = np.empty((len(state), key.shape[1]))
     uniform_in_rows(np.ascontiguousarray(state), np.ascontiguousarray(key), out)
     return out.reshape(shape)
+
+
+def find_above(
+    seed: int, purpose: str, chosen: np.ndarray, last: int, least: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Those numbers i, int64, of the chosen ones, bool [n], whose draw uniform(seed, purpose, i, last) is above least[i], and the draws."""
+    from simulator.world import draw_kernels
+
+    found, draws = np.empty(len(chosen), dtype=np.int64), np.empty(len(chosen))
+    n = draw_kernels.find_above(_stream(seed, purpose), chosen, last, least, found, draws)
+    return found[:n], draws[:n]
 
 
 def normal(seed: int, purpose: str, *keys: np.ndarray | int) -> np.ndarray:

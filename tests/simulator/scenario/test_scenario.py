@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -240,3 +241,17 @@ def test_what_late_labels_make_misleading_is_warned_of() -> None:
     assert "holds each click as a negative too" in warnings("arms.1.learner.memory={}", late)
     assert warnings("arms.1.learner.memory={}") == ""
     assert "the control control never learns" in warnings("arms.0.learner.updating={mode: none}")
+
+
+def test_a_catalogue_that_is_large_against_its_buckets_is_warned_of_with_the_share_that_collides() -> None:
+    def warned(live: int, buckets: int | None) -> list[str]:
+        fields = [] if buckets is None else [f"features=[{{name: item_id, buckets: {buckets}}}]"]
+        return parse_scenario(apply_overrides(BASE, [f"world.items.live={live}", *fields])).warnings()
+
+    assert warned(5_000, None) == []
+    (found,) = warned(50_000, None)
+    hit = np.bincount(np.random.default_rng(1).integers(0, 1 << 15, 50_000), minlength=1 << 15)
+    share = hit[hit > 1].sum() / 50_000
+    assert f"world.items.live: 50,000 items hash into 32,768 buckets of item_id, so {share:.0%} of those" in found
+    assert "{name: item_id, mode: hashed, buckets: 524288} say" in found
+    assert warned(50_000, 524288) == [] and "into 1,000 buckets" in warned(400, 1000)[0]

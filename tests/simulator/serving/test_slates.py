@@ -70,3 +70,12 @@ def test_the_first_slot_has_the_propensities_that_slates_are_logged_with(policy:
     every = first_slot(scores, policy, random_share)
     assert np.allclose(np.take_along_axis(every, chosen.columns, axis=1), chosen.propensity, atol=1e-12)
     assert np.allclose(every.sum(axis=1), 1.0)
+
+
+@pytest.mark.parametrize("k, slate", [(1, 1), (4, 4), (30, 10), (200, 3)])
+def test_the_best_are_those_of_a_stable_sort(k: int, slate: int) -> None:
+    scores = np.random.default_rng(k).integers(0, 1 + k // 2, (300, k)) / 7  # with ties
+    chosen = choose_slates(
+        scores, scores.shape, slate, GreedyPolicy(), request_id=np.arange(300), random_share=0.0, seed=1
+    )
+    assert np.array_equal(chosen.columns, np.argsort(-scores, axis=1, kind="stable")[:, :slate])

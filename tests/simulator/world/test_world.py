@@ -255,3 +255,33 @@ def test_draws_are_uniform_and_independent_of_order() -> None:
 def test_a_ctr_that_cannot_be_reached_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"world\.ctr: got 0\.01, .* can lie between"):
         world(ctr=0.01, noise={"accidental": 0.1})
+
+
+def test_who_arrives_is_whose_draw_is_above_the_chance_of_no_visit() -> None:
+    w = world(users={"n": 3000, "requests_per_day": 4.0, "away_share": 0.2})
+    arrivals, chosen = w.arrivals, np.arange(3000) % 2 == 1
+    for tick in (3, 20, 45):
+        rate = arrivals._visits_per_tick * arrivals.rate_factor(EPOCH_MS + tick * TICK_MS + TICK_MS // 2)
+        draws = uniform(1, "arrival", np.arange(3000), tick)
+        come = np.flatnonzero((draws > np.exp(-rate)) & chosen & ~w.users.is_away(tick // 24))
+        assert np.array_equal(np.unique(arrivals.at(tick, chosen).user), come)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        (np.arange(-90, 210),),
+        (np.arange(300)[:, None], np.arange(7)[None, :]),
+        (np.arange(300)[:, None], np.arange(2100).reshape(300, 7)),
+        (np.arange(300), 5, np.arange(300, dtype=np.int32) * 7919),
+        (3, np.arange(300)[:, None]),
+        (np.arange(60)[:, None, None], np.arange(5)[:, None], np.arange(3)),
+    ],
+    ids=str,
+)
+def test_many_draws_are_those_of_one_at_a_time(keys: tuple[Any, ...]) -> None:
+    drawn = uniform(1, "x", *keys)
+    broadcast = np.broadcast_arrays(*keys)
+    assert drawn.shape == broadcast[0].shape
+    rows = zip(*(column.ravel().tolist() for column in broadcast), strict=True)
+    assert drawn.ravel().tolist() == [float(uniform(1, "x", *row)) for row in rows]
