@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -99,6 +100,11 @@ class CtrModel(nn.Module):
         False for items. Scoring K candidates of R requests then costs R + N of these instead of R·K. None where a model
         cannot.
         """
+        return None
+
+    def parts_of_rows(self, table: Tensor, slots: np.ndarray, fields: Sequence[int], with_bias: bool) -> Tensor | None:
+        """The same as `partial` of fields that are all categories, from their rows of the table, int64 [m, len(fields)], on the
+        CPU. None where a model has no quicker way than that."""
         return None
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:

@@ -16,6 +16,8 @@ __all__ = ["DeepFM"]
 class DeepFM(WideDeep):
     """A factorization machine and a deep network on the same embeddings, added (Guo et al. 2017, "DeepFM", Eq. 1)."""
 
+    crosses = True
+
     def forward(self, x: Tensor) -> Tensor:
         wide, vectors = wide_and_vectors(x)
         return wide + self.layers(vectors).squeeze(1) + self.bias

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 from torch import Tensor
 
 from reloop_stream.models.base import CtrModel
 from reloop_stream.models.fm_kernels import Parts, fm_parts, gradient_of_parts, keep_parts, wide_and_vectors
-from reloop_stream.models.scoring_kernels import fm_scores
+from reloop_stream.models.scoring_kernels import fm_scores, parts_of_rows
 from reloop_stream.models.vectors import put_bias
 
 __all__ = ["FM"]
@@ -33,6 +34,10 @@ class FM(CtrModel):
         if with_bias:
             parts[:, 0] += self.bias
         return parts
+
+    def parts_of_rows(self, table: Tensor, slots: np.ndarray, fields: Sequence[int], with_bias: bool) -> Tensor:
+        bias = self.bias[None] if with_bias else self.bias.new_zeros(1)
+        return parts_of_rows(table, slots, True, table.new_empty(0, 0), bias)
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         return fm_scores(requests, items, candidates)

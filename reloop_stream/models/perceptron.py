@@ -107,10 +107,14 @@ class Perceptron(nn.ModuleList):
 
         vectors: [m, len(fields), d], where the perceptron's inputs are the vectors of all fields side by side.
         """
-        d = vectors.shape[2]
-        columns = torch.tensor([f * d + j for f in fields for j in range(d)], dtype=torch.int64, device=vectors.device)
         bias = self.first.bias if with_bias else None
-        return nn.functional.linear(vectors.flatten(1), self.first.weight[:, columns], bias)
+        return nn.functional.linear(vectors.flatten(1), self.columns_of(fields, vectors.shape[2]), bias)
+
+    def columns_of(self, fields: Sequence[int], d: int) -> Tensor:
+        """The first layer's weights of some fields' vectors, [units, len(fields) · d]."""
+        weight = self.first.weight
+        columns = torch.tensor([f * d + j for f in fields for j in range(d)], dtype=torch.int64, device=weight.device)
+        return weight[:, columns]
 
 
 def rectified_gradient(d_values: Tensor, values: Tensor) -> None:

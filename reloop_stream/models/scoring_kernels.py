@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from reloop_stream.models.fm_kernels import fm_combine
 from reloop_stream.runtime.compiled import compiled
 
-__all__ = ["deep_scores", "fm_scores"]
+__all__ = ["deep_scores", "fm_scores", "parts_of_rows"]
 
 BLOCK = 512  # candidates whose hidden layers are computed at once: they stay in a core's cache
 
@@ -45,6 +45,52 @@ def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int,
             values = layer(values).relu_()
         logits[begin : begin + BLOCK] += torch.mv(values, output.weight[0])[: n * k - begin]
     return logits.view(n, k)
+
+
+def parts_of_rows(table: Tensor, slots: np.ndarray, crosses: bool, weight: Tensor, bias: Tensor) -> Tensor:
+    """What `fm_scores` and `deep_scores` take of rows that are known by some fields' rows of a table, int64 [m, fields].
+
+    crosses: whether pairs of fields are multiplied; else the first parts are one, the first-order sum. weight: [fields · d, units], of
+    the perceptron's first layer; bias: [1 + units], of the first part and of the layer.
+    """
+    split = table.shape[1] if crosses else 1
+    parts = table.new_empty(len(slots), split + weight.shape[1])
+    _parts_of_rows(table.numpy(), slots, crosses, split, weight.numpy(), bias.numpy(), parts.numpy())
+    return parts
+
+
+@compiled
+def _parts_of_rows(table, slots, crosses, split, weight, bias, parts):  # type: ignore[no-untyped-def]
+    d = table.shape[1] - 1
+    for i in range(len(slots)):
+        of_row, hidden, squares = parts[i], parts[i, split:], table[0, 0] * 0
+        of_row[:split] = 0
+        of_row[0], hidden[:] = bias[0], bias[1:]
+        for field in range(slots.shape[1]):
+            vector = table[slots[i, field]]
+            of_row[0] += vector[d]
+            if crosses:
+                for j in range(d):
+                    of_row[1 + j] += vector[j]
+                    squares += vector[j] * vector[j]
+            if len(hidden) == 0:
+                continue
+            four = d - d % 4
+            for j in range(0, four, 4):
+                a, b, c, e = vector[j], vector[j + 1], vector[j + 2], vector[j + 3]
+                first = field * d + j
+                of_a, of_b, of_c, of_e = weight[first], weight[first + 1], weight[first + 2], weight[first + 3]
+                for unit in range(len(hidden)):
+                    hidden[unit] += (a * of_a[unit] + b * of_b[unit]) + (c * of_c[unit] + e * of_e[unit])
+            for j in range(four, d):
+                a, of_a = vector[j], weight[field * d + j]
+                for unit in range(len(hidden)):
+                    hidden[unit] += a * of_a[unit]
+        if crosses:
+            pairs = -squares
+            for j in range(d):
+                pairs += of_row[1 + j] * of_row[1 + j]
+            of_row[0] += np.float32(0.5) * pairs
 
 
 @compiled

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +13,7 @@ from reloop_stream.config import ModelConfig
 from reloop_stream.models.base import CtrModel, in_passes
 from reloop_stream.models.fm_kernels import fm_combine
 from reloop_stream.models.perceptron import Perceptron
-from reloop_stream.models.scoring_kernels import deep_scores
+from reloop_stream.models.scoring_kernels import deep_scores, parts_of_rows
 from reloop_stream.models.vectors import join, put_bias, split
 
 __all__ = ["WideDeep"]
@@ -24,6 +25,8 @@ class WideDeep(CtrModel):
     The paper's wide part takes cross-product features too: log those that matter as fields of their own. The first layer
     is linear in the fields' embeddings, so each side's share of it can be computed once.
     """
+
+    crosses = False  # whether the wide part has the products of pairs of fields
 
     def __init__(self, config: ModelConfig, n_fields: int, base_rate: float) -> None:
         super().__init__(config, n_fields, base_rate)
@@ -50,6 +53,11 @@ class WideDeep(CtrModel):
         if with_bias:
             parts[:, 0] += self.bias
         return torch.cat((parts, self.layers.first_layer(x[:, :, :-1], fields, with_bias)), 1)
+
+    def parts_of_rows(self, table: Tensor, slots: np.ndarray, fields: Sequence[int], with_bias: bool) -> Tensor:
+        weight = self.layers.columns_of(fields, self.dimensions).T.contiguous()
+        bias = torch.cat((self.bias[None], self.layers.first.bias))
+        return parts_of_rows(table, slots, self.crosses, weight, bias if with_bias else torch.zeros_like(bias))
 
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         n_wide = items.shape[1] - self.layers.first.out_features
