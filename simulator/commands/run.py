@@ -161,7 +161,8 @@ def _read_out(
     try:
         if stop():  # asked for after the last tick
             raise KeyboardInterrupt
-        results = read_out(folder.path)
+        with loading():
+            results = read_out(folder.path)
     except KeyboardInterrupt:
         tell(f"the run is finished; read it out with: python -m simulator readout {folder.path}")
         return INTERRUPTED

@@ -23,8 +23,8 @@ class Engine(Protocol):
     def cores(self) -> int:
         """Processors that there are for the run."""
 
-    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace, *, apart: bool) -> Hands | None:
-        """`n` processes for a run; None where this process is to do it all, which `apart` says it is not."""
+    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> Hands | None:
+        """`n` processes for a run; None where this process is to do it all."""
 
 
 class ThisMachine:
@@ -37,5 +37,5 @@ class ThisMachine:
     def cores(self) -> int:
         return cores()
 
-    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace, *, apart: bool) -> Hands | None:
-        return LocalHands(n, scenario, place) if n > 1 or apart else None
+    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> Hands | None:
+        return LocalHands(n, scenario, place) if n > 1 else None

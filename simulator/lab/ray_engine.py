@@ -56,7 +56,7 @@ class Ray:
     def cores(self) -> int:
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
 
-    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace, *, apart: bool) -> RayHands:
+    def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> RayHands:
         return RayHands(self._ray, n, scenario, replace(place, folder=place.folder.resolve()))
 
 

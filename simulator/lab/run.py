@@ -42,7 +42,7 @@ __all__ = ["resume_run", "shards_for", "start_run"]
 
 logger = logging.getLogger(__name__)
 
-# Exposures a run must expect before it pays to start a second process (about three seconds' worth of start).
+# Exposures a run must expect before it pays to start a second process: each loads torch again, and makes the world.
 WORTH_A_PROCESS = 1_000_000
 # Learning from an exposure takes about twice as long as serving it, and for the truth every arm serves everyone.
 SERVERS_A_LEARNER = 2
@@ -79,8 +79,8 @@ def start_run(
 ) -> RunFolder:
     """Run a scenario into a new folder. Raises ConfigError, RunFolderError, and RunFailed for what can be resumed.
 
-    engine: who does the work; None: this machine. meanwhile: what this process has to do while others do the work, in a thread.
-    Where it is given, there are cores, and `workers` is not said, another process does the work of a small run too.
+    engine: who does the work; None: this machine. meanwhile: what this process has to do, in a thread, while others do the work;
+    not done where it does the work itself.
     """
     engine = engine or ThisMachine()
     engine.check(scenario)
@@ -184,8 +184,7 @@ class _Run:
         self._manifest = manifest
         self._engine = engine
         self._workers = workers or default_workers(lab, engine.cores)
-        self._is_apart = workers is None and meanwhile is not None and engine.cores > 1
-        self._meanwhile = meanwhile if self._is_apart or self._workers > 1 else None
+        self._meanwhile = meanwhile if self._workers > 1 else None
         self._quiet = quiet
 
     def go(self, should_stop: Callable[[], bool]) -> None:
@@ -243,7 +242,7 @@ class _Run:
         bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
         with bar as progress:
             raw = scenario.model_dump(mode="json", exclude_none=True)
-            crew = Crew(raw, place, self._engine.hands(workers, raw, place, apart=self._is_apart))
+            crew = Crew(raw, place, self._engine.hands(workers, raw, place))
             aside = None if self._meanwhile is None else threading.Thread(target=self._meanwhile)
             try:
                 if aside is not None:
