@@ -1,11 +1,11 @@
-"""Appending events and marks to the log, tick by tick."""
+"""Appending events and marks to the log, tick by tick: a tick's records all at once, so that they travel together."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
-from reloop_stream.codec.records import decode, encode, encode_mark
+from reloop_stream.codec.records import Payload, decode, encode, encode_mark
 from reloop_stream.events import ClickBatch, ExposureBatch, Mark
 from reloop_stream.log import EventLog, Partition, Producer
 from reloop_stream.log.topics import Topics
@@ -14,7 +14,7 @@ __all__ = ["EventWriter"]
 
 
 class EventWriter:
-    """Appends a server's events, tick by tick. After a crash it leaves out the ticks that are whole in the log already."""
+    """Appends a server's events when their tick ends. After a crash it leaves out the ticks that are whole in the log already."""
 
     def __init__(self, log: EventLog, topics: Topics, partitions: Sequence[int], encoding: str) -> None:
         self._log = log
@@ -25,6 +25,7 @@ class EventWriter:
         }
         self._written_through: dict[Partition, int] = {}
         self._producer: Producer | None = None
+        self._of_tick: list[tuple[Partition, Payload]] = []
 
     @property
     def _all(self) -> list[Partition]:
@@ -33,8 +34,7 @@ class EventWriter:
     def _append(self, kind: str, number: int, batch: ExposureBatch | ClickBatch, tick: int) -> None:
         place = self._places[kind][number]
         if len(batch) and self._written_through.get(place, -1) < tick:
-            for payload in encode(batch, self._encoding):  # type: ignore[arg-type]
-                self._produce().append(place, payload.value, key=payload.key, headers=payload.headers)
+            self._of_tick += [(place, payload) for payload in encode(batch, self._encoding)]  # type: ignore[arg-type]
 
     def exposures(self, partition: int, batch: ExposureBatch, tick: int) -> None:
         self._append("exposure", partition, batch, tick)
@@ -43,11 +43,12 @@ class EventWriter:
         self._append("click", partition, batch, tick)
 
     def end_tick(self, tick: int, watermark_ms: int) -> None:
-        """Append the marks that end the tick in every partition of both topics."""
+        """Append the tick's events, and the marks that end it in every partition of both topics."""
         mark = encode_mark(Mark(tick, watermark_ms))
-        for place in self._all:
-            if self._written_through.get(place, -1) < tick:
-                self._produce().append(place, mark.value, key=mark.key, headers=mark.headers)
+        self._of_tick += [(place, mark) for place in self._all if self._written_through.get(place, -1) < tick]
+        for place, payload in self._of_tick:
+            self._produce().append(place, payload.value, key=payload.key, headers=payload.headers)
+        self._of_tick.clear()
 
     def _produce(self) -> Producer:
         if self._producer is None:
