@@ -60,7 +60,7 @@ def scenario(model: str = "deepfm", users: int = USERS, days: int = DAYS) -> dic
 
 
 def loop_rate(raw: dict[str, Any], url: str = "embedded", settings: Sequence[tuple[str, Any]] = ()) -> dict[str, float]:
-    """Exposures per second of the stage, and µs of core an exposure: all, and by part."""
+    """Exposures, exposures per second of the stage, and µs of core an exposure: all, and by part."""
     with tempfile.TemporaryDirectory(prefix="reloop-bench-") as folder:
         parsed = parse_scenario(raw | {"log": {"url": url}} | dict(settings))
         out = Path(folder) / f"run-{os.getpid()}-{Path(folder).name}"
@@ -71,13 +71,15 @@ def loop_rate(raw: dict[str, Any], url: str = "embedded", settings: Sequence[tup
                 log.delete_topics(f"{out.name}.{topic}" for topic in manifest["counts"]["records"])
     timings = manifest["timings"]["stages"]["ab"]
     shown = sum(counts["exposures"] for counts in manifest["counts"]["by_learner"].values())
-    found = {"rate": shown / timings["wall_s"], COST: 1e6 * sum(timings["cpu_s"].values()) / shown}
+    cost = 1e6 * sum(timings["cpu_s"].values()) / shown
+    found = {"exposures": shown, "rate": shown / timings["wall_s"], COST: cost}
     return found | {f"us_{part}": 1e6 * spent / shown for part, spent in timings["cpu_s"].items()}
 
 
 def measured(raw: dict[str, Any]) -> dict[str, float]:
     """`loop_rate` under the names that are printed."""
     found = loop_rate(raw)
+    del found["exposures"]
     return {RATE: found.pop("rate")} | found
 
 

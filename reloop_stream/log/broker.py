@@ -175,6 +175,12 @@ class Broker:
             }
         return found
 
+    @property
+    def pid(self) -> int:
+        """The number of its process, which must have been started."""
+        assert self._process is not None
+        return self._process.pid
+
     def _properties(self) -> str:
         listeners, protocol, more = f"BROKER://{self.bootstrap}", "", ""
         if self.secured is not None:
