@@ -24,6 +24,15 @@ def wait_until(happened: Callable[[], Any], process: subprocess.Popen[str]) -> N
 
 
 def children_of(process: subprocess.Popen[str]) -> list[int]:
-    """The processes that do its work (Linux)."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(child) for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    """The processes that do its work: forked from one that it started for that (Linux)."""
+    started = _children_of(process.pid)
+    return [
+        worker
+        for server in started
+        if b"forkserver" in Path(f"/proc/{server}/cmdline").read_bytes()
+        for worker in _children_of(server)
+    ]
+
+
+def _children_of(process: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
