@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,6 @@ import pytest
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
-    from xdist.scheduler import LoadFileScheduling
 
 pytest_plugins = ["reloop_stream.testing.fixtures"]
 
@@ -37,14 +37,28 @@ arms:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With -n, the tests of a file run in one process, for they share runs and brokers."""
-    from xdist.scheduler import LoadFileScheduling
+    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
     config.option.loadscopereorder = (
         False  # it would begin with the files of many tests, and end with a long one of few
     )
     return LoadFileScheduling(config, log)
+
+
+_ahead = False
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What children of slow tests are forked from is started once, and loads what any of them does."""
+    global _ahead
+    if not _ahead and sys.platform == "linux" and item.get_closest_marker("slow"):
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload(["simulator.lab.crew"])
+        forkserver.ensure_running()
+        _ahead = True
 
 
 @pytest.fixture(scope="module")
