@@ -42,9 +42,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With -n, the tests of a file run in one process, for they share runs and brokers."""
     from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
-    config.option.loadscopereorder = (
-        False  # it would begin with the files of many tests, and end with a long one of few
-    )
+    config.option.loadscopereorder = False  # by it a long file of few tests would come last
     return LoadFileScheduling(config, log)
 
 
