@@ -202,6 +202,19 @@ def test_a_window_is_read_again_after_a_restart(place: Path, tmp_path: Path) -> 
     assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
 
 
+def test_ctrl_c_in_a_long_training_gives_up_that_training_and_the_next_start_ends_as_if_it_had_not_come(
+    place: Path, tmp_path: Path
+) -> None:
+    updating = ("--set", "updating={mode: window, days: 0.003, every_hours: 0.05, batch_size: 128, passes: 20}")
+    assert learn(place, tmp_path / "whole", "--until-end", *updating) == 0
+    process = started(place, tmp_path / "cut", "--until-end", "--checkpoint-seconds", 0.1, *updating)
+    wait_until(lambda: list((tmp_path / "cut").glob("snapshots/*")), process)  # nearly all that is left is training
+    process.send_signal(signal.SIGINT)
+    assert process.communicate(timeout=60)[1].count("Traceback") == 0 and process.returncode == 130
+    assert learn(place, tmp_path / "cut", "--until-end", *updating) == 0
+    assert outcome(tmp_path / "cut") == outcome(tmp_path / "whole")
+
+
 def test_json_and_arrow_records_of_one_event_give_the_same_model(tmp_path: Path) -> None:
     for encoding in ("json", "arrow"):
         log = open_log(tmp_path / encoding / "events")

@@ -73,14 +73,14 @@ def test_an_arm_of_another_model_resumes_while_the_version_before_the_fork_still
     assert {"bounds.csv", "items.parquet", "topics.parquet", "reliability.csv"} <= outcome(out)[3].keys()
 
 
+# Trainings that take nearly all of a run's time.
+LONG = "learner.updating={mode: window, days: 0.8, every_hours: 12, passes: 6, batch_size: 64}", "truth.launch=true"
+
+
 @pytest.mark.parametrize("asked", [700, 776, 1000, 1900])
 def test_a_run_stopped_in_the_middle_of_a_training_and_resumed_equals_the_uninterrupted_one(
     tiny: Path, tmp_path: Path, whole: Whole, asked: int
 ) -> None:
-    settings = (
-        "learner.updating={mode: window, days: 0.8, every_hours: 12, passes: 6, batch_size: 64}",
-        "truth.launch=true",
-    )
     times = 0
 
     def should_stop() -> bool:  # in A/A, as A/B reads the window again, in A/B, in a launch
@@ -90,10 +90,14 @@ def test_a_run_stopped_in_the_middle_of_a_training_and_resumed_equals_the_uninte
 
     out = tmp_path / "stopped"
     with pytest.raises(RunFailed, match="stopped"):
-        start_run(load_scenario(tiny, settings), out, command="test", workers=1, quiet=True, should_stop=should_stop)
+        start_run(load_scenario(tiny, LONG), out, command="test", workers=1, quiet=True, should_stop=should_stop)
     assert not (out / "users.parquet").exists()
     resume_run(out, workers=1, quiet=True)
-    assert outcome(out) == outcome(whole(*settings))
+    assert outcome(out) == outcome(whole(*LONG))
+
+
+def test_windows_that_are_read_from_the_log_again_change_nothing_of_a_run(whole: Whole) -> None:
+    assert outcome(whole(*LONG, "learner.updating.held_mib=0")) == outcome(whole(*LONG))
 
 
 @pytest.mark.parametrize("data, workers", [("shared", 2), ("co_diverted", 1)])
