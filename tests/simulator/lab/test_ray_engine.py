@@ -56,7 +56,7 @@ def begun(tiny: Path, out: Path, cluster: Any, log: str) -> subprocess.Popen[str
 def test_a_run_waits_for_a_node_in_the_place_of_one_that_is_killed_and_ends_the_same(
     cluster: Any, address: str, tiny: Path, tmp_path: Path, whole: Callable[..., Path]
 ) -> None:
-    process = begun(tiny, tmp_path / "run", cluster, address)
+    process = begun(tiny, tmp_path / "killed", cluster, address)
     cluster.remove_node(cluster.list_all_nodes()[-1], allow_graceful=False)
     time.sleep(3)
     assert process.poll() is None, process.communicate()[1]
@@ -64,8 +64,8 @@ def test_a_run_waits_for_a_node_in_the_place_of_one_that_is_killed_and_ends_the_
     _, said = process.communicate(timeout=300)
     assert process.returncode == 0, said
     assert "a process on the cluster is gone" in said and "Traceback" not in said
-    assert outcome(tmp_path / "run") == outcome(whole())
-    assert not list((tmp_path / "run").glob(".seen-by-all-*"))
+    assert outcome(tmp_path / "killed") == outcome(whole())
+    assert not list((tmp_path / "killed").glob(".seen-by-all-*"))
 
 
 @pytest.mark.slow
@@ -73,12 +73,12 @@ def test_a_run_waits_for_a_node_in_the_place_of_one_that_is_killed_and_ends_the_
 def test_ctrl_c_saves_what_was_done_on_the_cluster_and_this_machine_goes_on_with_it(
     cluster: Any, address: str, tiny: Path, tmp_path: Path, whole: Callable[..., Path]
 ) -> None:
-    process = begun(tiny, tmp_path / "run", cluster, address)
+    process = begun(tiny, tmp_path / "stopped", cluster, address)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == INTERRUPTED and "stopped; go on with" in said, said
-    assert lab("resume", tmp_path / "run", "--workers", 1, "--quiet").code == 0
-    assert outcome(tmp_path / "run") == outcome(whole())
+    assert lab("resume", tmp_path / "stopped", "--workers", 1, "--quiet").code == 0
+    assert outcome(tmp_path / "stopped") == outcome(whole())
 
 
 def test_a_log_of_one_machine_is_refused_and_the_remedy_named(tiny: Path, tmp_path: Path) -> None:
