@@ -40,7 +40,7 @@ arms:
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With -n, the tests of a file run in one process, for they share runs and brokers."""
-    from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
+    from xdist.scheduler import LoadFileScheduling
 
     config.option.loadscopereorder = False  # by it a long file of few tests would come last
     return LoadFileScheduling(config, log)
