@@ -108,12 +108,12 @@ def judged(logging: Any, target: Any) -> Judged:
             "candidates": {"k": 8},
         }
     )
-    tick = World(world, seed=4, tick_ms=86_400_000, slate=1).tick(0)
+    tick = World(world, seed=5, tick_ms=86_400_000, slate=1).tick(0)
     n, k = tick.candidates.shape
     truth = np.concatenate([tick.expected_clicks(np.full((n, 1), i)) for i in range(k)], axis=1)
     rng = np.random.default_rng(0)
     chosen = choose_slates(
-        rng.uniform(0.1, 0.4, (n, k)), (n, k), 1, logging, request_id=tick.request_id, random_share=0.0, seed=4
+        rng.uniform(0.1, 0.4, (n, k)), (n, k), 1, logging, request_id=tick.request_id, random_share=0.0, seed=5
     )
     model = 0.8 * truth + rng.uniform(0.0, 0.05, (n, k))
     policy = first_slot(model, target, 0.0)
