@@ -38,6 +38,7 @@ GUARDED = {
     ("reloop_stream/runtime/processes.py", "SIGKILL"),  # on Linux alone
     ("reloop_stream/log/broker.py", "SIGKILL"),  # a broker does not start on Windows, and says so
     ("reloop_stream/log/broker.py", "setsid"),
+    ("reloop_stream/runtime/processes.py", "pthread_sigmask"),
     ("reloop_stream/runtime/processes.py", "sched_getaffinity"),
     ("benchmarks/linear.py", "sched_getaffinity"),  # for maintainers, on Linux
     ("benchmarks/linear.py", "sched_setaffinity"),

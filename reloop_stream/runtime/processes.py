@@ -81,6 +81,19 @@ def _context(module: str) -> ForkServerContext | SpawnContext:
     return context
 
 
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started meanwhile never hears Ctrl-C, which reaches all of a terminal's processes: the parent says what follows."""
+    if sys.platform != "linux":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _peak_kib(process: int | None) -> int:
     """The most memory that a living process has held; 0 where that cannot be seen."""
     with contextlib.suppress(OSError):
@@ -106,7 +119,7 @@ class Child:
             name=f"{name} #{next(_numbers)}",
             daemon=True,
         )
-        with without_main():
+        with without_main(), _deaf_to_ctrl_c():
             self._process.start()
         theirs.close()
 
