@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from reloop_stream.errors import EventError
 
-__all__ = ["MAX_CELLS", "WIDE", "Expander", "Runs", "compact", "factor_of", "pays", "widened"]
+__all__ = ["MAX_CELLS", "WIDE", "Expander", "Runs", "compact", "factor_of", "numbers", "pays", "widened"]
 
 # Below it the work for each column is more than the bytes that it saves.
 MIN_ROWS = 256
@@ -24,6 +24,23 @@ ROWS_A_RUN = 3  # a run costs its end and its value: from this many rows a run o
 FLOAT_SAMPLE = 64  # rows that tell whether numbers may be float32's
 # The types that may be written in fewer bytes.
 WIDE = {name.encode(): np.dtype(name) for name in ("int16", "int32", "int64", "float64")}
+
+
+NUMBERS = {
+    np.dtype(name): pa.from_numpy_dtype(np.dtype(name))
+    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
+}
+
+
+def numbers(column: np.ndarray, nullable: bool = False) -> pa.Array:
+    """The column as one of arrow's. nullable: whether NaN stands for nothing.
+
+    Made of the column's own bytes where it can be: `pa.array` takes twice as long, and loads pandas first, half a second.
+    """
+    kind = NUMBERS.get(column.dtype)
+    if kind is None or not column.flags.c_contiguous or (nullable and np.isnan(column).any()):
+        return pa.array(column, from_pandas=nullable)
+    return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
 
 
 def pays(rows: int, columns: int) -> bool:
@@ -52,7 +69,7 @@ class Runs:
         if (n - np.count_nonzero(inside)) * ROWS_A_RUN > n:
             return None
         ends = np.append(np.flatnonzero(~inside) + 1, n)
-        return cls(inside, ends, pa.array(ends.astype(np.int16 if n < 1 << 15 else np.int32)))
+        return cls(inside, ends, numbers(ends.astype(np.int16 if n < 1 << 15 else np.int32)))
 
     def hold(self, column: np.ndarray) -> bool:
         """Whether the column changes between runs only."""
@@ -63,8 +80,8 @@ class Runs:
 def compact(column: np.ndarray, runs: Runs | None, nullable: bool = False) -> pa.Array:
     """The numbers [n] in as few bytes as hold them bit for bit. nullable: whether NaN stands for nothing."""
     if runs is None or not runs.hold(column):
-        return pa.array(_narrow(column), from_pandas=nullable)
-    values = pa.array(_narrow(column[runs.ends - 1]), from_pandas=nullable)
+        return numbers(_narrow(column), nullable)
+    values = numbers(_narrow(column[runs.ends - 1]), nullable)
     return pa.RunEndEncodedArray.from_arrays(runs.array, values)
 
 
