@@ -22,7 +22,7 @@ from reloop_stream.stream.event_feed import FeedStopped
 from reloop_stream.worker import Worker
 from simulator.experiment.stages import Learning, Serving, Stage
 from simulator.lab.parts import Lab
-from simulator.lab.reports import LearnerSaved, Report, ServerSaved, StageFinished, TickServed
+from simulator.lab.reports import Report, Saved, ServerSaved, StageFinished, TickServed
 from simulator.run_folder.manifest import LearnerOutcome
 from simulator.serving.server import Server
 
@@ -217,19 +217,19 @@ class _Loop:
         A worker that was stopped in the middle of a training keeps its last checkpoint, from which it goes on.
         """
         place, stage = self._lab.place, self._stage.name
-        told: list[LearnerSaved | ServerSaved] = []
+        told: list[Saved | ServerSaved] = []
         files = []
         offsets = {}
         for role, server in self._servers:
             files.append((place.checkpoint(stage, "server", role.name), server.checkpoint()))
-            told.append(ServerSaved(role.name, role.learner, server.deployments.needed_from))
+            told.append(ServerSaved(role.name, role.learner, server.deployments.needed_after(server.tick)))
         for learning, worker in self._workers:
             if not worker.is_whole:
                 continue
             worker.flush()
             self._lab.recorder.write_readings(learning.name)
             files.append((place.checkpoint(stage, "worker", learning.name), worker.checkpoint()))
-            told.append(LearnerSaved(learning.name, worker.needed_offsets()))
+            told.append(Saved(learning.name, worker.needed_offsets()))
             offsets[f"{place.prefix}.{learning.name}"] = worker.next_offsets
 
         def saved() -> None:

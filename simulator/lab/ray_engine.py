@@ -20,7 +20,7 @@ from simulator.experiment.stages import Share, Stage
 from simulator.lab.crew import Hand, HandsLost, News
 from simulator.lab.place import RunPlace
 from simulator.lab.ray_cluster import connected, import_ray
-from simulator.lab.reports import LearnerSaved
+from simulator.lab.reports import Saved
 from simulator.scenario import Scenario
 
 __all__ = ["Ray"]
@@ -104,7 +104,7 @@ class RayHands:
             if not said or said[-1][0] == "report":
                 self._busy.append(placed._replace(asked=placed.actor.news.remote()))
             found += said
-        if any(kind == "report" and isinstance(rest[0], LearnerSaved) for kind, *rest in found):
+        if any(kind == "report" and isinstance(rest[0], Saved) for kind, *rest in found):
             self._losses = 0
         return found
 

@@ -10,7 +10,7 @@ from reloop_stream.log import Partition
 from simulator.run_folder.manifest import LearnerOutcome
 from simulator.serving.exact_sums import BoundSum, TruthSum
 
-__all__ = ["DayClosed", "LearnerSaved", "Report", "ServerSaved", "StageFinished", "TickServed", "Told"]
+__all__ = ["DayClosed", "Report", "Saved", "ServerSaved", "StageFinished", "TickServed", "Told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,21 @@ class DayClosed:
 
 
 @dataclass(frozen=True, slots=True)
-class ServerSaved:
-    """A server has been checkpointed. needs_versions_from: of this learner it has those of earlier ticks in its checkpoint."""
-
-    server: str
-    learner: str
-    needs_versions_from: int
-
-
-@dataclass(frozen=True, slots=True)
-class LearnerSaved:
+class Saved:
     """A learner has been checkpointed. needed: where its restart from there would begin to read."""
 
     learner: str
     needed: Mapping[Partition, int]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSaved:
+    """A server has been checkpointed. needed: the tick of the oldest of its learner's versions that its restart from there
+    could ask for."""
+
+    server: str
+    learner: str
+    needed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +60,5 @@ class StageFinished:
     began: float
 
 
-Told: TypeAlias = TickServed | DayClosed | ServerSaved | LearnerSaved | StageFinished
+Told: TypeAlias = TickServed | DayClosed | Saved | ServerSaved | StageFinished
 Report: TypeAlias = Callable[[Told], None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from reloop_stream.log import Partition
 from simulator.experiment.stages import Stage
 from simulator.lab.parts import Lab
-from simulator.lab.reports import LearnerSaved, ServerSaved
+from simulator.lab.reports import Saved, ServerSaved
 
 __all__ = ["Retention"]
 
@@ -25,11 +25,11 @@ class Retention:
 
     def server_saved(self, saved: ServerSaved) -> None:
         of_servers = self._versions.setdefault(saved.learner, {})
-        of_servers[saved.server] = saved.needs_versions_from
+        of_servers[saved.server] = saved.needed
         if len(of_servers) == self._servers[saved.learner]:
-            self._lab.version_files.delete_before(saved.learner, min(of_servers.values()))
+            self._lab.version_files.forget(saved.learner, min(of_servers.values()))
 
-    def learner_saved(self, saved: LearnerSaved) -> None:
+    def learner_saved(self, saved: Saved) -> None:
         """`log.retention: window`: a partition that some learners read may go up to where the first of them is."""
         if self._keeps_events:
             return

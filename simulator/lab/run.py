@@ -28,7 +28,7 @@ from simulator.lab.engines import Engine, ThisMachine
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
-from simulator.lab.reports import DayClosed, LearnerSaved, Report, ServerSaved, StageFinished, TickServed, Told
+from simulator.lab.reports import DayClosed, Report, Saved, ServerSaved, StageFinished, TickServed, Told
 from simulator.lab.retention import Retention
 from simulator.lab.run_progress import ReadingProgress, RunProgress
 from simulator.lab.truth import launches
@@ -293,7 +293,7 @@ class _Run:
                     progress.day(told.row)
                 case ServerSaved():
                     retention.server_saved(told)
-                case LearnerSaved():
+                case Saved():
                     retention.learner_saved(told)
                 case StageFinished():
                     finished[told.roles] = told

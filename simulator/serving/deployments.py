@@ -125,13 +125,10 @@ class Deployments:
             if (0 if oldest is None else oldest) <= published_at <= tick:
                 self._wait_for(published_at)
 
-    @property
-    def needed_from(self) -> int:
-        """The tick from which on a restart from a checkpoint taken now may look for versions that it was not offered.
-
-        Those from before are in the checkpoint, or have served their time.
-        """
-        return max(self.offered, default=-1) + 1
+    def needed_after(self, tick: int) -> int:
+        """The tick of the oldest version that may serve after this one: older ones are asked for no more."""
+        following = min(tick + 1, len(self._calendar.bounds_ms) - 1)
+        return self._due_tick(following) or 0
 
     def put_into(self, sections: Sections) -> None:
         """Add the versions that serve, or will, to a checkpoint, each with what it is a version of."""
@@ -194,10 +191,10 @@ class VersionFiles:
             self._known[learner, tick] = model
         return model
 
-    def delete_before(self, learner: str, tick: int) -> None:
-        """Remove the files of versions that were published before a tick."""
-        for name, published_at, path in snapshot_versions(self._folder):
-            if name == learner and published_at < tick:
+    def forget(self, learner: str, before: int) -> None:
+        """Remove a learner's versions published before a tick."""
+        for of, tick, path in snapshot_versions(self._folder):
+            if of == learner and tick < before:
                 path.unlink(missing_ok=True)
 
 

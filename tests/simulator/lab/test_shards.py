@@ -19,7 +19,7 @@ from simulator.lab.crew import Crew, Hand, News
 from simulator.lab.loop import Stopped
 from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
-from simulator.lab.reports import DayClosed, LearnerSaved, ServerSaved, StageFinished, Told
+from simulator.lab.reports import DayClosed, Saved, ServerSaved, StageFinished, Told
 from simulator.lab.retention import Retention
 from simulator.serving.exact_sums import bound_rows, truth_rows
 from tests.conftest import TINY
@@ -90,7 +90,7 @@ class Small:
                 match told:
                     case ServerSaved():
                         retention.server_saved(told)
-                    case LearnerSaved():
+                    case Saved():
                         retention.learner_saved(told)
                     case DayClosed():
                         self._days[told.row["day"], told.row["arm"]] = dict(told.row)

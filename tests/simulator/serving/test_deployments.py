@@ -72,7 +72,7 @@ def test_versions_before_a_tick_are_deleted_of_the_one_learner(tmp_path: Any) ->
     for learner in ("x", "y"):
         for tick in (0, 3, 6):
             folder.write(Published(learner, tick, tick, 0, BaseRate(0.1)))
-    folder.delete_before("x", 4)
+    folder.forget("x", 4)
     assert sorted(path.stem for path in tmp_path.iterdir()) == ["x-00000006", "y-00000000", "y-00000003", "y-00000006"]
 
 
