@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from reloop_stream.codec.compact import MAX_CELLS, WIDE, Expander, Runs, compact, factor_of, numbers, pays, widened
+from reloop_stream.codec.compact import MAX_CELLS, WIDE, Runs, compact, expanded, factor_of, numbers, pays, widened
 from reloop_stream.errors import EventError
 from reloop_stream.events import (
     ClickBatch,
@@ -89,7 +89,8 @@ def encode(batch: ExposureBatch | ClickBatch | ExampleBatch) -> bytes:
         else:
             arrays.append(to_arrow(column, name == NULLABLE))
             fields.append((name, arrays[-1].type, b""))
-    constants["rows"] = len(batch)
+    if not arrays:  # else it is seen of them, and the head stays the same from record to record
+        constants["rows"] = len(batch)
     head = _head(tuple(fields), json.dumps(constants), tuple(metadata.items()))
     # What `pa.ipc.new_stream` writes, without a sink that grows and is copied.
     return b"".join((head.message, pa.RecordBatch.from_arrays(arrays, schema=head.schema).serialize(), END_OF_STREAM))
@@ -156,14 +157,13 @@ def decode(value: bytes, kind: EventKind) -> ExposureBatch | ClickBatch | Exampl
     if n * sum(map(_takes_no_bytes, batch.schema.types)) > MAX_CELLS:
         raise EventError(f"arrow: {len(value)} bytes that would be columns of {n} rows")
     columns: dict[str, Column] = {}
-    expand = Expander(n)
     try:
         for name, (dtype, single) in constants.items():
             columns[name] = _constant(name, dtype, single, n)
         for field, array in zip(batch.schema, batch.columns, strict=True):
             if field.name in columns:
                 raise EventError(f"{field.name}: is there twice")
-            columns[field.name] = _column(field, array, expand)
+            columns[field.name] = _column(field, array, n)
         if FACTOR in (metadata := batch.schema.metadata or {}) and "exposure_id" not in columns:
             columns["exposure_id"] = _exposure_ids(columns, int(metadata[FACTOR]))
         return _assemble(columns, kind)
@@ -189,13 +189,13 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200] or type(error).__name__
 
 
-def _column(field: pa.Field, array: pa.Array, expand: Expander) -> Column:
+def _column(field: pa.Field, array: pa.Array, n: int) -> Column:
     """A column of the record, in the type that it had when it was written."""
     has_runs = pa.types.is_run_end_encoded(array.type)
     column = _values(field.name, array.values) if has_runs else from_arrow(field.name, array)
     if field.metadata and DTYPE in field.metadata and isinstance(column, np.ndarray):
         column = widened(field.name, column, field.metadata[DTYPE])
-    return expand(field.name, array.run_ends.to_numpy(), column) if has_runs else column  # type: ignore[arg-type]
+    return expanded(field.name, array.run_ends.to_numpy(), column, n) if has_runs else column  # type: ignore[arg-type]
 
 
 def _exposure_ids(columns: Mapping[str, Column], factor: int) -> np.ndarray:
@@ -215,11 +215,14 @@ def _takes_no_bytes(kind: pa.DataType) -> bool:
 def from_arrow(name: str, array: pa.Array) -> Column:
     """The column that `to_arrow` made this of. Raises EventError naming it where its type is none of ours."""
     _require_values(name, array)
-    if array.type == pa.null():
-        return np.full(len(array), np.nan)
-    if pa.types.is_dictionary(array.type):
-        return _by_number(name, array)
     kind = array.type
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
+        return numbers
+    if kind == pa.null():
+        return np.full(len(array), np.nan)
+    if pa.types.is_dictionary(kind):
+        return _by_number(name, array)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
         offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
         values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
@@ -234,9 +237,6 @@ def from_arrow(name: str, array: pa.Array) -> Column:
         return texts.astype(object)
     if pa.types.is_boolean(kind):
         return array.to_numpy(zero_copy_only=False).astype(np.int64)
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
-        return numbers
     raise EventError(f"{name}: is of type {kind}, which no event has")
 
 

@@ -6,14 +6,14 @@ request is said once (run-end encoding), and all such columns have their runs in
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 
 from reloop_stream.errors import EventError
 
-__all__ = ["MAX_CELLS", "WIDE", "Expander", "Runs", "compact", "factor_of", "numbers", "pays", "widened"]
+__all__ = ["MAX_CELLS", "WIDE", "Runs", "compact", "expanded", "factor_of", "numbers", "pays", "widened"]
 
 # Below it the work for each column is more than the bytes that it saves.
 MIN_ROWS = 256
@@ -21,7 +21,7 @@ MAX_ROWS = 1 << 16
 # Of columns that take fewer bytes than they have rows, in one record: what a reader sets memory aside for, 32 MiB.
 MAX_CELLS = 1 << 22
 ROWS_A_RUN = 3  # a run costs its end and its value: from this many rows a run on it is worth its work
-FLOAT_SAMPLE = 64  # rows that tell whether numbers may be float32's
+SIGNED = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 # The types that may be written in fewer bytes.
 WIDE = {name.encode(): np.dtype(name) for name in ("int16", "int32", "int64", "float64")}
 
@@ -43,6 +43,13 @@ def numbers(column: np.ndarray, nullable: bool = False) -> pa.Array:
     return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
 
 
+def _kernels() -> ModuleType:
+    """Brings numba, which processes that write and read small batches alone do without."""
+    from reloop_stream.codec import compact_kernels
+
+    return compact_kernels
+
+
 def pays(rows: int, columns: int) -> bool:
     """Whether a batch of this size is written in fewer bytes: it is worth it, and readers will take it."""
     return MIN_ROWS <= rows <= min(MAX_ROWS, MAX_CELLS // columns)
@@ -53,54 +60,52 @@ def _bits(column: np.ndarray) -> np.ndarray:
     return column if column.dtype.kind == "i" else column.view(f"i{column.itemsize}")
 
 
-@dataclass(frozen=True, slots=True)
 class Runs:
-    """Rows that belong together. inside: bool [n - 1], whether the row after belongs to this one's run. ends: int [runs]."""
+    """Rows that belong together, by where each run ends."""
 
-    inside: np.ndarray
-    ends: np.ndarray
-    array: pa.Array
+    def __init__(self, ends: np.ndarray) -> None:
+        """ends: int32 [runs]."""
+        n = int(ends[-1])
+        self._ends = ends
+        self._last = ends - 1
+        self._rows = n
+        self._as_arrow = numbers(ends.astype(np.int16) if n < 1 << 15 else ends)
 
     @classmethod
     def of(cls, column: np.ndarray) -> Runs | None:
         """Those in which the integers [n] are equal; None where they are too many to be worth it."""
-        n = len(column)
-        inside = column[1:] == column[:-1]
-        if (n - np.count_nonzero(inside)) * ROWS_A_RUN > n:
-            return None
-        ends = np.append(np.flatnonzero(~inside) + 1, n)
-        return cls(inside, ends, numbers(ends.astype(np.int16 if n < 1 << 15 else np.int32)))
+        ends = np.empty(len(column) // ROWS_A_RUN, dtype=np.int32)
+        n = _kernels().find_ends(column, ends)
+        return cls(ends[:n]) if n else None
 
-    def hold(self, column: np.ndarray) -> bool:
-        """Whether the column changes between runs only."""
-        bits = _bits(column)
-        return not ((bits[1:] != bits[:-1]) & self.inside).any()
+    def of_each(self, column: np.ndarray) -> np.ndarray | None:
+        """The column's value in each run; None where it changes within one."""
+        return column[self._last] if _kernels().hold(_bits(column), self._ends) else None
+
+    def spread(self, values: pa.Array) -> pa.Array:
+        """The column of which these are the values of each run."""
+        kind = pa.run_end_encoded(self._as_arrow.type, values.type)
+        return pa.Array.from_buffers(kind, self._rows, [None], children=[self._as_arrow, values])
 
 
 def compact(column: np.ndarray, runs: Runs | None, nullable: bool = False) -> pa.Array:
     """The numbers [n] in as few bytes as hold them bit for bit. nullable: whether NaN stands for nothing."""
-    if runs is None or not runs.hold(column):
+    values = None if runs is None else runs.of_each(column)
+    if runs is None or values is None:
         return numbers(_narrow(column), nullable)
-    values = numbers(_narrow(column[runs.ends - 1]), nullable)
-    return pa.RunEndEncodedArray.from_arrays(runs.array, values)
+    return runs.spread(numbers(_narrow(values), nullable))
 
 
 def _narrow(column: np.ndarray) -> np.ndarray:
     """The numbers in the narrowest type that holds them exactly."""
     if column.dtype.kind == "i":
-        bits = max(int(column.max()), ~int(column.min())).bit_length()
+        low, high = _kernels().bounds(column)
+        bits = max(high, ~low).bit_length()
         size = 1 if bits < 8 else 2 if bits < 16 else 4 if bits < 32 else 8
-        return column if size >= column.itemsize else column.astype(f"i{size}")
-    if column.dtype == np.float64 and _as_float32(column[:FLOAT_SAMPLE]) is not None:
-        narrow = _as_float32(column)
-        return column if narrow is None else narrow
+        return column if size >= column.itemsize else column.astype(SIGNED[size])
+    if column.dtype == np.float64 and _kernels().are_single(column, column.view(np.int64)):
+        return column.astype(np.float32)
     return column
-
-
-def _as_float32(column: np.ndarray) -> np.ndarray | None:
-    with np.errstate(over="ignore"):
-        narrow = column.astype(np.float32)
-    return narrow if np.array_equal(_bits(narrow.astype(np.float64)), _bits(column)) else None
 
 
 def widened(name: str, column: np.ndarray, dtype: bytes) -> np.ndarray:
@@ -111,22 +116,19 @@ def widened(name: str, column: np.ndarray, dtype: bytes) -> np.ndarray:
     return column.astype(wanted, copy=False)
 
 
-class Expander:
-    """Rows from the runs of a record's columns, which mostly have their runs in common. n: how many rows they must make."""
-
-    def __init__(self, n: int) -> None:
-        self._n = n
-        self._lengths: dict[bytes, np.ndarray] = {}
-
-    def __call__(self, name: str, ends: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """The column [n] whose runs end at `ends`. Raises EventError where they are no ends of n rows."""
-        key = ends.tobytes()
-        lengths = self._lengths.get(key)
-        if lengths is None:
-            lengths = self._lengths[key] = np.diff(ends.astype(np.int64), prepend=0)
-        if len(values) != len(lengths) or not len(lengths) or lengths.min() < 1 or ends[-1] != self._n:
-            raise EventError(f"{name}: its runs do not make {self._n} rows")
-        return np.repeat(values, lengths)
+def expanded(name: str, ends: np.ndarray, values: np.ndarray, n: int) -> np.ndarray:
+    """The column [n] of a record of which these are the values up to each end. Raises EventError where the ends are none of n rows."""
+    column = np.empty(n, dtype=values.dtype)
+    if values.dtype.kind == "O":
+        number = np.empty(n, dtype=np.int64)
+        fits = len(values) == len(ends) and _kernels().repeat(np.arange(len(ends)), ends.astype(np.int64), number)
+        column = values[number] if fits else column
+    else:
+        # Copies, for what arrow gives may only be read, and code would be compiled for that apart.
+        fits = len(values) == len(ends) and _kernels().repeat(values.copy(), ends.astype(np.int64), column)
+    if not fits:
+        raise EventError(f"{name}: its runs do not make {n} rows")
+    return column
 
 
 def factor_of(request_id: np.ndarray, position: np.ndarray, exposure_id: np.ndarray) -> int | None:
@@ -137,4 +139,5 @@ def factor_of(request_id: np.ndarray, position: np.ndarray, exposure_id: np.ndar
     factor = (int(exposure_id[0]) - int(position[0])) // int(request_id[0])
     if not 0 < factor < 1 << 31:
         return None
-    return factor if np.array_equal(request_id.astype(np.int64) * factor + position, exposure_id) else None
+    made = _kernels().are_made(request_id.astype(np.int64, copy=False), position, exposure_id, factor)
+    return factor if made else None

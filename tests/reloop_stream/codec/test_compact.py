@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from reloop_stream.codec import compact_kernels as kernels
 from reloop_stream.codec.arrow_format import decode, encode
-from reloop_stream.codec.compact import MAX_CELLS, pays
+from reloop_stream.codec.compact import MAX_CELLS, expanded, pays
 from reloop_stream.errors import EventError
-from reloop_stream.events import ExampleBatch, ExposureBatch, ListColumn, constant
+from reloop_stream.events import ClickBatch, ExampleBatch, ExposureBatch, ListColumn, constant
 from reloop_stream.testing import clicks_on, exposures, same_columns
 
 SLATE = 10
@@ -178,5 +179,50 @@ def test_a_factor_that_is_none_is_refused(factor: bytes) -> None:
 
 def test_what_readers_would_refuse_is_written_row_by_row() -> None:
     assert pays(1 << 16, 20) and not pays(1 << 16, MAX_CELLS // (1 << 16) + 1) and not pays((1 << 16) + 1, 2)
-    constants = json.loads(schema_of(encode(slates(70_000))).metadata[b"constants"])
-    assert constants["rows"] == 70_000 and "exposure_id" in schema_of(encode(slates(70_000))).names
+    assert "exposure_id" in schema_of(encode(slates(70_000))).names
+
+
+NUMBERS = np.array([0.0, -0.0, 0.5, 0.1, np.nan, np.inf, 1e300, 1 << 24, (1 << 24) + 1])
+QUIET, SIGNALLING, LONG = (np.array([one]).view(np.float64) for one in (0x7FF8 << 48, 0x7FF4 << 48, (0x7FF8 << 48) + 1))
+
+
+@pytest.mark.parametrize("column", [*NUMBERS[:, None], NUMBERS, NUMBERS[:3], QUIET, -QUIET, SIGNALLING, LONG], ids=str)
+def test_single_precision_is_taken_exactly_where_it_gives_the_same_bits_back(column: np.ndarray) -> None:
+    with np.errstate(over="ignore", invalid="ignore"):
+        back = column.astype(np.float32).astype(np.float64)
+    assert kernels.are_single(column, column.view(np.int64)) == (bits(back) == bits(column))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("seed", range(5))
+def test_runs_are_found_and_held_as_row_by_row(dtype: str, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    request = np.repeat(draw.integers(0, 9, 40), draw.integers(1, 9, 40))
+    changes = np.flatnonzero(np.diff(request)) + 1
+    ends = np.empty(len(request), dtype=np.int32)
+    n = kernels.find_ends(request, ends)
+    assert ends[:n].tolist() == [*changes.tolist(), len(request)]
+    assert kernels.find_ends(request, ends[: n - 1].copy()) == 0
+    column = np.repeat(draw.integers(-100, 100, n), np.diff(ends[:n], prepend=0)).astype(dtype)
+    assert kernels.hold(column, ends[:n]) and kernels.bounds(column) == (column.min(), column.max())
+    assert expanded("a", ends[:n], column[ends[:n] - 1], len(column)).tolist() == column.tolist()
+    inside = int(np.flatnonzero(np.diff(request) == 0)[seed])
+    column[inside] += 1
+    assert not kernels.hold(column, ends[:n])
+
+
+@pytest.mark.parametrize(
+    "ends, values", [([], []), ([2, 2, 3], [1, 2, 3]), ([3], [1, 2]), ([2], [1]), ([4], [1]), ([-1, 3], [1, 2])]
+)
+def test_ends_that_do_not_make_the_rows_are_refused(ends: list[int], values: list[int]) -> None:
+    for column in (np.array(values, dtype=np.int32), np.array(values, dtype=object)):
+        with pytest.raises(EventError, match="a: its runs do not make 3 rows"):
+            expanded("a", np.array(ends, dtype=np.int16), column, 3)
+
+
+def test_a_record_without_a_column_says_how_many_rows_it_has_and_others_do_not() -> None:
+    same = {name: constant(3, 400, np.int64) for name in ("exposure_id", "event_time_ms", "click_time_ms")}
+    for columns, rows in ((same, 400), (same | {"exposure_id": np.arange(400)}, None)):
+        clicks = ClickBatch(**columns)
+        assert json.loads(schema_of(encode(clicks)).metadata[b"constants"]).get("rows") == rows
+        assert same_columns(clicks, decode(encode(clicks), "click"))
