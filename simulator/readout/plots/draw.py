@@ -113,7 +113,7 @@ def draw(results: Results) -> dict[str, Path]:
         with matplotlib.rc_context(STYLE):
             if (layout := made.get_layout_engine()) is not None:  # else it is computed anew for each file
                 layout.execute(made)
-                made.set_layout_engine("none")
+                made.set_layout_engine(None)  # "none" leaves one that has each file drawn twice
             made.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
             made.savefig(folder / f"{name}.png", dpi=DPI, metadata={"Software": None})
         found[name] = folder / f"{name}.svg"
