@@ -210,7 +210,7 @@ def target_and_weight(
     loss compares errors by these (`reloop_stream.learners.last_predictions.groups_of`). row_weight: float64 [n], the
     events' own weights, which multiply the loss, whichever it is; None: each row counts once.
     """
-    target, weight = _of_loss(config, p, p_last, y.astype(np.float64), has_last, group, row_weight)
+    target, weight = _of_loss(config, p, p_last, y.astype(np.float64, copy=False), has_last, group, row_weight)
     return target, weight if row_weight is None else weight * row_weight
 
 

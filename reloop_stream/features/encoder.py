@@ -38,6 +38,14 @@ class EncodedList(NamedTuple):
         """How many values each list has, int64 [n]."""
         return np.diff(self.offsets)
 
+    def part(self, rows: slice) -> EncodedList:
+        """Consecutive lists, without a copy of their values."""
+        start, stop, _ = rows.indices(len(self.offsets) - 1)
+        offsets = self.offsets[start : stop + 1]
+        values = slice(offsets[0], offsets[-1])
+        weights = None if self.weights is None else self.weights[values]
+        return EncodedList(self.rows[values], offsets - offsets[0], weights)
+
     def means(self, of_rows: np.ndarray) -> np.ndarray:
         """The mean of each list, float64 [n], of what its values have: of_rows, [total]; 0 for an empty list."""
         n = len(self.offsets) - 1
@@ -59,6 +67,10 @@ class Encoded:
 
     def __len__(self) -> int:
         return len(self.slots)
+
+    def part(self, rows: slice) -> Encoded:
+        """Consecutive rows, without a copy of their values."""
+        return Encoded(self.slots[rows], tuple(one.part(rows) for one in self.lists), self.numbers[rows])
 
 
 class Encoder:
@@ -104,6 +116,11 @@ class Encoder:
     def rows(self) -> int:
         """Rows of the table: those that are there from the first, and one for each value that has been learnt."""
         return self._vocabulary.end if self._end is None else self._end
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it encodes alike whatever it has learnt: no field grows, no number is standardised."""
+        return not (self._growing or self._moments)
 
     def learn_values(self, features: Mapping[str, Column]) -> None:
         """Let the batch's new values join the vocabularies of growing fields. Raises EventError naming an unfit column."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -13,7 +13,7 @@ from reloop_stream.features.check import check_candidates, rows_of
 from reloop_stream.features.encoder import Encoder
 from reloop_stream.state.packing import pack
 
-__all__ = ["BaseRate", "FrozenModel", "Learner", "LearnerWrapper", "WithoutMemory", "check_finite"]
+__all__ = ["BaseRate", "FrozenModel", "Learner", "LearnerWrapper", "WithoutMemory", "batch_by_batch", "check_finite"]
 
 # Kinds of deployed models, beside those of the learners proper.
 BASE_RATE = "base-rate"
@@ -61,10 +61,11 @@ class Learner(Protocol):
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         """pCTR in eval mode, float64 [n]. Changes nothing."""
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
         """Learn a batch: one step (torch), or one example after the other (linear, river).
 
         foreign: bool [n], rows that another arm's model served: their stamps are not this model's last predictions.
+        size: the rows are batches of so many, the last one of what is left, to be learnt one after the other; None: one batch.
         Returns the pCTR of each row before it was learnt, float64 [n]. Raises EventError, and changes nothing, where the
         examples break the contract or are not this model's.
         """
@@ -75,6 +76,10 @@ class Learner(Protocol):
 
     @rate.setter
     def rate(self, rate: float) -> None: ...
+
+    @property
+    def remembers(self) -> bool:
+        """Whether `remember` changes what it predicts: new examples are then learnt and remembered batch by batch."""
 
     def remember(self, examples: ExampleBatch) -> None:
         """Called once with all new examples, after `predict` or `learn` gave their pCTR: for an error memory."""
@@ -111,8 +116,26 @@ def check_finite(name: str, version: int, weights: Mapping[str, np.ndarray]) -> 
             )
 
 
+def batch_by_batch(
+    learn: Callable[[ExampleBatch, np.ndarray | None], np.ndarray],
+    examples: ExampleBatch,
+    foreign: np.ndarray | None,
+    size: int | None,
+) -> np.ndarray:
+    """What a learner's `learn` gives, from its `learn` of one batch."""
+    if size is None or len(examples) <= size:
+        return learn(examples, foreign)
+    pctr = np.empty(len(examples))
+    for at in range(0, len(examples), size):
+        rows = slice(at, at + size)
+        pctr[rows] = learn(examples.part(rows), None if foreign is None else foreign[rows])
+    return pctr
+
+
 class WithoutMemory:
     """A learner that keeps no errors: what `remember` and `retrained` say goes past it."""
+
+    remembers = False
 
     def remember(self, examples: ExampleBatch) -> None: ...
 
@@ -149,8 +172,12 @@ class LearnerWrapper:
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return self.inner.predict(features)
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
-        return self.inner.learn(examples, foreign)
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
+        return self.inner.learn(examples, foreign, size)
+
+    @property
+    def remembers(self) -> bool:
+        return self.inner.remembers
 
     def remember(self, examples: ExampleBatch) -> None:
         self.inner.remember(examples)

@@ -66,8 +66,8 @@ class CalibratedLearner(LearnerWrapper):
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return calibrate(self.inner.predict(features))
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
-        return calibrate(self.inner.learn(examples, foreign))
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
+        return calibrate(self.inner.learn(examples, foreign, size))
 
     def publish(self) -> FrozenModel:
         return CalibratedModel(self.inner.publish())

@@ -267,13 +267,17 @@ class RememberingLearner(LearnerWrapper):
             return self.inner.predict(features)
         return self._memory.correct(self._base.represent(features), self._base.predict(features))
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
         if self._base is None:
-            return self.inner.learn(examples, foreign)
+            return self.inner.learn(examples, foreign, size)
         check_examples(examples, foreign)
         pctr = self.predict(examples.exposures.features)
-        self.inner.learn(examples, foreign)
+        self.inner.learn(examples, foreign, size)
         return pctr
+
+    @property
+    def remembers(self) -> bool:
+        return True
 
     def remember(self, examples: ExampleBatch) -> None:
         check_examples(examples, None)

@@ -18,7 +18,7 @@ from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.check import check_candidates, check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
 from reloop_stream.learners import linear_kernels as kernels
-from reloop_stream.learners.base import WithoutMemory, check_finite
+from reloop_stream.learners.base import WithoutMemory, batch_by_batch, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.linear_kernels import Goal, Sparse, Step
 from reloop_stream.losses import CONSTANT_WEIGHTS, TIE, target_and_weight
@@ -247,8 +247,11 @@ class LinearLearner(WithoutMemory):
         kernels.probabilities(self._table, self._d, self._bias, batch, p)
         return p
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
         check_examples(examples, foreign)
+        return batch_by_batch(self._learn, examples, foreign, size)
+
+    def _learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
         features = examples.exposures.features
         self.encoder.learn_values(features)
         self._grow()

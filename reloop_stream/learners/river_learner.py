@@ -16,7 +16,7 @@ from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.check import check_candidates, check_examples
 from reloop_stream.features.encoder import Encoded, Encoder
-from reloop_stream.learners.base import WithoutMemory, check_finite
+from reloop_stream.learners.base import WithoutMemory, batch_by_batch, check_finite
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.river_estimators import ReLoopFMClassifier, ReLoopLogisticRegression, sigmoid
 from reloop_stream.losses import target_and_weight
@@ -252,15 +252,18 @@ class RiverLearner(WithoutMemory):
     @np.errstate(
         over="ignore", invalid="ignore"
     )  # weights that overflow are told of once, when they are to be published
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
         check_examples(examples, foreign)
+        return batch_by_batch(self._learn, examples, foreign, size)
+
+    def _learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
         features = examples.exposures.features
         self.encoder.learn_values(features)
-        before = self._learn(examples, foreign)
+        before = self._step(examples, foreign)
         self.encoder.learn_numbers(features)
         return before
 
-    def _learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
+    def _step(self, examples: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
         loss, features = self._config.loss, examples.exposures.features
         p_last, known = last_predictions(loss, examples, foreign, self._last)
         group, label, row_weight = groups_of(loss, examples), examples.label, examples.exposures.weight

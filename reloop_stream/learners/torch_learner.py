@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -13,13 +13,13 @@ from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.errors import StateError
 from reloop_stream.events import Column, ExampleBatch
 from reloop_stream.features.check import check_examples
-from reloop_stream.features.encoder import Encoder
-from reloop_stream.learners.base import WithoutMemory, check_finite
+from reloop_stream.features.encoder import Encoded, Encoder
+from reloop_stream.learners.base import WithoutMemory, batch_by_batch, check_finite
 from reloop_stream.learners.candidate_scores import score_candidates
 from reloop_stream.learners.last_predictions import groups_of, last_predictions
 from reloop_stream.learners.sparse_updates import TableUpdates
 from reloop_stream.learners.torch_net import Net, sigmoid
-from reloop_stream.losses import target_and_weight
+from reloop_stream.losses import WITHOUT_LAST, target_and_weight
 from reloop_stream.runtime.torch_state import drawing_from
 from reloop_stream.state.packing import pack, part_of, prefixed, unpack
 
@@ -74,6 +74,23 @@ class TorchModel:
         return cls(meta["name"], meta["version"], net)
 
 
+class _Prepared(NamedTuple):
+    """What steps need of examples. Every array is [n]."""
+
+    encoded: Encoded
+    label: np.ndarray  # float64
+    p_last: np.ndarray
+    known: np.ndarray
+    group: np.ndarray | None
+    weight: np.ndarray | None
+
+    def part(self, rows: slice) -> _Prepared:
+        group = None if self.group is None else self.group[rows]
+        weight = None if self.weight is None else self.weight[rows]
+        encoded = self.encoded.part(rows)
+        return _Prepared(encoded, self.label[rows], self.p_last[rows], self.known[rows], group, weight)
+
+
 class TorchLearner(WithoutMemory):
     """A torch backbone that learns batch by batch.
 
@@ -124,16 +141,39 @@ class TorchLearner(WithoutMemory):
     def predict(self, features: Mapping[str, Column]) -> np.ndarray:
         return self._net.predict(features)
 
-    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, examples: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
         check_examples(examples, foreign)
-        if not len(examples):  # Adam would take a step from its momentum
+        n = len(examples)
+        if not n:  # Adam would take a step from its momentum
             return np.zeros(0)
-        net, loss = self._net, self._config.loss
-        if net.learn_values(examples.exposures.features):
+        if size is None or n <= size:
+            return self._step(self._prepared(examples, foreign))
+        if not self._prepares_alike(foreign):
+            return batch_by_batch(lambda *batch: self._step(self._prepared(*batch)), examples, foreign, size)
+        prepared, pctr = self._prepared(examples, foreign), np.empty(n)
+        for at in range(0, n, size):
+            rows = slice(at, at + size)
+            pctr[rows] = self._step(prepared.part(rows))
+        return pctr
+
+    def _prepares_alike(self, foreign: np.ndarray | None) -> bool:
+        """Whether what a batch needs does not depend on the batches before it, nor on how the rows are cut."""
+        loss = self._config.loss
+        predicts = loss.name not in WITHOUT_LAST and (loss.p_last == "last_version" or foreign is not None)
+        return self._net.encoder.is_fixed and loss.level == "item" and not predicts
+
+    def _prepared(self, examples: ExampleBatch, foreign: np.ndarray | None) -> _Prepared:
+        net, loss, features = self._net, self._config.loss, examples.exposures.features
+        if net.learn_values(features):
             self._sparse.follow(net.table)
         p_last, known = last_predictions(loss, examples, foreign, self._last)
-        encoded = net.encoder.encode(examples.exposures.features)
-        net.encoder.learn_numbers(examples.exposures.features)
+        encoded = net.encoder.encode(features)
+        net.encoder.learn_numbers(features)
+        label, weight = examples.label.astype(np.float64), examples.exposures.weight
+        return _Prepared(encoded, label, p_last, known, groups_of(loss, examples), weight)
+
+    def _step(self, rows: _Prepared) -> np.ndarray:
+        net, loss, encoded = self._net, self._config.loss, rows.encoded
         leaf, pooled = net.gathered(encoded)
         x = net.assemble(leaf, encoded, pooled, net.all_numbers())
         drops = self._config.model.dropout > 0
@@ -146,8 +186,7 @@ class TorchLearner(WithoutMemory):
         else:
             logit, kept = net.model.forward_keeping(x)
         p = sigmoid(logit)
-        group, row_weight = groups_of(loss, examples), examples.exposures.weight
-        target, weight = target_and_weight(loss, p, p_last, examples.label, known, group, row_weight)
+        target, weight = target_and_weight(loss, p, rows.p_last, rows.label, rows.known, rows.group, rows.weight)
         gradient = (weight * (p - target) / len(p)).astype(np.float32)
         net.gradient.zero_()
         d_x = net.model.backward(torch.from_numpy(gradient).to(net.device), kept)

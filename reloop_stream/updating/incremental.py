@@ -41,8 +41,9 @@ class IncrementalUpdater:
             others = np.concatenate((self._waiting[1], others))
         ready = len(examples) // self._size * self._size
         pctr = np.empty(ready)
-        for at in range(0, ready, self._size):
-            rows = slice(at, at + self._size)
+        at_once = self._size if self.learner.remembers else self._at_once(ready)
+        for at in range(0, ready, at_once):
+            rows = slice(at, at + at_once)
             batch = examples.part(rows)
             pctr[rows] = self._step(batch, others[rows])
             self.learner.remember(batch)
@@ -51,9 +52,13 @@ class IncrementalUpdater:
         self._waiting = (examples.part(rest), others[rest]) if ready < len(examples) else None
         return Trained(examples.part(slice(0, ready)), pctr) if ready else NOTHING
 
-    def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
-        """Learn one batch; the pCTR of its rows before."""
-        return self.learner.learn(batch, foreign if foreign.any() else None)
+    def _at_once(self, ready: int) -> int:
+        """How many of the rows that are ready `_step` is given, where nothing is remembered in between."""
+        return max(1, ready)
+
+    def _step(self, examples: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
+        """Learn whole batches; the pCTR of their rows before each."""
+        return self.learner.learn(examples, foreign if foreign.any() else None, self._size)
 
     def end_tick(self, tick: int, watermark_ms: int) -> bool:
         learnt, self._has_learnt = self._has_learnt, False
@@ -92,13 +97,16 @@ class ReplayUpdater(IncrementalUpdater):
         self._replayed = config.replayed
         self._columns = columns
 
+    def _at_once(self, ready: int) -> int:
+        return self._size
+
     def _step(self, batch: ExampleBatch, foreign: np.ndarray) -> np.ndarray:
         new = slim(batch, self._columns)
         learnt, others = new, foreign
         if (drawn := self._reservoir.draw(self._replayed)) is not None:
             learnt = ExampleBatch.concat([new, drawn.examples])
             others = np.concatenate((foreign, drawn.foreign))
-        pctr = super()._step(learnt, others)[: len(batch)]
+        pctr = self.learner.learn(learnt, others if others.any() else None)[: len(batch)]
         self._reservoir.offer(new, foreign)
         return pctr
 

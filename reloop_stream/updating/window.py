@@ -18,6 +18,7 @@ from reloop_stream.updating.window_rows import Rows, WindowRows, in_batches, lat
 __all__ = ["WindowUpdater"]
 
 MIB = 1 << 20
+AT_ONCE = 16  # batches that a learner is given together: what they share costs once
 
 
 class WindowUpdater:
@@ -94,13 +95,13 @@ class WindowUpdater:
         self._retrainings += 1
         config, has_begun = self._config, False
         for number in range(config.passes):
-            for batch, foreign in self._batches(number):
+            for batches, foreign in self._batches(number):
                 if self._should_stop():
                     raise FeedStopped
                 if not has_begun and config.start == "cold":
                     self.learner.reset()
                 has_begun = True
-                self.learner.learn(batch, foreign if foreign.any() else None)
+                self.learner.learn(batches, foreign if foreign.any() else None, config.batch_size)
         if not has_begun:
             return
         if self._once:
@@ -110,8 +111,8 @@ class WindowUpdater:
         self.learner.retrained()
 
     def _batches(self, number: int) -> Iterator[Rows]:
-        """The micro-batches of a pass."""
-        size = self._config.batch_size
+        """The micro-batches of a pass, some of them in one."""
+        size = AT_ONCE * self._config.batch_size
         if not self._config.shuffle:
             yield from in_batches(self._window(), size)
             return

@@ -12,7 +12,7 @@ from reloop_stream.clock import HOUR_MS
 from reloop_stream.config import FieldConfig, LearnerConfig
 from reloop_stream.events import ExampleBatch
 from reloop_stream.learners import make_learner
-from reloop_stream.learners.base import WithoutMemory
+from reloop_stream.learners.base import WithoutMemory, batch_by_batch
 from reloop_stream.testing import examples
 from reloop_stream.updating import make_updater, publish_every_ms
 from reloop_stream.updating.base import Updater
@@ -26,6 +26,7 @@ class Diary(WithoutMemory):
 
     version = 0
     name = "diary"
+    remembers = True
 
     def __init__(self) -> None:
         self.learnt: list[list[int]] = []
@@ -36,10 +37,13 @@ class Diary(WithoutMemory):
     def predict(self, features: Any) -> np.ndarray:
         return np.asarray(features["row"] / 1000)
 
-    def learn(self, batch: ExampleBatch, foreign: np.ndarray | None = None) -> np.ndarray:
+    def learn(self, batch: ExampleBatch, foreign: np.ndarray | None = None, size: int | None = None) -> np.ndarray:
+        return batch_by_batch(self._learn, batch, foreign, size)
+
+    def _learn(self, batch: ExampleBatch, foreign: np.ndarray | None) -> np.ndarray:
         self.columns = batch
         self.learnt.append(batch.exposures.features["row"].tolist())  # type: ignore[union-attr]
-        self.foreign.append(None if foreign is None else foreign.tolist())
+        self.foreign.append(None if foreign is None or not foreign.any() else foreign.tolist())
         return self.predict(batch.exposures.features)
 
     def remember(self, batch: ExampleBatch) -> None:
