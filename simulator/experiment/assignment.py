@@ -20,7 +20,15 @@ def hash_to_unit(text: str) -> float:
     >>> hash_to_unit("newsfeed.1.42") == hash_to_unit("newsfeed.1.42")
     True
     """
-    return int(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()[:HASH_DIGITS], 16) / HASH_MAX
+    return _units("", [text])[0]
+
+
+def _units(prefix: str, names: Sequence[int | str]) -> list[float]:
+    """`hash_to_unit` of each name behind the prefix."""
+    sha1, start = hashlib.sha1, prefix.encode()
+    digests = [sha1(start + str(name).encode(), usedforsecurity=False).digest() for name in names]
+    # Eight bytes are 16 digits, one too many. Python divides integers of any size exactly rounded, which numpy does not.
+    return [(int.from_bytes(digest[:8]) >> 4) / HASH_MAX for digest in digests]
 
 
 class Assignment:
@@ -48,7 +56,7 @@ class Assignment:
     def _look_up(self, users: np.ndarray, known: dict[int | str, int], prefix: str, ends: np.ndarray) -> np.ndarray:
         unique, inverse = np.unique(users, return_inverse=True)
         values = unique.tolist()
-        for user in values:
-            if user not in known:
-                known[user] = int(np.searchsorted(ends, hash_to_unit(f"{prefix}{user}"), side="left"))
+        fresh = [user for user in values if user not in known]
+        if fresh:
+            known |= zip(fresh, np.searchsorted(ends, _units(prefix, fresh), side="left").tolist(), strict=True)
         return np.array([known[user] for user in values], dtype=np.int32)[inverse]

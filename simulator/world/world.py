@@ -143,7 +143,6 @@ class World:
         self._context = config.choice.context * normal(seed, "context", hours, topics)
         ids = np.arange(config.users.n)
         self._is_bot = uniform(seed, "user/bot", ids) < config.noise.bot_share
-        self._blend: tuple[float, np.ndarray] = (0.0, self.users.tastes)
         self._base = self._calibrate()
 
     @property
@@ -238,13 +237,13 @@ class World:
             _rows=rows,
         )
 
-    def _tastes(self, now_ms: int) -> np.ndarray:
-        """Tastes at a time: turned towards other tastes by the drift's share, their variance kept."""
+    def _tastes(self, now_ms: int, user: np.ndarray) -> np.ndarray:
+        """Of these users at a time, float32 [R, d]: turned towards other tastes by the drift's share, their variance kept."""
         share = drift_level(self.config.drift, "taste", now_ms)
-        if share != self._blend[0]:
-            turned = math.sqrt(1 - share) * self.users.tastes + math.sqrt(share) * self.users.drifted
-            self._blend = share, turned.astype(np.float32)
-        return self._blend[1]
+        tastes = self.users.tastes[user]
+        if not share:
+            return tastes
+        return (math.sqrt(1 - share) * tastes + math.sqrt(share) * self.users.drifted[user]).astype(np.float32)
 
     def logits(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
         """Of a click on an item that is looked at, float64 [R, S], before the base rate's; rows: of the items [R, S]."""
@@ -253,9 +252,9 @@ class World:
         config = self.config.items
         logits = np.empty(rows.shape)
         add_liking(
-            self._tastes(tick.start_ms), self._taste_scale, items.vectors, items.quality, items.birth_ms, items.topic,
+            self._tastes(tick.start_ms, tick.user), self._taste_scale, items.vectors, items.quality, items.birth_ms, items.topic,
             self._context, tick.start_ms, config.freshness, config.freshness_half_life_hours * HOUR_MS,
-            tick.user, tick.request_features["hour"], rows, logits,
+            tick.request_features["hour"], rows, logits,
         )  # fmt: skip
         return logits
 

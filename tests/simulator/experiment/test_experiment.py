@@ -30,6 +30,21 @@ def test_users_are_split_by_the_shares_and_stick(shares: list[float]) -> None:
     assert np.array_equal(Assignment("feed", "1", shares).arms(some), arms[some])
 
 
+@pytest.mark.parametrize(
+    "users", [np.arange(300), np.array(["anna", "Ödön", "7"], dtype=object)], ids=["numbers", "texts"]
+)
+def test_users_looked_up_together_are_where_each_alone_would_be(users: np.ndarray) -> None:
+    shares = [0.3, 0.3, 0.4]
+    assignment = Assignment("feed", "1", shares)
+    assignment.arms(users[:2])
+    for found, prefix, ends in (
+        (assignment.arms(users), "feed.1.", [0.3, 0.6, 1.0]),
+        (assignment.parts(users), "feed.1.part.", [1 / 3, 2 / 3, 1.0]),
+    ):
+        alone = [next(i for i, end in enumerate(ends) if hash_to_unit(f"{prefix}{user}") <= end) for user in users]
+        assert found.tolist() == alone
+
+
 def test_experiments_salts_and_parts_split_independently() -> None:
     users = np.arange(20_000)
     one = Assignment("feed", "1", [0.5, 0.5])

@@ -225,6 +225,25 @@ def test_drift_of_the_base_rate_moves_the_ctr_when_it_is_there_and_not_before_or
             assert 0.95 * ctr(world(), quiet) < ctr(drifted, quiet) < 1.15 * ctr(world(), quiet)
 
 
+@pytest.mark.parametrize("hour", [6, 18, 30])
+def test_tastes_turn_by_the_drift_s_share_alike_for_all_users_or_a_few(hour: int) -> None:
+    w = world(drift=[{"kind": "gradual", "target": "taste", "magnitude": 0.8, "start_day": 0.5, "end_day": 1}])
+    share = {6: 0.0, 18: 0.4, 30: 0.8}[hour]
+    turned = (np.sqrt(np.float32(1 - share)) * w.users.tastes + np.sqrt(np.float32(share)) * w.users.drifted).astype(
+        np.float32
+    )
+    tick, items = w.tick(hour), w.items_at(hour)
+    some = np.arange(w.n_users) % 3 == 0
+    few = w.tick(hour, some)
+    rows = np.full((len(tick.user), 1), 5)
+    logits = w.logits(tick, items, rows)
+    assert np.array_equal(w.logits(few, items, rows[: len(few.user)]), logits[some[tick.user]])
+    match = (turned[tick.user] * items.vectors[5]).sum(1) * w.config.choice.taste / np.sqrt(turned.shape[1])
+    hours = np.bincount(tick.request_features["hour"]).argmax()  # what the hour adds is the same within one
+    same = tick.request_features["hour"] == hours
+    assert np.ptp((logits[:, 0] - match)[same]) < 1e-5
+
+
 def test_bots_click_whatever_they_see() -> None:
     w = world(ctr=0.25, noise={"bot_share": 0.3, "bot_click": 0.5})
     shown = random_slates(w, range(24))
