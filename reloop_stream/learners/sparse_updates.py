@@ -94,6 +94,7 @@ class TableUpdates:
         self._start = config.initial_accumulator if config.name == "adagrad" else 0.0
         self._state = {name: GrowingRows(torch.full_like(table, self._start)) for name in states}
         self._scratch = Scratch()
+        self._look()
         self._place = np.full(len(table), -1, dtype=np.int32) if table.device.type == "cpu" else None
         if self._place is not None:  # compile (or load what was compiled) now, not in the middle of a stream
             self._step_in_numba(self._place, torch.zeros(0, dtype=torch.int64), table[:0])
@@ -110,6 +111,12 @@ class TableUpdates:
         if self._place is not None and len(self._place) < len(table):
             self._place = np.full(2 * len(table), -1, dtype=np.int32)
         self._table = table
+        self._look()
+
+    def _look(self) -> None:
+        """Where numba finds the table and what is kept of its rows."""
+        if self._table.device.type == "cpu":
+            self._arrays = [self._table.numpy(), *(kept.rows.numpy() for kept in self._state.values())]
 
     def step(self, slots: Tensor, gradient: Tensor) -> None:
         """slots: int64 [n], rows of the table, repeats allowed. gradient: float32 [n, width]."""
@@ -120,12 +127,14 @@ class TableUpdates:
             self._step_in_numba(self._place, slots, gradient)
 
     def _step_in_numba(self, place: np.ndarray, slots: Tensor, gradient: Tensor) -> None:
-        config, table, n = self._config, self._table.numpy(), len(slots)
-        touched = self._scratch.take("touched", (n,), torch.int64).numpy()
-        summed = self._scratch.take("summed", (n, table.shape[1])).numpy()
-        n = _sum_by_row(slots.numpy(), gradient.numpy(), place, touched, summed)
+        config, (table, *state), n = self._config, self._arrays, len(slots)
+        touched, summed = slots.numpy(), gradient.numpy()
+        if n != 1:
+            rows, gradients = touched, summed
+            touched = self._scratch.take("touched", (n,), torch.int64).numpy()
+            summed = self._scratch.take("summed", (n, table.shape[1])).numpy()
+            n = _sum_by_row(rows, gradients, place, touched, summed)
         lr, l2 = np.float32(self._lr), np.float32(self._l2)
-        state = [kept.rows.numpy() for kept in self._state.values()]
         if config.name == "sgd":
             _sgd(table, touched, summed, n, lr, l2)
         elif config.name == "adagrad":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -49,7 +48,7 @@ def forward_in_numba(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The same as `forward_in_torch`, in one pass."""
     n, fields, width = x.shape
     wide, total, vectors = x.new_empty(n), x.new_empty(n, width - 1), x.new_empty(n, fields, width - 1)
-    _wide_and_vectors(x.contiguous().numpy(), wide.numpy(), total.numpy(), vectors.numpy())
+    _wide_and_vectors(x.contiguous().numpy(), wide.numpy(), total.numpy(), vectors.numpy(), (0,) * (width - 1))
     return wide, total, vectors
 
 
@@ -69,38 +68,39 @@ def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vector
 
 
 @compiled
-def _wide_and_vectors(x, wide, total, vectors):  # type: ignore[no-untyped-def]
+def _wide_and_vectors(x, wide, total, vectors, dimensions):  # type: ignore[no-untyped-def]
+    """dimensions: d of anything, a length that the compiler knows: it then keeps sums in registers."""
     n, fields, width = x.shape
-    d = width - 1
-    squares = np.empty(d, dtype=x.dtype)  # summed by dimension, which the compiler can vectorise
     half = x.dtype.type(0.5)
     for i in range(n):
         first = x.dtype.type(0.0)
-        total[i] = 0.0
-        squares[:] = 0.0
         for f in range(fields):
-            for j in range(d):
-                value = x[i, f, j]
-                vectors[i, f, j] = value
-                total[i, j] += value
-                squares[j] += value * value
-            first += x[i, f, d]
+            for j in range(len(dimensions)):
+                vectors[i, f, j] = x[i, f, j]
+            first += x[i, f, width - 1]
         pairs = x.dtype.type(0.0)
-        for j in range(d):
-            pairs += total[i, j] * total[i, j] - squares[j]
+        for j in range(len(dimensions)):
+            summed, squares = x.dtype.type(0.0), x.dtype.type(0.0)
+            for f in range(fields):
+                value = x[i, f, j]
+                summed += value
+                squares += value * value
+            total[i, j] = summed
+            pairs += summed * summed - squares
         wide[i] = first + half * pairs
 
 
 @compiled
 def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient, dimensions):  # type: ignore[no-untyped-def]
-    """dimensions: d of anything, a length that the compiler knows, for which it makes vector code."""
+    """of_vectors: None for zeros. dimensions: as above."""
     n, fields, _ = vectors.shape
     d = len(dimensions)
     for i in range(n):
         g = of_wide[i]
         for f in range(fields):
             for j in range(len(dimensions)):
-                gradient[i, f, j] = g * (total[i, j] - vectors[i, f, j]) + of_vectors[i, f, j]
+                value = g * (total[i, j] - vectors[i, f, j])
+                gradient[i, f, j] = value if of_vectors is None else value + of_vectors[i, f, j]
             gradient[i, f, d] = g
 
 
@@ -124,7 +124,7 @@ def keep_parts(x: Tensor, scratch: Scratch) -> Parts:
     n, fields, width = x.shape
     shapes = (n,), (n, width - 1), (n, fields, width - 1)
     parts = Parts(*(scratch.take(name, shape, x.dtype) for name, shape in zip(Parts._fields, shapes, strict=True)))
-    _wide_and_vectors(x.contiguous().numpy(), *(part.numpy() for part in parts))
+    _wide_and_vectors(x.contiguous().numpy(), *(part.numpy() for part in parts), (0,) * (width - 1))
     return parts
 
 
@@ -132,11 +132,10 @@ def gradient_of_parts(parts: Parts, d_wide: Tensor, d_vectors: Tensor | None, sc
     """The gradient with respect to x, from that with respect to `wide` and, where more is made of them, to the vectors
     [n, fields · d]."""
     n, fields, d = parts.vectors.shape
-    if d_vectors is None:
-        d_vectors = scratch.take("none", (n, fields * d), d_wide.dtype).zero_()
     d_x = scratch.take("d_x", (n, fields, d + 1), d_wide.dtype)
-    arrays = parts.vectors, parts.total, d_wide.contiguous(), d_vectors.view(n, fields, d)
-    _gradient_of_wide_and_vectors(*(array.numpy() for array in arrays), d_x.numpy(), (0,) * d)
+    arrays = (part.numpy() for part in (parts.vectors, parts.total, d_wide.contiguous()))
+    of_vectors = None if d_vectors is None else d_vectors.view(n, fields, d).numpy()
+    _gradient_of_wide_and_vectors(*arrays, of_vectors, d_x.numpy(), (0,) * d)
     return d_x
 
 
