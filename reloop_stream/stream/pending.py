@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.events import Batch, ExposureBatch
+from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["Chunk", "Hits", "LoggedClicks"]
 
@@ -32,16 +33,34 @@ class Hits(NamedTuple):
     delay_ms: np.ndarray  # from the exposure to the click
 
 
+@compiled
+def _find_rows(times, ids, wanted_times, wanted_ids, rows):  # type: ignore[no-untyped-def]
+    """Where each pair lies among pairs in their order; -1 where it does not."""
+    for i in range(len(rows)):
+        time, number, low, high = wanted_times[i], wanted_ids[i], 0, len(ids)
+        while low < high:
+            middle = (low + high) // 2
+            if times[middle] < time or (times[middle] == time and ids[middle] < number):
+                low = middle + 1
+            else:
+                high = middle
+        rows[i] = low if low < len(ids) and times[low] == time and ids[low] == number else -1
+
+
 @dataclass(slots=True)
 class Chunk:
     """Pending exposures sorted by (event time, id), with an index for look-ups by id."""
 
     batch: ExposureBatch
     clicked: np.ndarray  # bool [n]
-    by_id: np.ndarray = field(init=False)  # rows in the order of their ids, those of one id in order of time
+    _by_id: np.ndarray | None = field(default=None, init=False)
 
-    def __post_init__(self) -> None:
-        self.by_id = np.argsort(self.batch.exposure_id, kind="stable")
+    @property
+    def by_id(self) -> np.ndarray:
+        """Rows in the order of their ids, those of one id in order of time."""
+        if self._by_id is None:
+            self._by_id = np.argsort(self.batch.exposure_id, kind="stable")
+        return self._by_id
 
     @property
     def first_ms(self) -> int:
@@ -66,6 +85,19 @@ class Chunk:
                 return
             yield which, rows[same]
             spot = spot + 1
+
+    def named(self, clicks: LoggedClicks, of: np.ndarray) -> Hits:
+        """Of the exposures whose ids the clicks `of` (indices) bear, those of the time that the click names too."""
+        ids, times = clicks.exposure_id[of], clicks.event_time_ms[of]
+        if ids.dtype != np.int64 or self.batch.exposure_id.dtype != np.int64:
+            hits = self.hits(clicks, of)
+            exact = self.batch.event_time_ms[hits.row] == clicks.event_time_ms[hits.click]
+            return Hits(*(column[exact] for column in hits))
+        rows = np.empty(len(of), dtype=np.int64)
+        _find_rows(self.batch.event_time_ms, self.batch.exposure_id, times, ids, rows)
+        is_here = rows >= 0
+        click, row = of[is_here], rows[is_here]
+        return Hits(click, row, clicks.click_time_ms[click] - times[is_here])
 
     def holds(self, exposure_id: np.ndarray, event_time_ms: np.ndarray) -> np.ndarray:
         """Which exposures (id and time) are here, bool [n]."""
