@@ -42,7 +42,10 @@ class Observer(Protocol):
         """Called with exposures whose window has closed, each once with its final label, before they are learnt."""
 
     def trained(self, trained: Trained) -> None:
-        """Called with the progressive predictions of rows about to be learnt (or just learnt, micro-batch by micro-batch)."""
+        """Called with the progressive predictions of rows about to be learnt (or just learnt, micro-batch by micro-batch).
+
+        Of their exposures only times, arms, weights and what a learner looks at are sure to be there.
+        """
 
     def end_tick(self, tick: int, watermark_ms: int) -> None:
         """Called once a tick, after its examples."""

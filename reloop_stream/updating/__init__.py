@@ -52,4 +52,4 @@ def _make_updater(config: LearnerConfig, learner: Learner, seed: int) -> Updater
         return WindowUpdater(window, learner, seed, columns, once=True)
     if isinstance(updating, ReplayConfig):
         return ReplayUpdater(updating, learner, seed, columns)
-    return IncrementalUpdater(updating, learner)
+    return IncrementalUpdater(updating, learner, columns)

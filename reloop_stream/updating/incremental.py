@@ -17,16 +17,21 @@ from reloop_stream.updating.reservoir import Reservoir
 
 __all__ = ["IncrementalUpdater", "ReplayUpdater"]
 
+OBSERVED = ("event_time_ms", "arm")  # columns that no learner looks at, and an observer of what is trained may
 RESERVOIR = "reservoir."  # prefix of its arrays among those of the updater
 
 
 class IncrementalUpdater:
-    """Learns each example once, in batches of exactly `batch_size`; what is left over waits for the next examples."""
+    """Learns each example once, in batches of exactly `batch_size`; what is left over waits for the next examples.
+
+    columns: of the exposures, those that the loss groups rows by.
+    """
 
     memory_ms = 0
 
-    def __init__(self, config: IncrementalConfig | ReplayConfig, learner: Learner) -> None:
+    def __init__(self, config: IncrementalConfig | ReplayConfig, learner: Learner, columns: Sequence[str] = ()) -> None:
         self.learner = learner
+        self._kept = (*columns, *OBSERVED)
         self._size = config.batch_size
         self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
         self._has_learnt = False  # in this tick
@@ -36,6 +41,7 @@ class IncrementalUpdater:
 
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         others = foreign_rows(examples, foreign)
+        examples = slim(examples, self._kept)
         if self._waiting is not None:
             examples = ExampleBatch.concat([self._waiting[0], examples])
             others = np.concatenate((self._waiting[1], others))
@@ -73,7 +79,8 @@ class IncrementalUpdater:
     def restore(self, meta: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
         self._waiting = None
         if "waiting" in arrays:
-            self._waiting = batch_from_bytes(arrays["waiting"].tobytes(), "example"), arrays["foreign"].astype(bool)
+            waiting = batch_from_bytes(arrays["waiting"].tobytes(), "example")
+            self._waiting = slim(waiting, self._kept), arrays["foreign"].astype(bool)
 
     def refill(self, examples: ExampleBatch, foreign: np.ndarray | None) -> None:
         """Nothing is kept."""
@@ -92,7 +99,7 @@ class ReplayUpdater(IncrementalUpdater):
     """
 
     def __init__(self, config: ReplayConfig, learner: Learner, seed: int, columns: Sequence[str] = ()) -> None:
-        super().__init__(config, learner)
+        super().__init__(config, learner, columns)
         self._reservoir = Reservoir(config.capacity, seed)
         self._replayed = config.replayed
         self._columns = columns

@@ -18,7 +18,9 @@ from reloop_stream.updating.window_rows import Rows, WindowRows, in_batches, lat
 __all__ = ["WindowUpdater"]
 
 MIB = 1 << 20
-AT_ONCE = 16  # batches that a learner is given together: what they share costs once
+ROWS_AT_ONCE = (
+    1 << 14
+)  # that a learner is given as whole batches: what they share costs once, and a stop waits for no more
 
 
 class WindowUpdater:
@@ -112,7 +114,7 @@ class WindowUpdater:
 
     def _batches(self, number: int) -> Iterator[Rows]:
         """The micro-batches of a pass, some of them in one."""
-        size = AT_ONCE * self._config.batch_size
+        size = max(1, ROWS_AT_ONCE // self._config.batch_size) * self._config.batch_size
         if not self._config.shuffle:
             yield from in_batches(self._window(), size)
             return

@@ -231,7 +231,7 @@ def test_a_worker_stopped_in_a_training_is_not_whole_and_a_restart_ends_as_if_it
     def in_the_second_training() -> bool:
         nonlocal asked
         asked += broken.tick == 5
-        return asked > 70
+        return asked > 30
 
     broken = worker(stream, settings, should_stop=in_the_second_training)
     broken.advance(3)
