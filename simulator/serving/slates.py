@@ -53,12 +53,14 @@ def choose_slates(
     rows = np.flatnonzero(random)
     if len(rows):
         columns[rows] = _random(request_id[rows], k, slate, seed)
-    by_policy = np.ones((n, slate))
     # A greedy slate is certain but for the requests whose slate was drawn.
     asked = rows if isinstance(policy, GreedyPolicy) else np.arange(n)
+    propensity = np.empty((n, slate))
+    propensity[:] = _mixture(np.ones((1, slate)), uniform_slot, random_share)
     if len(asked):
-        by_policy[asked] = _probabilities(scores[asked], columns[asked], policy)
-    return Slates(columns, _mixture(by_policy, uniform_slot, random_share))
+        by_policy = _probabilities(scores[asked], columns[asked], policy)
+        propensity[asked] = _mixture(by_policy, uniform_slot, random_share)
+    return Slates(columns, propensity)
 
 
 def first_slot(scores: np.ndarray, policy: Policy, random_share: float) -> np.ndarray:

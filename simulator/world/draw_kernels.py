@@ -6,7 +6,7 @@ import numpy as np
 
 from reloop_stream.runtime.compiled import compiled
 
-__all__ = ["find_above", "uniform_in_rows"]
+__all__ = ["find_above", "mix_in", "uniform_in_rows"]
 
 
 @compiled
@@ -21,6 +21,14 @@ def _mixed(state, key):  # type: ignore[no-untyped-def]
 def _number(state):  # type: ignore[no-untyped-def]
     # Below 2^53 a signed number is the same, and turns into a float in one instruction.
     return (np.float64(np.int64(state >> np.uint64(11))) + 0.5) * 2.0**-53
+
+
+@compiled
+def mix_in(state, key):  # type: ignore[no-untyped-def]
+    """Mix into states, uint64 [n], a key, int64 [n] (or [1] for all)."""
+    shared = len(key) == 1
+    for i in range(len(state)):
+        state[i] = _mixed(state[i], key[0] if shared else key[i])
 
 
 @compiled

@@ -6,6 +6,7 @@ So the same user meets the same luck in every arm, process and counterfactual ru
 from __future__ import annotations
 
 import hashlib
+import math
 from functools import lru_cache
 
 import numpy as np
@@ -49,6 +50,23 @@ def uniform(seed: int, purpose: str, *keys: np.ndarray | int) -> np.ndarray:
     return result
 
 
+def _shaped(key: np.ndarray | int, shape: tuple[int, ...]) -> np.ndarray:
+    """The key as int64 of this shape, in one piece. What may only be read would be compiled for apart, so it is no view of another shape."""
+    found = np.asarray(key, dtype=np.int64)
+    return np.ascontiguousarray(found if found.shape == shape else np.broadcast_to(found, shape))
+
+
+def _states(seed: int, purpose: str, keys: tuple[np.ndarray | int, ...], shape: tuple[int, ...]) -> np.ndarray:
+    """`_bits` of a shape that the keys have together, in one row: each is mixed in by one compiled pass."""
+    from simulator.world import draw_kernels
+
+    state = np.full(math.prod(shape), _stream(seed, purpose))
+    for key in keys:
+        of_all = np.size(key) == 1
+        draw_kernels.mix_in(state, _shaped(key, (1,) * len(shape) if of_all else shape).reshape(-1))
+    return state
+
+
 def _many(seed: int, purpose: str, keys: tuple[np.ndarray | int, ...]) -> np.ndarray:
     """The same compiled, in rows: the last key along one axis, those before it mixed once for each of the others."""
     from simulator.world.draw_kernels import (
@@ -61,16 +79,16 @@ def _many(seed: int, purpose: str, keys: tuple[np.ndarray | int, ...]) -> np.nda
     of_rows = all(np.shape(key)[-1:] in ((), (1,)) for key in before)
     last = np.asarray(last, dtype=np.int64)
     if of_rows and len(shape) == 2:  # each row one state
-        state = np.broadcast_to(_bits(seed, purpose, tuple(before)), (shape[0], 1))[:, 0]
-        key = np.ascontiguousarray(np.broadcast_to(last, shape) if last.ndim < 2 or last.shape[1] != m else last)
+        state = _states(seed, purpose, tuple(before), (shape[0], 1))
+        key = _shaped(last, (len(last) if last.ndim == 2 else 1, m))
     elif of_rows and len(shape) == 1:  # one state for all
-        state = _bits(seed, purpose, tuple(before)).reshape(1)
-        key = last.reshape(1, m)
+        state = _states(seed, purpose, tuple(before), (1,))
+        key = _shaped(last, shape).reshape(1, m)
     else:
-        state = np.broadcast_to(_bits(seed, purpose, tuple(before)), shape).ravel()
-        key = np.broadcast_to(last, shape).reshape(-1, 1)
+        state = _states(seed, purpose, tuple(before), shape)
+        key = _shaped(last, shape).reshape(-1, 1)
     out = np.empty((len(state), key.shape[1]))
-    uniform_in_rows(np.ascontiguousarray(state), np.ascontiguousarray(key), out)
+    uniform_in_rows(state, key, out)
     return out.reshape(shape)
 
 

@@ -294,6 +294,8 @@ def test_who_arrives_is_whose_draw_is_above_the_chance_of_no_visit() -> None:
         (np.arange(300)[:, None], np.arange(2100).reshape(300, 7)),
         (np.arange(300), 5, np.arange(300, dtype=np.int32) * 7919),
         (3, np.arange(300)[:, None]),
+        (np.arange(300)[:, None], 4),
+        (np.arange(300)[:, None], np.arange(300)[::-1, None], np.array([9]), np.arange(7)),
         (np.arange(60)[:, None, None], np.arange(5)[:, None], np.arange(3)),
     ],
     ids=str,
