@@ -67,8 +67,8 @@ class Retrieval:
         segments, topics = level.shape
         most = topics + 2 * len(heads)
         line = kernels.Line(
-            np.empty(segments, dtype=np.int64), np.empty((segments, most, 4), dtype=np.int64),
-            np.empty((segments, most)), np.empty((segments, most)),
+            np.empty(segments, dtype=np.int64), np.empty((segments, most, 5), dtype=np.int64),
+            np.empty((segments, most)), np.empty((segments, most)), np.empty((segments, most)),
         )  # fmt: skip
         order = np.argsort(uniform(self._seed, "retrieval/topics", np.arange(topics), tick))
         kernels.lay_line(shares, order, heads, first, line)

@@ -48,13 +48,12 @@ class Line(NamedTuple):
     """Each segment's shares on a line, in runs of neighbours in the layout; an item at its cap is a run of its own."""
 
     ends: np.ndarray  # int64 [segments], how many runs
-    runs: (
-        np.ndarray
-    )  # int64 [segments, most, 4]: topic, first place, last place (exclusive), first block or -1 of an item at its cap
+    runs: np.ndarray  # int64 [segments, most, 5]: topic, first place, last place (exclusive), first block or -1 of an item at its cap, last block (exclusive)
     begins: np.ndarray  # float64 [segments, most]: where on the line
     before: (
         np.ndarray
     )  # float64 [segments, most]: the unscaled shares of all items that lie before the run in the layout
+    pace: np.ndarray  # float64 [segments, most]: its blocks over their unscaled shares
 
 
 @compiled
@@ -153,14 +152,17 @@ def lay_line(shares, order, heads, first, line):  # type: ignore[no-untyped-def]
                 if items_to > items:
                     block = shares.of_topic[topic] + (begin - shares.starts[shares.of_topic[topic]]) // BLOCK
                     line.runs[s, n, 0], line.runs[s, n, 1] = topic, begin
-                    line.runs[s, n, 2], line.runs[s, n, 3] = to, block
+                    blocks_end = block + (to - 1 - shares.starts[block]) // BLOCK + 1
+                    line.runs[s, n, 2], line.runs[s, n, 3], line.runs[s, n, 4] = to, block, blocks_end
                     line.begins[s, n] = at
                     line.before[s, n] = level * items + shares.slope * popularity
+                    more = shares.before[blocks_end] - shares.before[block]
+                    line.pace[s, n] = (blocks_end - block) / (level * more[0] + shares.slope * more[1])
                     at += shares.scale[s] * (level * (items_to - items) + shares.slope * (popularity_to - popularity))
                     n += 1
                 if is_head:
                     line.runs[s, n, 0], line.runs[s, n, 1] = topic, to
-                    line.runs[s, n, 2], line.runs[s, n, 3] = to + 1, -1
+                    line.runs[s, n, 2], line.runs[s, n, 3], line.runs[s, n, 4] = to + 1, -1, -1
                     line.begins[s, n] = at
                     at += 1.0
                     n += 1
@@ -187,7 +189,7 @@ def draw(shares, line, segment, start, rows, found):  # type: ignore[no-untyped-
     """
     # By name, since compiled code that reads them from the tuples in the inner loop is three times slower.
     starts, popularity, sums_before, slope = shares.starts, shares.popularity, shares.before, shares.slope
-    runs, begins, runs_before = line.runs, line.begins, line.before
+    runs, begins, runs_before, pace = line.runs, line.begins, line.before, line.pace
     n, k = found.shape
     places, blocks, lasts = np.empty(k, dtype=np.int64), np.empty(k, dtype=np.int64), np.empty(k, dtype=np.int64)
     wanted, sums, levels = np.empty(k), np.empty(k), np.empty(k)
@@ -207,11 +209,8 @@ def draw(shares, line, segment, start, rows, found):  # type: ignore[no-untyped-
             wanted[j] = want = before + (point - begins[s, run]) * unscaled
             # The last block that begins at or before what is wanted: shuffled items have nearly even shares, so it is near where
             # it would be if they were even.
-            blocks_end = block + (end - 1 - starts[block]) // BLOCK + 1
-            low_sum = level * sums_before[block, 0] + slope * sums_before[block, 1]
-            high_sum = level * sums_before[blocks_end, 0] + slope * sums_before[blocks_end, 1]
-            low = block + np.int64((want - low_sum) / (high_sum - low_sum) * (blocks_end - block))
-            low = min(max(low, block), blocks_end - 1)
+            blocks_end = runs[s, run, 4]
+            low = min(max(block + np.int64((want - before) * pace[s, run]), block), blocks_end - 1)
             while low > block and level * sums_before[low, 0] + slope * sums_before[low, 1] > want:
                 low -= 1
             while low + 1 < blocks_end and level * sums_before[low + 1, 0] + slope * sums_before[low + 1, 1] <= want:
