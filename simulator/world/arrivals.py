@@ -87,7 +87,7 @@ class Arrivals:
         within = min(WITHIN_VISIT_MS / self._tick_ms, 1.0)
         offset = np.where(follows, within * uniform(seed, "arrival/follow", user, tick, sequence), 0.0)
         time_ms = start_ms + np.minimum((begin + offset) * self._tick_ms, self._tick_ms - 1).astype(np.int64)
-        order = np.lexsort((sequence, user, time_ms))
+        order = np.argsort(time_ms, kind="stable")  # users and sequences rise already
         return Requests(user[order], sequence[order], time_ms[order])
 
     @staticmethod
