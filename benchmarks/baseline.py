@@ -54,6 +54,7 @@ class Checkouts:
             env=os.environ | {"PYTHONPATH": path},
             stdout=subprocess.PIPE,
             text=True,
+            encoding="utf-8",
         )
         if done.returncode:
             raise Failed(f"{function} failed in {root} with exit code {done.returncode}")
@@ -149,7 +150,7 @@ def _require(commit: str, here: Path) -> None:
 
 def _git(here: Path, *words: str) -> str:
     try:
-        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True)
+        done = subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, encoding="utf-8")
     except FileNotFoundError:
         raise NoBaseline("git: is not installed, and a baseline is checked out with it") from None
     if done.returncode:

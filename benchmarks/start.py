@@ -52,7 +52,9 @@ def _children_s() -> float:
 
 
 def _simulator(code: int, *words: str) -> None:
-    done = subprocess.run([sys.executable, "-m", "simulator", *words], cwd=HERE, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "simulator", *words], cwd=HERE, capture_output=True, text=True, encoding="utf-8"
+    )
     if done.returncode != code:
         raise SystemExit(done.stderr)
 

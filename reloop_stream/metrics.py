@@ -9,7 +9,6 @@ from typing import NamedTuple
 import numpy as np
 
 from reloop_stream.errors import EventError
-from reloop_stream.runtime.compiled import compiled
 
 __all__ = ["Binned", "StreamMetrics", "Sums", "area_under_roc"]
 
@@ -75,7 +74,9 @@ class StreamMetrics:
             self._histogram = self._histogram.astype(np.float64, copy=False)
         # In double precision: in single, 1 - TINY is 1, and the entropy of a prediction of 1 infinite.
         pctr, label = np.ascontiguousarray(pctr, dtype=np.float64), np.ascontiguousarray(label, dtype=np.uint8)
-        _add(pctr, label, weight, self._histogram, self._sums, LOGIT_BOUND, TINY)
+        from reloop_stream.metric_kernels import add_rows  # brings numba
+
+        add_rows(pctr, label, weight, self._histogram, self._sums, LOGIT_BOUND, TINY)
 
     def merge(self, other: StreamMetrics) -> None:
         """Add everything that was added to the other."""
@@ -153,32 +154,6 @@ class StreamMetrics:
         sums = state["sums"]
         # A state of before `not_numbers` was counted lacks it, and one of before there were weights lacks these.
         self._sums[:] = (*sums, *[0.0] * (5 - len(sums)), *sums[:2])[:7]
-
-
-@compiled
-def _add(pctr, label, weight, histogram, sums, bound, tiny):  # type: ignore[no-untyped-def]
-    """Row after row, so that the sums do not depend on how the rows were cut into batches."""
-    bins = len(histogram) // 2
-    scale = bins / (2 * bound)
-    for i in range(len(pctr)):
-        p = pctr[i]
-        if not 0 <= p <= 1:
-            sums[4] += 1
-            continue
-        w = 1 if weight is None else weight[i]
-        bounded = min(max(p, tiny), 1 - tiny)
-        at = min(max(int((math.log(bounded / (1 - bounded)) + bound) * scale), 0), bins - 1)
-        sums[0] += 1
-        sums[2] += w * p
-        sums[5] += w
-        if label[i]:
-            histogram[bins + at] += w
-            sums[1] += 1
-            sums[3] -= w * math.log(bounded)
-            sums[6] += w
-        else:
-            histogram[at] += w
-            sums[3] -= w * math.log(1 - bounded)
 
 
 def area_under_roc(negatives: np.ndarray, positives: np.ndarray) -> float:

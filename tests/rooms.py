@@ -17,6 +17,7 @@ LADDER = (
     "reloop_stream.clock",
     "reloop_stream.runtime",
     "reloop_stream.plugins",
+    "reloop_stream.metric_kernels",
     "reloop_stream.metrics",
     "reloop_stream.log",
     "reloop_stream.events",

@@ -43,8 +43,7 @@ class SharedClient:
         self._users -= 1
         if not self._users:
             client, self._client = self._client, None
-            with contextlib.suppress(errors.KafkaError):
-                client.close(timeout=1)
+            _close(client)
 
     def _connect(self) -> Any:
         wait_ms = int(self._cluster.unavailable_after_s * 1000)
@@ -59,6 +58,15 @@ class SharedClient:
             delivery_timeout_ms=max(wait_ms, CALL_MS + LINGER_MS),
             metrics_enabled=False,
         )
+
+
+def _close(client: Any) -> None:
+    try:
+        client.close(timeout=1)
+    except errors.KafkaError:  # what it waited for did not come; its thread would go on trying for ever
+        client._sender.force_close()
+        client._sender.join(timeout=1)
+        client._closed = True
 
 
 class KafkaProducer:

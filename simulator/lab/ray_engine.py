@@ -75,7 +75,7 @@ class RayHands:
         self._ray = ray
         self._arguments = (dict(scenario), place)
         self._token = place.folder / f".seen-by-all-{uuid.uuid4().hex}"
-        self._token.write_text(self._token.name)
+        self._token.write_text(self._token.name, encoding="utf-8")
         self._actors: list[Any] = []
         self._busy: list[_Placed] = []
         self._losses = 0
@@ -161,7 +161,7 @@ class _Actor:
 
     def _sees_the_folder(self) -> bool:
         try:
-            return bool(self._token.read_text() == self._token.name)
+            return bool(self._token.read_text(encoding="utf-8") == self._token.name)
         except OSError:
             return False
 
