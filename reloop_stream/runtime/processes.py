@@ -106,17 +106,20 @@ def _peak_kib(process: int | None) -> int:
 class Child:
     """A process that runs `target(pipe, *arguments)`; `pipe` is this side's end.
 
-    target, arguments: importable and picklable, and not of the main module.
+    target, arguments: importable and picklable, and not of the main module. is_forked: whether it shares what it loads with
+    others that are, where it can be; what these have loaded then depends on which began first.
     """
 
-    def __init__(self, target: Callable[..., None], arguments: tuple[Any, ...], name: str) -> None:
-        context = _context(target.__module__)
+    def __init__(
+        self, target: Callable[..., None], arguments: tuple[Any, ...], name: str, *, is_forked: bool = True
+    ) -> None:
+        context = _context(target.__module__) if is_forked else multiprocessing.get_context("spawn")
         self.name = name
         self.pipe, theirs = context.Pipe()
         self._process = context.Process(
             target=_live,
             args=(target, theirs, dict(os.environ), arguments),
-            name=f"{name} #{next(_numbers)}",
+            name=f"{name} #{next(_numbers)}" if is_forked else name,
             daemon=True,
         )
         with without_main(), _deaf_to_ctrl_c():

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reloop_stream.commands.arguments import whole
+from reloop_stream.runtime.aside import Call, aside
 from reloop_stream.runtime.exits import FAILED, INTERRUPTED, OK, USERS_MISTAKE, say, tell
 from reloop_stream.runtime.loading import loading
+from reloop_stream.runtime.processes import cores
 from reloop_stream.runtime.stopping import stop_on_signals
 from simulator.commands.scenario import add_overrides, overrides_of
 from simulator.commands.tensorboard import add_tensorboard, check_tensorboard, write_scalars
@@ -76,13 +79,16 @@ def _run(chosen: argparse.Namespace) -> int:
     check_tensorboard(chosen)
     scenario = load_scenario(find_scenario(chosen.scenario), overrides_of(chosen))
     with _engine_of(chosen, scenario) as engine:
-        return run_and_print(scenario, chosen, lambda results: results.render(), engine)
+        return run_and_print(scenario, chosen, _rendered, engine)
 
 
 def run_and_print(
     scenario: Scenario, chosen: argparse.Namespace, shown: Callable[[Results], str], engine: Engine | None = None
 ) -> int:
-    """Run a scenario as the flags say, and print what is shown of its results; the exit code."""
+    """Run a scenario as the flags say, and print what is shown of its results; the exit code.
+
+    shown: a function of a module, for another process may call it.
+    """
     with loading():
         from simulator.lab.run import start_run
 
@@ -95,7 +101,6 @@ def run_and_print(
             engine=engine,
             quiet=chosen.quiet,
             should_stop=stop,
-            meanwhile=_load_readout,
         ),
         shown,
         chosen,
@@ -129,43 +134,63 @@ def _resume(chosen: argparse.Namespace) -> int:
                 engine=engine,
                 quiet=chosen.quiet,
                 should_stop=stop,
-                meanwhile=_load_readout,
             ),
-            lambda results: results.render(),
+            _rendered,
             chosen,
         )
 
 
+def _rendered(results: Results) -> str:
+    return results.render()
+
+
 @loading()
 def _load_readout() -> None:
-    """Statistics and plots take a second to load, which nobody waits for while other processes do the run's work."""
     import simulator.readout.plots.draw
     import simulator.readout.report.write  # noqa: F401
+
+
+@contextlib.contextmanager
+def _reader() -> Iterator[Call]:
+    """Who reads a run out at its end: a process that loads statistics and plots while the run goes on, which takes them seconds.
+
+    With one core, or where they are there already, this process does.
+    """
+    if cores() == 1 or "simulator.readout.plots.draw" in sys.modules:
+        yield lambda function, *arguments: function(*arguments)
+        return
+    with aside(_load_readout) as call:
+        yield call
 
 
 def _read_out(
     go: Callable[[Callable[[], bool]], RunFolder], shown: Callable[[Results], str], chosen: argparse.Namespace
 ) -> int:
     """Run or resume, with a stop in order on Ctrl-C and SIGTERM, and read the folder out."""
-    try:
-        with stop_on_signals("saving what was done") as stop:
-            folder = go(stop)
-    except RunFailed as failure:
-        if failure.kind == "Stopped":
-            tell(f"stopped; go on with: python -m simulator resume {failure.path}")
+    with _reader() as call:
+        try:
+            with stop_on_signals("saving what was done") as stop:
+                folder = go(stop)
+        except RunFailed as failure:
+            if failure.kind == "Stopped":
+                tell(f"stopped; go on with: python -m simulator resume {failure.path}")
+                return INTERRUPTED
+            return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
+        try:
+            if stop():  # asked for after the last tick
+                raise KeyboardInterrupt
+            print(call(_text_of, folder.path, shown, chosen))
+        except KeyboardInterrupt:
+            tell(f"the run is finished; read it out with: python -m simulator readout {folder.path}")
             return INTERRUPTED
-        return say(failure, USERS_MISTAKE if failure.is_mistake else FAILED)
-    _load_readout()
-    from simulator.readout import read_out
-
-    try:
-        if stop():  # asked for after the last tick
-            raise KeyboardInterrupt
-        with loading():
-            results = read_out(folder.path)
-    except KeyboardInterrupt:
-        tell(f"the run is finished; read it out with: python -m simulator readout {folder.path}")
-        return INTERRUPTED
-    print(shown(results))
-    write_scalars(chosen, results)
     return OK
+
+
+def _text_of(path: Path, shown: Callable[[Results], str], chosen: argparse.Namespace) -> str:
+    """What to print of a run folder that is read out."""
+    with loading():
+        from simulator.readout import read_out
+
+        results = read_out(path)
+    write_scalars(chosen, results)
+    return shown(results)

@@ -70,10 +70,10 @@ class Hands(Protocol):
 
 
 class Crew:
-    """Does a run's stages, one after the other: `hands` do the work, or where there are none, this process does."""
+    """Does a run's stages, one after the other: `hands` do the work, or where there are none, this process does in `lab`."""
 
-    def __init__(self, scenario: Mapping[str, Any], place: RunPlace, hands: Hands | None = None) -> None:
-        self._lab = Lab.from_raw(scenario, place) if hands is None else None
+    def __init__(self, lab: Lab, hands: Hands | None = None) -> None:
+        self._lab = lab
         self._hands = hands
 
     @property
@@ -90,7 +90,6 @@ class Crew:
     ) -> None:
         """Run a stage to its end. Raises Stopped when asked to stop and all is saved, CrewError when a process failed."""
         if self._hands is None:
-            assert self._lab is not None
             serving, learning = shares[0]
             run_stage(self._lab, stage, before, serving, learning, report, should_stop)
             return
@@ -105,8 +104,6 @@ class Crew:
         """End the processes, by force those that take longer. Whatever they are writing is there whole, or not at all."""
         if self._hands is not None:
             self._hands.close(patience_s)
-        if self._lab is not None:
-            self._lab.close()
 
 
 def _watch(hands: Hands, busy: int, report: Report, should_stop: Callable[[], bool]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shutil
-import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -75,12 +74,10 @@ def start_run(
     engine: Engine | None = None,
     quiet: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-    meanwhile: Callable[[], None] | None = None,
 ) -> RunFolder:
     """Run a scenario into a new folder. Raises ConfigError, RunFolderError, and RunFailed for what can be resumed.
 
-    engine: who does the work; None: this machine. meanwhile: what this process has to do, in a thread, while others do the work;
-    not done where it does the work itself.
+    engine: who does the work; None: this machine.
     """
     engine = engine or ThisMachine()
     engine.check(scenario)
@@ -123,7 +120,7 @@ def start_run(
         shards=lab.place.shards.n,
     )
     folder.write_manifest(manifest)
-    _Run(folder, lab, manifest, workers, engine, quiet, meanwhile).go(should_stop)
+    _Run(folder, lab, manifest, workers, engine, quiet).go(should_stop)
     return folder
 
 
@@ -134,11 +131,10 @@ def resume_run(
     engine: Engine | None = None,
     quiet: bool = False,
     should_stop: Callable[[], bool] = lambda: False,
-    meanwhile: Callable[[], None] | None = None,
 ) -> RunFolder:
     """Go on with a run that was stopped, killed or whose broker went away. A finished one is only read out again.
 
-    meanwhile: as of `start_run`. Raises DataError where it was killed before its data were read, and they are not what they were.
+    Raises DataError where it was killed before its data were read, and they are not what they were.
     """
     folder, scenario, manifest = RunFolder.open(path)
     engine = engine or ThisMachine()
@@ -151,7 +147,7 @@ def resume_run(
                 lab.feed.prepare(lab.place.rows, unless(should_stop, progress.rows))
         _keep_bad_rows(lab.place)
         lab.place.check(scenario.log, manifest.topics)
-    _Run(folder, lab, manifest, workers, engine, quiet, meanwhile).go(should_stop)
+    _Run(folder, lab, manifest, workers, engine, quiet).go(should_stop)
     return folder
 
 
@@ -176,7 +172,6 @@ class _Run:
         workers: int | None,
         engine: Engine,
         quiet: bool,
-        meanwhile: Callable[[], None] | None,
     ) -> None:
         self._folder = folder
         self._lab = lab
@@ -184,7 +179,6 @@ class _Run:
         self._manifest = manifest
         self._engine = engine
         self._workers = workers or default_workers(lab, engine.cores)
-        self._meanwhile = meanwhile if self._workers > 1 else None
         self._quiet = quiet
 
     def go(self, should_stop: Callable[[], bool]) -> None:
@@ -242,11 +236,8 @@ class _Run:
         bar = RunProgress(calendar.ticks, calendar.days, lab.names, of_replay=scenario.is_replay, quiet=self._quiet)
         with bar as progress:
             raw = scenario.model_dump(mode="json", exclude_none=True)
-            crew = Crew(raw, place, self._engine.hands(workers, raw, place))
-            aside = None if self._meanwhile is None else threading.Thread(target=self._meanwhile)
+            crew = Crew(lab, self._engine.hands(workers, raw, place))
             try:
-                if aside is not None:
-                    aside.start()
                 before: Stage | None = None
                 for stage in stages:
                     self._run_stage(crew, stage, before, progress, should_stop)
@@ -258,8 +249,6 @@ class _Run:
                 raise
             finally:
                 crew.close()
-                if aside is not None:
-                    aside.join()
         self._delete_scaffolding(stages)
 
     def _useful(self, stages: list[Stage]) -> int:

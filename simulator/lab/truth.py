@@ -59,7 +59,7 @@ def _launch(
     raw["arms"] = [{**raw["arms"][number], "share": 1.0}]
     raw["log"] = {**raw["log"], "url": "embedded", "retention": "window"}
     raw["checkpoint_every_hours"] = 1e6  # a launch that is cut off begins anew
-    Lab.from_raw(raw, place).log.create_topics(dict.fromkeys(place.topics, 1))
+    lab = Lab.from_raw(raw, place)
     mine = [role for role in ab.serving if role.arms == (number,)]
     serving = replace(
         mine[0],
@@ -79,5 +79,9 @@ def _launch(
         if isinstance(told, StageFinished):
             truth.extend(truth_rows(told.truth, "launch"))
 
-    Crew(raw, place).run(stage, fork, [((serving,), (learning,))], report, should_stop)
+    try:
+        lab.log.create_topics(dict.fromkeys(place.topics, 1))
+        Crew(lab).run(stage, fork, [((serving,), (learning,))], report, should_stop)
+    finally:
+        lab.close()
     return truth

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from simulator.run_folder.key_counts import sum_by_key
-from simulator.run_folder.tables import as_value, write_parquet
+from simulator.run_folder.tables import as_value, table_of, write_parquet
 
 __all__ = ["DayFiles", "put_together"]
 
@@ -40,10 +40,10 @@ class DayFiles:
     ) -> None:
         """Write one arm's day, over what was there. row: of daily.csv. parts: columns by further table."""
         for kind, columns in parts.items():
-            write_parquet(self._path(row["day"], row["arm"], kind), pa.table(dict(columns)))
+            write_parquet(self._path(row["day"], row["arm"], kind), table_of(columns))
         # The users come last: where their file is, the day is whole.
         said = {ROW: _clean(row), BLOCKS: [*map(_clean, blocks)], RELIABILITY: [*map(_clean, reliability)]}
-        table = pa.table(dict(users)).replace_schema_metadata({key: json.dumps(value) for key, value in said.items()})
+        table = table_of(users).replace_schema_metadata({key: json.dumps(value) for key, value in said.items()})
         write_parquet(self._path(row["day"], row["arm"]), table)
 
     def _path(self, day: int, arm: str, kind: str = "") -> Path:
@@ -97,7 +97,7 @@ class DayFiles:
             for phase in dict.fromkeys(row["phase"] for row in rows):
                 days = [row["day"] for row in rows if (row["arm"], row["phase"]) == (arm, phase)]
                 if days:
-                    tables = pa.concat_tables(pq.read_table(self._path(day, arm, "topics")) for day in days)
+                    tables = pa.concat_tables(pq.ParquetFile(self._path(day, arm, "topics")).read() for day in days)
                     yield _sum_by_topic(tables, arm, phase)
 
 
@@ -108,7 +108,7 @@ def _sum_by_topic(tables: pa.Table, arm: str, phase: str) -> pa.Table:
     )
     topics = int(topic.max(initial=0)) + 1
     summed = sum_by_key(user_id * topics + topic, exposures, clicks)
-    return pa.table(
+    return table_of(
         {
             "user_id": summed.key // topics,
             "arm": pa.repeat(pa.scalar(arm), len(summed.key)),

@@ -9,15 +9,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from reloop_stream.codec.compact import numbers
 from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import TEXT_COLUMNS
 
-__all__ = ["as_value", "read_csv", "read_parquet", "write_csv", "write_parquet"]
+__all__ = ["as_value", "read_csv", "read_parquet", "table_of", "write_csv", "write_parquet"]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -37,6 +39,20 @@ def read_csv(path: Path, needed: Sequence[str] = ()) -> pa.Table:
     except (pa.ArrowException, OSError) as error:
         raise RunFolderError(f"{path}: cannot be read: {error}") from None
     return _with(path, table, needed)
+
+
+def table_of(columns: Mapping[str, Any]) -> pa.Table:
+    """The table of arrays [rows], lists and arrow's own columns. `pa.table` of numpy's arrays loads pandas first."""
+    return pa.table({name: _column(column) for name, column in columns.items()})
+
+
+def _column(column: Any) -> Any:
+    if not isinstance(column, np.ndarray):
+        return column
+    if column.dtype == np.bool_:
+        bits = np.packbits(column, bitorder="little")
+        return pa.Array.from_buffers(pa.bool_(), len(column), [None, pa.py_buffer(bits)])
+    return numbers(column)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

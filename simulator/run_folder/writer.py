@@ -30,7 +30,7 @@ from simulator.run_folder.columns import (
 )
 from simulator.run_folder.day_files import DayFiles, Part, put_together
 from simulator.run_folder.manifest import BoundRow, Manifest, TruthRow, read_manifest
-from simulator.run_folder.tables import as_value, read_csv, write_csv, write_parquet
+from simulator.run_folder.tables import as_value, read_csv, table_of, write_csv, write_parquet
 from simulator.scenario import Scenario, load_scenario, scenario_hash, to_yaml
 
 __all__ = ["RunFolder", "new_folder_name"]
@@ -152,7 +152,7 @@ class RunFolder:
         known = next((part for part in parts if pq.read_metadata(part).num_rows), parts[0])
         schema = pq.read_schema(known).remove_metadata()
         wanted = pa.schema([schema.field(column) for column in columns or schema.names])
-        put_together((pq.read_table(part) for part in parts), self.path / name, wanted)
+        put_together((pq.ParquetFile(part).read() for part in parts), self.path / name, wanted)
 
     def write_blocks(self, arms: Iterable[str]) -> None:
         """Put the days' blocks together into `blocks.csv`; nothing where there is none."""
@@ -189,7 +189,7 @@ class RunFolder:
 
     def write_segments(self, segments: Mapping[str, Any]) -> None:
         """`segments.parquet`: a row a user."""
-        write_parquet(self.path / "segments.parquet", pa.table(dict(segments)))
+        write_parquet(self.path / "segments.parquet", table_of(segments))
 
     def write_truth(self, rows: Iterable[TruthRow]) -> None:
         """`truth.csv`: a row a kind of truth, day and arm."""

@@ -66,7 +66,7 @@ def launch_all(scenario: Scenario, folder: Path, should_stop: Callable[[], bool]
             raise ScenarioError(f"{scenario.name}: phases: launched worlds need days before A/B, and days of A/B")
         before.log.create_topics(dict.fromkeys(place.topics, len(raw["arms"])))
         fork = stages[0]
-        Crew(raw, place).run(fork, None, [(fork.serving, fork.learning)], lambda told: None, should_stop)
+        Crew(before).run(fork, None, [(fork.serving, fork.learning)], lambda told: None, should_stop)
         return _launch_each(parse_scenario(raw), place, stages, should_stop)
     finally:
         before.close()

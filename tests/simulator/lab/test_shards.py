@@ -73,7 +73,8 @@ class Small:
 
     def go(self, hands: int = 1, stop_at: Callable[[Told], bool] = lambda told: False) -> None:
         """stop_at: what is told when it is to be stopped."""
-        crew = Crew(self._raw, self._place, Threads(hands, self._raw, self._place) if hands > 1 else None)
+        lab = Lab.from_raw(self._raw, self._place)
+        crew = Crew(lab, Threads(hands, self._raw, self._place) if hands > 1 else None)
         stop = threading.Event()
         before: Stage | None = None
         for stage in plan_stages(self._lab.scenario, self._lab.calendar, self._place.shards):
@@ -98,6 +99,7 @@ class Small:
                 self._ends += ends
             before = stage
         crew.close()
+        lab.close()
 
     def found(self) -> str:
         """Of days, truths, bounds and learners; as text, in which NaN is itself."""
