@@ -92,7 +92,7 @@ def test_a_pilot_predicts_the_standard_errors_of_a_run_within_a_tenth(tmp_path: 
                     estimator(UserSums(*(c[half] for c in sums)), UserSums(*(c[~half] for c in sums))).relative
                     for half in halves
                 ]
-                variances[name, day].append(np.var(np.log1p(uplifts), ddof=1))
+                variances[name, day].append(float(np.var(np.log1p(uplifts), ddof=1)))
     for (name, day), found in variances.items():
         assert plan.log_error(day, 4_000, name) == pytest.approx(np.sqrt(np.mean(found)), rel=0.1), (name, day)
 
