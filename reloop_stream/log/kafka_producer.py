@@ -30,6 +30,9 @@ class SharedClient:
         self._cluster = cluster
         self._users = 0
         self._client: Any = None
+        self.has_given_up = (
+            False  # a broker was waited for in vain: what else waits for it is not waited for as long again
+        )
 
     def join(self) -> Any:
         """One more producer uses the client, which the first one makes."""
@@ -42,7 +45,7 @@ class SharedClient:
         """One fewer uses it; the last one closes it."""
         self._users -= 1
         if not self._users:
-            client, self._client = self._client, None
+            client, self._client, self.has_given_up = self._client, None, False
             _close(client)
 
     def _connect(self) -> Any:
@@ -110,7 +113,7 @@ class KafkaProducer:
         future, size, where = self._waiting.popleft()
         self._bytes -= size
         try:
-            future.get(timeout=self._cluster.unavailable_after_s)
+            future.get(timeout=self._patience_s)
         except REFUSED as error:
             raise self._cluster.refused(error) from None
         except TOO_LARGE as error:
@@ -119,12 +122,17 @@ class KafkaProducer:
                 f"its max.message.bytes, to {MAX_RECORD_BYTES} at most"
             ) from None
         except errors.KafkaError as error:
+            self._shared.has_given_up = True
             raise self._cluster.unavailable(error) from None
+
+    @property
+    def _patience_s(self) -> float:
+        return 0 if self._shared.has_given_up else self._cluster.unavailable_after_s
 
     def flush(self) -> None:
         if self._waiting:
             with contextlib.suppress(errors.KafkaTimeoutError):  # the futures tell which
-                self._client.flush(timeout=self._cluster.unavailable_after_s)
+                self._client.flush(timeout=self._patience_s)
         while self._waiting:
             self._settle()
 

@@ -74,21 +74,18 @@ def _run_stage(
     for role, worker in workers:
         worker.on_publish = _hand_over(lab, role, servers, stage)
     loop = _Loop(lab, stage, servers, workers, report)
-    try:
-        loop.restore(before)
+    with contextlib.ExitStack() as closing:  # all are closed, also where one of them cannot be
+        for close in (*(worker.close for _, worker in workers), *(server.close for _, server in servers), loop.close):
+            closing.callback(close)
         try:
-            loop.run(should_stop)
+            loop.restore(before)
+            try:
+                loop.run(should_stop)
+            except FeedStopped:
+                loop.save()
+                raise
         except FeedStopped:
-            loop.save()
-            raise
-    except FeedStopped:
-        raise Stopped from None
-    finally:
-        loop.close()
-        for _, server in servers:
-            server.close()
-        for _, worker in workers:
-            worker.close()
+            raise Stopped from None
 
 
 def _hand_over(

@@ -113,10 +113,10 @@ def test_learners_that_were_apart_in_a_a_read_everything_in_a_b_from_the_fork_on
     out = tmp_path / "stopped"
     with pytest.raises(RunFailed, match="stopped"):
         start_run(
-            load_scenario(tiny, settings), out, command="test", workers=workers, quiet=True,
+            load_scenario(tiny, settings), out, command="test", workers=1, quiet=True,
             should_stop=lambda: (out / "checkpoints" / "ab.worker.reloop.ckpt").exists(),
         )  # fmt: skip
-    resume_run(out, workers=1, quiet=True)
+    resume_run(out, workers=workers, quiet=True)
     assert outcome(out) == outcome(whole(*settings))
 
 
