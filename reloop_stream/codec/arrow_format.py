@@ -16,7 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from reloop_stream.codec.compact import MAX_CELLS, WIDE, Runs, compact, expanded, factor_of, numbers, pays, widened
+from reloop_stream.codec.compact import (
+    MAX_CELLS,
+    WIDE,
+    Runs,
+    compact,
+    expanded,
+    factor_of,
+    numbers,
+    pays,
+    plain,
+    widened,
+)
 from reloop_stream.errors import EventError
 from reloop_stream.events import (
     ClickBatch,
@@ -195,7 +206,7 @@ def _column(field: pa.Field, array: pa.Array, n: int) -> Column:
     column = _values(field.name, array.values) if has_runs else from_arrow(field.name, array)
     if field.metadata and DTYPE in field.metadata and isinstance(column, np.ndarray):
         column = widened(field.name, column, field.metadata[DTYPE])
-    return expanded(field.name, array.run_ends.to_numpy(), column, n) if has_runs else column  # type: ignore[arg-type]
+    return expanded(field.name, plain(array.run_ends), column, n) if has_runs else column  # type: ignore[arg-type]
 
 
 def _exposure_ids(columns: Mapping[str, Column], factor: int) -> np.ndarray:
@@ -217,14 +228,13 @@ def from_arrow(name: str, array: pa.Array) -> Column:
     _require_values(name, array)
     kind = array.type
     if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        numbers: np.ndarray = array.to_numpy(zero_copy_only=False)
-        return numbers
+        return plain(array)
     if kind == pa.null():
         return np.full(len(array), np.nan)
     if pa.types.is_dictionary(kind):
         return _by_number(name, array)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        offsets = array.offsets.to_numpy(zero_copy_only=False).astype(np.int64)
+        offsets = plain(array.offsets).astype(np.int64)
         values = array.values.slice(offsets[0], offsets[-1] - offsets[0])
         if values.type == pa.null() and not len(values):  # every list is empty, and of what nobody said
             values = values.cast(pa.int64())
@@ -258,10 +268,10 @@ def _by_number(name: str, array: pa.DictionaryArray) -> np.ndarray:
     """A dictionary's values at its indices. A text stays one object, however often it is named."""
     values = _values(name, array.dictionary)
     if not array.null_count:
-        return values[array.indices.to_numpy(zero_copy_only=False)]
+        return values[plain(array.indices)]
     found = np.full(len(array), np.nan)
     known = array.is_valid().to_numpy(zero_copy_only=False)
-    found[known] = values[array.indices.filter(array.is_valid()).to_numpy(zero_copy_only=False)]
+    found[known] = values[plain(array.indices.filter(array.is_valid()))]
     return found
 
 
