@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 pytest_plugins = ["reloop_stream.testing.fixtures"]
+
+ENDS_WITHIN_S = 5.0
 
 TINY = """
 name: tiny
@@ -52,6 +55,17 @@ def no_loss_of_power() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_client_left_behind() -> Iterator[None]:
+    """A client of Kafka's that nobody closes goes on asking for its broker; it draws from `random` while other tests run."""
+    before = threading.enumerate()
+    yield
+    left = [one for one in threading.enumerate() if one.name.startswith("kafka-") and one not in before]
+    for thread in left:
+        thread.join(ENDS_WITHIN_S)
+    assert not [thread.name for thread in left if thread.is_alive()]
 
 
 _ahead = False

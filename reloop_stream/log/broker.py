@@ -28,6 +28,7 @@ import kafka
 import kafka.errors
 
 from reloop_stream.errors import ReloopError
+from reloop_stream.log.kafka_cluster import KafkaCluster
 from reloop_stream.log.secured import NAME as SECURED
 from reloop_stream.log.secured import SecuredListener
 from reloop_stream.runtime.exits import FAILED, say
@@ -239,7 +240,9 @@ class Broker:
             with contextlib.suppress(OSError, kafka.errors.KafkaError):
                 socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
                 # Listening is not ready: it is when its metadata names a broker.
-                admin = kafka.KafkaAdminClient(bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000)
+                admin = KafkaCluster.make(
+                    kafka.KafkaAdminClient, bootstrap_servers=self.bootstrap, bootstrap_timeout_ms=2000
+                )
                 try:
                     if admin.describe_cluster()["brokers"]:
                         return

@@ -47,24 +47,23 @@ class KafkaLog(KafkaCluster):
         self._appending = SharedClient(self)
 
     def drop_clients(self) -> None:
-        for client in (self._admin, self._lookup):
-            if client is not None:
-                with contextlib.suppress(errors.KafkaError):
-                    client.close()
-        for committer in self._committers.values():
+        if self._admin is not None:
             with contextlib.suppress(errors.KafkaError):
-                committer.close(autocommit=False)
+                self._admin.close()
+        for consumer in (self._lookup, *self._committers.values()):
+            if consumer is not None:
+                self.end(consumer)
         self._admin = self._lookup = None
         self._committers.clear()
 
     def _administer(self) -> Any:
         if self._admin is None:
-            self._admin = kafka.KafkaAdminClient(**self.common())
+            self._admin = self.make(kafka.KafkaAdminClient, **self.common())
         return self._admin
 
     def _look_up(self) -> Any:
         if self._lookup is None:
-            self._lookup = kafka.KafkaConsumer(enable_auto_commit=False, **self.common_to_readers())
+            self._lookup = self.consumer()
         return self._lookup
 
     def _describe(self, topics: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -195,9 +194,7 @@ class KafkaLog(KafkaCluster):
         """For lag displays alone: a broker that does not take it is no reason to wait."""
         try:
             if group not in self._committers:
-                self._committers[group] = kafka.KafkaConsumer(
-                    group_id=group, enable_auto_commit=False, metrics_enabled=False, **self.common()
-                )
+                self._committers[group] = self.consumer(group_id=group)
             consumer = self._committers[group]
             consumer.assign([client_name(partition) for partition in offsets])
             consumer.commit({client_name(p): OffsetAndMetadata(offset, "", -1) for p, offset in offsets.items()})
@@ -207,6 +204,7 @@ class KafkaLog(KafkaCluster):
 
     def close(self) -> None:
         self.drop_clients()
+        self.end_all()  # also readers that nobody closed
 
     def __enter__(self) -> Self:
         return self

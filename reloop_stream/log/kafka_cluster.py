@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import ssl
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import kafka
 import kafka.errors as errors
+from kafka.net.compat import KafkaNetClient
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.structs import TopicPartition
@@ -74,6 +77,7 @@ class KafkaCluster:
             for name in WIRE_LOGGERS:
                 logging.getLogger(name).addFilter(_above_debug)
         self._admitted = not settings
+        self._consumers: set[Any] = set()
 
     def drop_clients(self) -> None:
         """Forget clients whose broker went away: others are made when they are needed."""
@@ -113,6 +117,41 @@ class KafkaCluster:
             f"{self.address} has not answered for {self.unavailable_after_s:g} s{cause}; start the broker, "
             f"or wait longer (--unavailable-seconds){hint}"
         )
+
+    @staticmethod
+    def make(kind: Callable[..., T], **settings: Any) -> T:
+        """A client of kafka-python's. Where it cannot be made its thread ends, which runs before a broker is looked for."""
+        begun: list[Any] = []
+
+        def begin(**given: Any) -> Any:
+            begun.append(KafkaNetClient(**given))
+            return begun[-1]
+
+        try:
+            return kind(kafka_client=begin, **settings)
+        except BaseException:
+            for one in begun:
+                one.close()
+            raise
+
+    def consumer(self, **settings: Any) -> Any:
+        """One of kafka-python's, which runs until `end`, or `end_all`."""
+        made = self.make(kafka.KafkaConsumer, **self.common_to_readers(), enable_auto_commit=False, **settings)
+        self._consumers.add(made)
+        return made
+
+    def end(self, consumer: Any) -> None:
+        """Close one. Its thread ends also where the broker does not answer."""
+        self._consumers.discard(consumer)
+        try:
+            with contextlib.suppress(errors.KafkaError):
+                consumer.close(autocommit=False)
+        finally:
+            consumer._client.close()
+
+    def end_all(self) -> None:
+        for consumer in list(self._consumers):
+            self.end(consumer)
 
     def _knock(self) -> None:
         """Connect once, where there are settings for security, to hear why a broker refuses them.

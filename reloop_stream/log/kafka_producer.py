@@ -50,7 +50,8 @@ class SharedClient:
 
     def _connect(self) -> Any:
         wait_ms = int(self._cluster.unavailable_after_s * 1000)
-        return kafka.KafkaProducer(
+        return self._cluster.make(
+            kafka.KafkaProducer,
             **{**self._cluster.common(), "request_timeout_ms": min(CALL_MS, max(1000, wait_ms - LINGER_MS))},
             acks="all",
             enable_idempotence=True,

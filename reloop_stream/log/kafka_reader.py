@@ -8,7 +8,6 @@ import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
-import kafka
 import kafka.errors as errors
 from kafka.structs import TopicPartition
 
@@ -45,9 +44,7 @@ class KafkaReader:
         self._client = cluster.patiently(self._connect)
 
     def _connect(self) -> Any:
-        client = kafka.KafkaConsumer(
-            **self._cluster.common_to_readers(),
-            enable_auto_commit=False,
+        client = self._cluster.consumer(
             auto_offset_reset="none",
             max_partition_fetch_bytes=MAX_RECORD_BYTES,
             fetch_max_wait_ms=FETCH_WAIT_MS,
@@ -117,5 +114,4 @@ class KafkaReader:
         return dict(self._position)
 
     def close(self) -> None:
-        with contextlib.suppress(errors.KafkaError):
-            self._client.close(autocommit=False)
+        self._cluster.end(self._client)

@@ -134,6 +134,7 @@ class ReplayServer:
         self.deployments.get_from(before[0], thaw)
 
     def close(self) -> None:
+        self.deployments.close()
         self._writer.close()
 
 

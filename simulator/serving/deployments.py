@@ -42,6 +42,8 @@ class VersionSource(Protocol):
     def all_so_far(self) -> list[Published]:
         """Those that have been announced up to now and are not called off."""
 
+    def close(self) -> None: ...
+
 
 def worker_lag(calendar: Calendar, delay_ms: int) -> int:
     """How many ticks a learner may lie behind serving without serving ever having to wait for it."""
@@ -154,6 +156,10 @@ class Deployments:
             for published in self._source.all_so_far():
                 self.offer(published)
 
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+
     def _wait_for(self, published_at: int) -> None:
         while published_at not in self.offered:
             if self._source is None or not self._is_remote:
@@ -232,6 +238,10 @@ class AnnouncedVersions:
         while any(at < ends[place] for place, at in self._reader.position().items()):
             versions += self.poll(POLL_S)
         return versions
+
+    def close(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
 
 
 class _Announcement(msgspec.Struct):

@@ -249,4 +249,5 @@ class FeedServer:
 
     def close(self) -> None:
         self._ticks.leave(self._users)
+        self.deployments.close()
         self.writer.close()
