@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from reloop_stream.codec.arrays import numbers, plain, texts
 from reloop_stream.codec.compact import (
     MAX_CELLS,
     WIDE,
@@ -23,9 +24,7 @@ from reloop_stream.codec.compact import (
     compact,
     expanded,
     factor_of,
-    numbers,
     pays,
-    plain,
     widened,
 )
 from reloop_stream.errors import EventError
@@ -133,7 +132,7 @@ def to_arrow(column: Column, nullable: bool = False) -> pa.Array:
             values = pa.StructArray.from_arrays([values, numbers(column.weights)], names=WEIGHTED)
         return pa.LargeListArray.from_arrays(numbers(column.offsets), values)
     if column.dtype.kind == "U":
-        return pa.array(column.tolist(), pa.string())
+        return texts(column.tolist())
     if column.dtype.kind == "O":
         return pa.array(column, pa.string())
     return numbers(column, nullable)

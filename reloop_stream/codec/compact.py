@@ -11,9 +11,10 @@ from types import ModuleType
 import numpy as np
 import pyarrow as pa
 
+from reloop_stream.codec.arrays import numbers
 from reloop_stream.errors import EventError
 
-__all__ = ["MAX_CELLS", "WIDE", "Runs", "compact", "expanded", "factor_of", "numbers", "pays", "plain", "widened"]
+__all__ = ["MAX_CELLS", "WIDE", "Runs", "compact", "expanded", "factor_of", "pays", "widened"]
 
 # Below it the work for each column is more than the bytes that it saves.
 MIN_ROWS = 256
@@ -26,39 +27,11 @@ SIGNED = {size: np.dtype(f"i{size}") for size in (1, 2, 4, 8)}
 WIDE = {name.encode(): np.dtype(name) for name in ("int16", "int32", "int64", "float64")}
 
 
-NUMBERS = {
-    np.dtype(name): pa.from_numpy_dtype(np.dtype(name))
-    for name in ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float32", "float64")
-}
-
-
-DTYPES = {kind: dtype for dtype, kind in NUMBERS.items()}
-
-
-def numbers(column: np.ndarray, nullable: bool = False) -> pa.Array:
-    """The column as one of arrow's. nullable: whether NaN stands for nothing.
-
-    Made of the column's own bytes where it can be: `pa.array` takes twice as long, and loads pandas first, half a second.
-    """
-    kind = NUMBERS.get(column.dtype)
-    if kind is None or not column.flags.c_contiguous or (nullable and np.isnan(column).any()):
-        return pa.array(column, from_pandas=nullable)
-    return pa.Array.from_buffers(kind, len(column), [None, pa.py_buffer(column)])
-
-
 def _kernels() -> ModuleType:
     """Brings numba, which processes that write and read small batches alone do without."""
     from reloop_stream.codec import compact_kernels
 
     return compact_kernels
-
-
-def plain(array: pa.Array) -> np.ndarray:
-    """What `numbers` made an array of, as a view where it can be: `to_numpy` loads pandas first, half a second."""
-    dtype = DTYPES.get(array.type)
-    if dtype is not None and not array.null_count and (data := array.buffers()[1]) is not None:
-        return np.frombuffer(data, dtype, len(array), array.offset * dtype.itemsize)
-    return np.asarray(array.to_numpy(zero_copy_only=False))
 
 
 def pays(rows: int, columns: int) -> bool:

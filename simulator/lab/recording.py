@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from reloop_stream.updating.monitor import MonitorReading
 from simulator.experiment.calendar import Calendar
@@ -14,6 +13,7 @@ from simulator.experiment.stages import Learning
 from simulator.lab.open_day import DayOfArm
 from simulator.lab.reports import DayClosed, Report
 from simulator.run_folder.day_files import Part
+from simulator.run_folder.tables import repeated
 from simulator.run_folder.writer import RunFolder
 
 __all__ = ["Recorder"]
@@ -64,7 +64,7 @@ class Recorder:
 def _place(row: Mapping[str, Any], n: int) -> dict[str, Any]:
     """The columns that say which day of which arm n rows are of."""
     return {
-        "arm": pa.repeat(pa.scalar(row["arm"]), n),
+        "arm": repeated(row["arm"], n),
         "day": np.full(n, row["day"], dtype=np.int32),
-        "phase": pa.repeat(pa.scalar(row["phase"]), n),
+        "phase": repeated(row["phase"], n),
     }

@@ -14,6 +14,7 @@ from simulator.datasets.catalogue import Catalogue
 from simulator.datasets.rows import ReplayRows
 from simulator.experiment.calendar import Calendar
 from simulator.run_folder.columns import OFF_POLICY_COLUMNS
+from simulator.run_folder.tables import repeated, table_of
 from simulator.run_folder.writer import RunFolder
 from simulator.scenario import ServingConfig
 from simulator.serving.slates import first_slot
@@ -56,8 +57,8 @@ class PolicyJudge:
         n = len(rows)
         columns = (
             np.full(n, day, dtype=np.int32),
-            pa.array([self._calendar.phases[day]] * n, pa.string()),
-            pa.array([name] * n, pa.string()),
+            repeated(self._calendar.phases[day], n),
+            repeated(name, n),
             rows.user_id,
             rows.label,
             rows.propensity,
@@ -65,7 +66,7 @@ class PolicyJudge:
             scores[shown],
             (policy * scores).sum(axis=1),
         )
-        table = pa.table(dict(zip(OFF_POLICY_COLUMNS, columns, strict=True)))
+        table = table_of(dict(zip(OFF_POLICY_COLUMNS, columns, strict=True)))
         self._judged.setdefault(arm, []).append((tick, table))
 
     def write(self) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reloop_stream.codec.arrays import plain
 from simulator.run_folder.key_counts import sum_by_key
-from simulator.run_folder.tables import as_value, table_of, write_parquet
+from simulator.run_folder.tables import as_value, repeated, table_of, write_parquet
 
 __all__ = ["DayFiles", "put_together"]
 
@@ -104,15 +105,15 @@ class DayFiles:
 def _sum_by_topic(tables: pa.Table, arm: str, phase: str) -> pa.Table:
     """The rows of topics.parquet of a phase of an arm, from those of its days."""
     user_id, topic, exposures, clicks = (
-        tables[name].to_numpy() for name in ("user_id", "topic", "exposures", "clicks")
+        plain(tables[name].combine_chunks()) for name in ("user_id", "topic", "exposures", "clicks")
     )
     topics = int(topic.max(initial=0)) + 1
     summed = sum_by_key(user_id * topics + topic, exposures, clicks)
     return table_of(
         {
             "user_id": summed.key // topics,
-            "arm": pa.repeat(pa.scalar(arm), len(summed.key)),
-            "phase": pa.repeat(pa.scalar(phase), len(summed.key)),
+            "arm": repeated(arm, len(summed.key)),
+            "phase": repeated(phase, len(summed.key)),
             "topic": (summed.key % topics).astype(np.int32),
             "exposures": summed.exposures,
             "clicks": summed.clicks,

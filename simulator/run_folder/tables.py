@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from reloop_stream.codec.compact import numbers
+from reloop_stream.codec.arrays import numbers, texts, values
 from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import TEXT_COLUMNS
 
-__all__ = ["as_value", "read_csv", "read_parquet", "table_of", "write_csv", "write_parquet"]
+__all__ = ["as_value", "read_csv", "read_parquet", "repeated", "table_of", "write_csv", "write_parquet"]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -42,17 +42,19 @@ def read_csv(path: Path, needed: Sequence[str] = ()) -> pa.Table:
 
 
 def table_of(columns: Mapping[str, Any]) -> pa.Table:
-    """The table of arrays [rows], lists and arrow's own columns. `pa.table` of numpy's arrays loads pandas first."""
+    """The table of arrays [rows], lists and arrow's own columns."""
     return pa.table({name: _column(column) for name, column in columns.items()})
 
 
 def _column(column: Any) -> Any:
-    if not isinstance(column, np.ndarray):
-        return column
-    if column.dtype == np.bool_:
-        bits = np.packbits(column, bitorder="little")
-        return pa.Array.from_buffers(pa.bool_(), len(column), [None, pa.py_buffer(bits)])
-    return numbers(column)
+    if isinstance(column, np.ndarray):
+        return numbers(column)
+    return values(column) if isinstance(column, list) else column
+
+
+def repeated(text: str, n: int) -> pa.Array:
+    """The text n times."""
+    return pa.repeat(texts([text])[0], n)
 
 
 def write_parquet(path: Path, table: pa.Table) -> None:

@@ -117,7 +117,7 @@ class RunFolder:
         rows = sorted(self._daily.values(), key=lambda r: (r["day"], order.get(r["arm"], len(order))))
         write_csv(self.path / "daily.csv", DAILY_COLUMNS, rows)
         columns = {name: [as_value(r.get(name)) for r in rows] for name in DAILY_COLUMNS}
-        write_parquet(self.path / "daily.parquet", pa.table(columns))
+        write_parquet(self.path / "daily.parquet", table_of(columns))
 
     def write_users(self) -> None:
         """Put the days' files of users together into `users.parquet`, a day at a time."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from reloop_stream.codec.arrays import numbers, texts
 from reloop_stream.config import FieldConfig
 from reloop_stream.learners.base import BaseRate
 from simulator.errors import ScenarioError
@@ -103,7 +104,7 @@ class SimulatedFeed:
 
     def segments(self) -> Mapping[str, Any]:
         names = [arm.name for arm in self._scenario.arms]
-        return {**self.world.segments(), "arm": [names[i] for i in self.arm_of_user.tolist()]}
+        return {**self.world.segments(), "arm": texts(names).take(numbers(self.arm_of_user))}
 
     def is_random(self, request_id: np.ndarray) -> np.ndarray:
         return is_random_request(request_id, self._scenario.serving.random_share, self._scenario.seed.world)
