@@ -24,6 +24,7 @@ from reloop_stream.events import (
     ExposureBatch,
     Mark,
     check,
+    constant,
 )
 from reloop_stream.log import Partition, Record
 
@@ -180,7 +181,7 @@ def decode(
             if select is not None:
                 written_ms = _written([record])
                 batch = select(batch, None if written_ms is None else np.broadcast_to(written_ms, (len(batch),)))
-            offsets = np.broadcast_to(np.int64(record.offset), (len(batch),))
+            offsets = constant(record.offset, len(batch), np.int64)
             found.append(Decoded(record.partition, batch, record.offset + 1, offsets))
         except Exception as error:  # bytes of anyone: whatever they bring about is theirs
             bury(record, reason_of(error))

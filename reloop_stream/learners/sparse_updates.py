@@ -27,7 +27,8 @@ ADAM_BETAS = (0.9, 0.999)
 
 @compiled
 def _sum_by_row(slots, gradient, place, touched, summed):  # type: ignore[no-untyped-def]
-    """Sum the gradients of each row into `summed`; the rows into `touched`. place: -1 everywhere, and again after."""
+    """Sum the gradients of each row into `summed`, which may be `gradient` itself; the rows into `touched`. place: -1 everywhere,
+    and again after."""
     n = 0
     width = gradient.shape[1]
     for i in range(len(slots)):
@@ -119,7 +120,7 @@ class TableUpdates:
             self._arrays = [self._table.numpy(), *(kept.rows.numpy() for kept in self._state.values())]
 
     def step(self, slots: Tensor, gradient: Tensor) -> None:
-        """slots: int64 [n], rows of the table, repeats allowed. gradient: float32 [n, width]."""
+        """slots: int64 [n], rows of the table, repeats allowed. gradient: float32 [n, width], which is overwritten."""
         self._steps += 1
         if self._place is None:
             self._step_in_torch(slots, gradient)
@@ -130,10 +131,8 @@ class TableUpdates:
         config, (table, *state), n = self._config, self._arrays, len(slots)
         touched, summed = slots.numpy(), gradient.numpy()
         if n != 1:
-            rows, gradients = touched, summed
-            touched = self._scratch.take("touched", (n,), torch.int64).numpy()
-            summed = self._scratch.take("summed", (n, table.shape[1])).numpy()
-            n = _sum_by_row(rows, gradients, place, touched, summed)
+            rows, touched = touched, self._scratch.take("touched", (n,), torch.int64).numpy()
+            n = _sum_by_row(rows, summed, place, touched, summed)
         lr, l2 = np.float32(self._lr), np.float32(self._l2)
         if config.name == "sgd":
             _sgd(table, touched, summed, n, lr, l2)

@@ -74,7 +74,7 @@ class CtrModel(nn.Module):
         return logit.detach(), _Graph(x, logit)
 
     def backward(self, d_logit: Tensor, kept: Any) -> Tensor:
-        """The gradient with respect to x, [n, fields, width], from that with respect to the logit, [n].
+        """The gradient with respect to x, [n, fields, width], from that with respect to the logit, [n]. It may lie in x's place.
 
         Those of the parameters go into their `grad`, which must be there, contiguous and zero.
         """

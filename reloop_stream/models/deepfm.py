@@ -23,14 +23,16 @@ class DeepFM(WideDeep):
         return wide + self.layers(vectors).squeeze(1) + self.bias
 
     def keep(self, x: Tensor) -> tuple[Tensor, tuple[Parts, Any]]:
-        parts = keep_parts(x, self.scratch)
-        deep, kept = self.layers.keep(parts.vectors.flatten(1))
+        n, fields, width = x.shape
+        vectors = self.scratch.take("vectors", (n, fields * (width - 1)), x.dtype)
+        parts = keep_parts(x, self.scratch, vectors)
+        deep, kept = self.layers.keep(vectors)
         return deep.squeeze(1) + parts.wide + self.bias, (parts, kept)
 
     def gradient(self, d_logit: Tensor, kept: tuple[Parts, Any]) -> Tensor:
         parts, of_layers = kept
         put_bias(self.bias, d_logit)
-        return gradient_of_parts(parts, d_logit, self.layers.gradient(d_logit[:, None], of_layers), self.scratch)
+        return gradient_of_parts(parts, d_logit, self.layers.gradient(d_logit[:, None], of_layers))
 
     def wide_parts(self, x: Tensor) -> Tensor:
         return fm_parts(x)

@@ -27,7 +27,7 @@ class FM(CtrModel):
 
     def gradient(self, d_logit: Tensor, kept: Parts) -> Tensor:
         put_bias(self.bias, d_logit)
-        return gradient_of_parts(kept, d_logit, None, self.scratch)
+        return gradient_of_parts(kept, d_logit)
 
     def partial(self, x: Tensor, fields: Sequence[int], with_bias: bool) -> Tensor:
         parts = fm_parts(x)

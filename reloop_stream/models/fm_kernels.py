@@ -19,14 +19,14 @@ class _WideAndVectors(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         wide, total, vectors = _forward(x.detach())
-        ctx.save_for_backward(vectors, total)
+        ctx.save_for_backward(x, total)
         return wide, vectors.flatten(1)
 
     @staticmethod
     def backward(ctx: Any, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
-        vectors, total = ctx.saved_tensors
-        gradient_of = gradient_in_numba if vectors.device.type == "cpu" else gradient_in_torch
-        return gradient_of(vectors, total, of_wide, of_vectors.reshape(vectors.shape))
+        x, total = ctx.saved_tensors
+        gradient_of = gradient_in_numba if x.device.type == "cpu" else gradient_in_torch
+        return gradient_of(x, total, of_wide, of_vectors.reshape(*x.shape[:2], -1))
 
 
 def _forward(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -52,31 +52,32 @@ def forward_in_numba(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return wide, total, vectors
 
 
-def gradient_in_torch(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+def gradient_in_torch(x: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
     """The gradient with respect to x: pairs give each vector the sum of the other fields' vectors."""
-    gradient = (total[:, None] - vectors) * of_wide[:, None, None] + of_vectors
-    return torch.cat((gradient, of_wide[:, None, None].expand(-1, vectors.shape[1], 1)), 2)
+    gradient = (total[:, None] - x[:, :, :-1]) * of_wide[:, None, None] + of_vectors
+    return torch.cat((gradient, of_wide[:, None, None].expand(-1, x.shape[1], 1)), 2)
 
 
-def gradient_in_numba(vectors: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
+def gradient_in_numba(x: Tensor, total: Tensor, of_wide: Tensor, of_vectors: Tensor) -> Tensor:
     """The same as `gradient_in_torch`, in one pass."""
-    n, fields, d = vectors.shape
-    gradient = vectors.new_empty(n, fields, d + 1)
-    arrays = (tensor.contiguous().numpy() for tensor in (vectors, total, of_wide, of_vectors))
-    _gradient_of_wide_and_vectors(*arrays, gradient.numpy(), (0,) * d)
+    gradient = torch.empty_like(x, memory_format=torch.contiguous_format)
+    arrays = (tensor.contiguous().numpy() for tensor in (x, total, of_wide, of_vectors))
+    _gradient_of_wide_and_vectors(*arrays, gradient.numpy(), (0,) * total.shape[1])
     return gradient
 
 
 @compiled
 def _wide_and_vectors(x, wide, total, vectors, dimensions):  # type: ignore[no-untyped-def]
-    """dimensions: d of anything, a length that the compiler knows: it then keeps sums in registers."""
+    """vectors: None where nobody wants them. dimensions: d of anything, a length that the compiler knows: it then keeps sums in
+    registers."""
     n, fields, width = x.shape
     half = x.dtype.type(0.5)
     for i in range(n):
         first = x.dtype.type(0.0)
         for f in range(fields):
-            for j in range(len(dimensions)):
-                vectors[i, f, j] = x[i, f, j]
+            if vectors is not None:
+                for j in range(len(dimensions)):
+                    vectors[i, f, j] = x[i, f, j]
             first += x[i, f, width - 1]
         pairs = x.dtype.type(0.0)
         for j in range(len(dimensions)):
@@ -91,15 +92,15 @@ def _wide_and_vectors(x, wide, total, vectors, dimensions):  # type: ignore[no-u
 
 
 @compiled
-def _gradient_of_wide_and_vectors(vectors, total, of_wide, of_vectors, gradient, dimensions):  # type: ignore[no-untyped-def]
+def _gradient_of_wide_and_vectors(x, total, of_wide, of_vectors, gradient, dimensions):  # type: ignore[no-untyped-def]
     """of_vectors: None for zeros. dimensions: as above."""
-    n, fields, _ = vectors.shape
+    n, fields, _ = x.shape
     d = len(dimensions)
     for i in range(n):
         g = of_wide[i]
         for f in range(fields):
             for j in range(len(dimensions)):
-                value = g * (total[i, j] - vectors[i, f, j])
+                value = g * (total[i, j] - x[i, f, j])
                 gradient[i, f, j] = value if of_vectors is None else value + of_vectors[i, f, j]
             gradient[i, f, d] = g
 
@@ -111,32 +112,31 @@ def wide_and_vectors(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Parts(NamedTuple):
-    """What a step of a factorization machine keeps: first-order sum plus pairs [n], sum of the vectors [n, d], the vectors
-    [n, fields, d]."""
+    """What a step of a factorization machine keeps: first-order sum plus pairs [n], sum of the vectors [n, d], and x."""
 
     wide: Tensor
     total: Tensor
-    vectors: Tensor
+    x: Tensor
 
 
-def keep_parts(x: Tensor, scratch: Scratch) -> Parts:
-    """`wide_and_vectors` by hand."""
+def keep_parts(x: Tensor, scratch: Scratch, vectors: Tensor | None = None) -> Parts:
+    """`wide_and_vectors` by hand. vectors: where these shall lie side by side, [n, fields · d]."""
     n, fields, width = x.shape
-    shapes = (n,), (n, width - 1), (n, fields, width - 1)
-    parts = Parts(*(scratch.take(name, shape, x.dtype) for name, shape in zip(Parts._fields, shapes, strict=True)))
-    _wide_and_vectors(x.contiguous().numpy(), *(part.numpy() for part in parts), (0,) * (width - 1))
-    return parts
+    x, d = x.contiguous(), width - 1
+    wide, total = scratch.take("wide", (n,), x.dtype), scratch.take("total", (n, d), x.dtype)
+    copies = None if vectors is None else vectors.view(n, fields, d).numpy()
+    _wide_and_vectors(x.numpy(), wide.numpy(), total.numpy(), copies, (0,) * d)
+    return Parts(wide, total, x)
 
 
-def gradient_of_parts(parts: Parts, d_wide: Tensor, d_vectors: Tensor | None, scratch: Scratch) -> Tensor:
-    """The gradient with respect to x, from that with respect to `wide` and, where more is made of them, to the vectors
-    [n, fields · d]."""
-    n, fields, d = parts.vectors.shape
-    d_x = scratch.take("d_x", (n, fields, d + 1), d_wide.dtype)
-    arrays = (part.numpy() for part in (parts.vectors, parts.total, d_wide.contiguous()))
+def gradient_of_parts(parts: Parts, d_wide: Tensor, d_vectors: Tensor | None = None) -> Tensor:
+    """The gradient with respect to x, in its place, from that with respect to `wide` and, where more is made of them, to the
+    vectors [n, fields · d]."""
+    n, fields, width = parts.x.shape
+    d, x = width - 1, parts.x.numpy()
     of_vectors = None if d_vectors is None else d_vectors.view(n, fields, d).numpy()
-    _gradient_of_wide_and_vectors(*arrays, of_vectors, d_x.numpy(), (0,) * d)
-    return d_x
+    _gradient_of_wide_and_vectors(x, parts.total.numpy(), d_wide.contiguous().numpy(), of_vectors, x, (0,) * d)
+    return parts.x
 
 
 def fm_parts(x: Tensor) -> Tensor:

@@ -77,16 +77,16 @@ class Perceptron(nn.ModuleList):
 
     def gradient(self, d_values: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """The gradient with respect to the inputs, from that with respect to what `keep` gave; the parameters' into their
-        `grad`."""
+        `grad`. What was kept of the hidden layers is overwritten: the fewer arrays, the more of them lie in a core's cache."""
         for i, layer in reversed([*enumerate(self._linear())]):
             inputs = kept[i]
             torch.mm(d_values.T, inputs, out=layer.weight.grad)
             if layer.bias is not None:
                 torch.sum(d_values, 0, out=layer.bias.grad)
-            d_inputs = self.scratch.take(f"d_inputs {i}", (*inputs.shape,), inputs.dtype)
+            d_inputs = self.scratch.take("d_inputs", (*inputs.shape,), inputs.dtype)
             d_values = torch.mm(d_values, layer.weight, out=d_inputs)
             if i:
-                rectified_gradient(d_values, inputs)
+                d_values = torch.ops.aten.threshold_backward(d_inputs, inputs, 0, grad_input=inputs)
         return d_values
 
     def after_first(self, hidden: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import contextlib
 import gc
 from collections.abc import Iterator
 
-__all__ = ["loading"]
+__all__ = ["loading", "sparing"]
 
 
 @contextlib.contextmanager
@@ -19,3 +19,16 @@ def loading() -> Iterator[None]:
     finally:
         if was_on:
             gc.enable()
+
+
+@contextlib.contextmanager
+def sparing() -> Iterator[None]:
+    """Within it Python looks for no garbage among what was there before: some 300,000 objects of packages, a fifth of a second."""
+    if gc.get_freeze_count():  # the program around us has set something aside itself
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()

@@ -102,7 +102,7 @@ def _column(name: str, values: Any, n: int, allowed: str, rule: str) -> np.ndarr
         raise EventError(f"{name}: got values of numpy kind {column.dtype.kind!r}, must be {rule}")
     if column.dtype.kind != "f":  # a propensity that is not known is NaN
         check_column(name, column, len(column))
-    return np.broadcast_to(column.reshape(()), (n,)) if single else column
+    return constant(column.reshape(()), n) if single else column
 
 
 def _ids(name: str, values: Any, n: int) -> np.ndarray:

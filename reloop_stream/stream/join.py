@@ -122,7 +122,7 @@ class Join:
         n = len(batch)
         self.counts.clicks += n
         if n:
-            where = np.broadcast_to(np.asarray(offset, dtype=np.int64), (n,))
+            where = constant(offset, n, np.int64)
             self._clicks.append(
                 LoggedClicks(
                     batch.exposure_id, batch.event_time_ms, batch.click_time_ms, constant(partition, n, np.int32), where

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from reloop_stream.clock import HOUR_MS, crosses
 from reloop_stream.learners import digest
-from reloop_stream.runtime.loading import loading
+from reloop_stream.runtime.loading import loading, sparing
 from reloop_stream.runtime.torch_state import one_thread
 from reloop_stream.serving.snapshot import Published
 from reloop_stream.state.checkpoint import Sections, read_checkpoint
@@ -80,7 +80,8 @@ def _run_stage(
         try:
             loop.restore(before)
             try:
-                loop.run(should_stop)
+                with sparing():
+                    loop.run(should_stop)
             except FeedStopped:
                 loop.save()
                 raise

@@ -94,7 +94,7 @@ def test_updates_of_a_table_that_grew_equal_those_of_one_that_was_as_large_from_
             small.grow(large[len(small.rows) : n].clone())
             other.follow(small.rows)
         slots, gradient = torch.randint(0, n, (30,)), torch.randn(30, 3)
-        one.step(slots, gradient)
+        one.step(slots, gradient.clone())
         other.step(slots, gradient)
     assert torch.equal(small.rows, large)
     assert all(np.array_equal(array, other.state()[key]) for key, array in one.state().items())

@@ -224,5 +224,5 @@ def test_numba_and_torch_agree() -> None:
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     wide, total, vectors = expected
-    gradients = vectors, total, torch.randn_like(wide), torch.randn_like(vectors)
+    gradients = x, total, torch.randn_like(wide), torch.randn_like(vectors)
     torch.testing.assert_close(fm.gradient_in_numba(*gradients), fm.gradient_in_torch(*gradients), atol=1e-5, rtol=1e-5)

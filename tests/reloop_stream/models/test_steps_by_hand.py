@@ -32,7 +32,7 @@ def step(model: CtrModel, x: torch.Tensor, d_logit: torch.Tensor, by_hand: bool)
         assert parameter.grad is not None
         parameter.grad.zero_()
     if by_hand:
-        logit, kept = model.forward_keeping(x)
+        logit, kept = model.forward_keeping(x.clone())
         d_x: torch.Tensor | None = model.backward(d_logit, kept)
     else:
         leaf = x.clone().requires_grad_()
