@@ -35,6 +35,8 @@ MAX_RECORD_BYTES = 8 << 20
 CALL_MS = 5_000  # one attempt of a request
 RETRY_S = 0.25
 RETRY_MS = 20  # between attempts: a new broker's first producer asks for its id several times
+# Between two questions about topics. Every topic that a client meets is one, and by default it waits 100 ms for each.
+ASK_AGAIN_MS = 5
 # Their debug messages show the bytes that are sent, a password among them.
 WIRE_LOGGERS = ("kafka.protocol.parser", "kafka.net.connection")
 
@@ -124,8 +126,9 @@ class KafkaCluster:
         begun: list[Any] = []
 
         def begin(**given: Any) -> Any:
-            begun.append(KafkaNetClient(**given))
-            return begun[-1]
+            begun.append(client := KafkaNetClient(**given))
+            client._manager.cluster.config["retry_backoff_ms"] = ASK_AGAIN_MS
+            return client
 
         try:
             return kind(kafka_client=begin, **settings)
