@@ -106,10 +106,8 @@ def check_finite(name: str, version: int, weights: Mapping[str, np.ndarray]) -> 
     """Raise DivergedError naming weights that are not finite. A pass over all of them."""
     for part, array in weights.items():
         with np.errstate(all="ignore"):
-            is_suspect = not np.isfinite(
-                array.sum()
-            )  # a sum needs no array of its own, and no such weight is lost in it
-        if is_suspect and not np.isfinite(array).all():
+            total = array.sum()  # needs no array of its own, and no such weight is lost in it
+        if not (np.isfinite(total) or np.isfinite(array).all()):
             raise DivergedError(
                 f"{name}: its weights are no longer finite: {part}, after version {version}; go on from a checkpoint "
                 "of before, with a smaller learning rate or without the numbers that are too large"

@@ -48,35 +48,20 @@ def run_stage(
     should_stop: Callable[[], bool] = lambda: False,
 ) -> None:
     """Run this process's share of a stage to its last tick. Raises Stopped after saving, LogUnavailable."""
-    is_torch = any(arm.learner.kind == "torch" for arm in lab.scenario.arms)
-    with contextlib.ExitStack() as around:
-        if is_torch:
-            with loading():
-                around.enter_context(one_thread())
-        _run_stage(lab, stage, before, serving, learning, report, should_stop)
-
-
-def _run_stage(
-    lab: Lab,
-    stage: Stage,
-    before: Stage | None,
-    serving: tuple[Serving, ...],
-    learning: tuple[Learning, ...],
-    report: Report,
-    should_stop: Callable[[], bool],
-) -> None:
     here = {role.name for role in learning}
-    with loading():
-        servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
-        if should_stop():  # a large world takes seconds to make, and so does what learns
-            raise Stopped
-        workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
-    for role, worker in workers:
-        worker.on_publish = _hand_over(lab, role, servers, stage)
-    loop = _Loop(lab, stage, servers, workers, report)
-    with contextlib.ExitStack() as closing:  # all are closed, also where one of them cannot be
+    with contextlib.ExitStack() as ending:  # all are closed, also where one of them cannot be
+        with loading():
+            if any(arm.learner.kind == "torch" for arm in lab.scenario.arms):
+                ending.enter_context(one_thread())
+            servers = [(role, lab.make_server(role, stage, role.learner not in here, should_stop)) for role in serving]
+            if should_stop():  # a large world takes seconds to make, and so does what learns
+                raise Stopped
+            workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
+        for role, worker in workers:
+            worker.on_publish = _hand_over(lab, role, servers, stage)
+        loop = _Loop(lab, stage, servers, workers, report)
         for close in (*(worker.close for _, worker in workers), *(server.close for _, server in servers), loop.close):
-            closing.callback(close)
+            ending.callback(close)
         try:
             loop.restore(before)
             try:
