@@ -46,7 +46,8 @@ MAVEN_TIMEOUT_S = 600.0
 JAVA_OPTIONS = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 PR_SET_PDEATHSIG = 1
 
-# A test's: few threads, for it shares a few cores with its clients; and no records by which an idle cluster shows that it lives.
+# A test's: few threads, for it shares a few cores with its clients; no records by which an idle cluster shows that it lives; and one
+# that was killed is let in again once its session is over, after 3 s in place of 9.
 PROPERTIES = """\
 num.network.threads=1
 num.io.threads=2
@@ -54,6 +55,8 @@ background.threads=2
 group.coordinator.threads=1
 share.coordinator.threads=1
 metadata.max.idle.interval.ms=0
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}

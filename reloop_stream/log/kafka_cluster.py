@@ -211,7 +211,7 @@ class KafkaCluster:
             "request_timeout_ms": CALL_MS,
             "reconnect_backoff_max_ms": 1_000,
             "retry_backoff_ms": RETRY_MS,
-            "bootstrap_timeout_ms": CALL_MS,
+            "bootstrap_timeout_ms": min(CALL_MS, max(1000, int(1000 * self.unavailable_after_s))),
         }
 
     def common_to_readers(self) -> dict[str, Any]:

@@ -92,18 +92,17 @@ class KafkaReader:
 
     def _probe(self) -> None:
         """Nothing has come for a while: is the broker there? Raises LogUnavailable when it has been gone too long."""
-        self._heard = time.monotonic()
+        asked, patience_s = time.monotonic(), self._cluster.unavailable_after_s
+        self._heard = asked
         if not self._names:
             return
         try:
-            self._client.end_offsets(list(self._names), timeout_ms=CALL_MS)
+            self._client.end_offsets(list(self._names), timeout_ms=min(CALL_MS, int(1000 * patience_s)))
         except AWAY as error:
             if self._silent_since is None:
-                self._silent_since = time.monotonic()
-                logger.warning(
-                    "%s does not answer; waiting up to %g s", self._cluster.address, self._cluster.unavailable_after_s
-                )
-            elif time.monotonic() - self._silent_since > self._cluster.unavailable_after_s:
+                self._silent_since = asked
+                logger.warning("%s does not answer; waiting up to %g s", self._cluster.address, patience_s)
+            if time.monotonic() - self._silent_since >= patience_s:
                 raise self._cluster.unavailable(error) from None
         else:
             self._silent_since = None

@@ -148,12 +148,12 @@ def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(
     tiny: Path, tmp_path: Path, whole: Whole, mortal: Any
 ) -> None:
     out = tmp_path / "orphan"
-    process = start("run", tiny, "--out", out, "--log", mortal.address, "--quiet", "--set=log.unavailable_after_s=4")
+    process = start("run", tiny, "--out", out, "--log", mortal.address, "--quiet", "--set=log.unavailable_after_s=2")
     wait_until(lambda: list((out / "checkpoints").glob("aa.worker.*")), process)
     mortal.kill()
     _, said = process.communicate(timeout=150)
     assert process.returncode == 1
-    assert "has not answered for 4 s" in said and "log.unavailable_after_s" in said
+    assert "has not answered for 2 s" in said and "log.unavailable_after_s" in said
     assert f"resume {out}" in said and "Traceback" not in said
     mortal.start()
     assert lab("resume", out, "--quiet").code == 0
