@@ -161,7 +161,7 @@ def measure(chosen: argparse.Namespace) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
-    parser.add_argument("--quick", action="store_true", help="small values, a minute or two instead of half an hour")
+    parser.add_argument("--quick", action="store_true", help="small values, a minute or two instead of six")
     parser.add_argument("--only", action="append", choices=[*KNOBS], help="this knob alone; may be given again")
     chosen = parser.parse_args()
     return carry_out(lambda: measure(chosen), ())
