@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from reloop_stream.clock import DAY_MS
 from reloop_stream.features.encoder import Encoder
 from simulator.datasets.prepared import Prepared
 from simulator.lab.parts import Lab
@@ -44,7 +45,7 @@ def _candidate_slots(lab: Lab, feed: SimulatedFeed, arm: int) -> list[np.ndarray
     names = encoder.names
     users = feed.arm_of_user == arm
     calls = []
-    for number in range(lab.calendar.serving_ticks):
+    for number in range(lab.scenario.days * DAY_MS // lab.scenario.tick_ms):
         tick = world.tick(number, users)
         slots = np.empty((*tick.candidates.shape, len(names)), dtype=np.int64)
         requests = encoder.encode_some(tick.request_features, request_fields).slots

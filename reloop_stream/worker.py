@@ -100,7 +100,7 @@ class Worker:
         self.updater = updater
         self.tick = -1
         self.watermark_ms = start_ms
-        self.learnt_ms: int | None = None  # where the last tick ended in which the learner learnt
+        self.learnt_ms: int | None = None  # label time of the newest example that the learner has learnt
         self.dead = 0
         self.counts = JoinCounts()
         self._log = log
@@ -146,8 +146,8 @@ class Worker:
         # A window is read again from where its oldest labels' exposures lie; without one nothing is.
         memory_ms = self.updater.memory_ms and self.updater.memory_ms + self._source.settings.attribution_ms
         self._past.remember(TickEnd(joined.watermark_ms, joined.next_offsets), memory_ms)
-        if self.updater.end_tick(joined.tick, joined.watermark_ms):
-            self.learnt_ms = joined.watermark_ms
+        if (learnt_ms := self.updater.end_tick(joined.tick, joined.watermark_ms)) is not None:
+            self.learnt_ms = learnt_ms
         if self._observer is not None:
             self._observer.end_tick(joined.tick, joined.watermark_ms)
         if crosses(previous_ms, joined.watermark_ms, self._publish_every_ms):

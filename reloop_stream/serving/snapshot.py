@@ -165,4 +165,4 @@ class Published(NamedTuple):
     tick: int  # the last tick whose examples it may have learnt from
     watermark_ms: int  # where that tick ended, in event time
     model: FrozenModel
-    learnt_ms: int | None = None  # where the last tick ended in which it did learn; None: never, or not known
+    learnt_ms: int | None = None  # label time of the newest example that it has learnt; None: never, or not known

@@ -40,8 +40,9 @@ class Updater(Protocol):
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         """Take the next examples, in order. foreign: bool [n], rows that another arm's model served."""
 
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        """Called when all examples up to the watermark have come. Whether the learner has learnt anything in this tick.
+    def end_tick(self, tick: int, watermark_ms: int) -> int | None:
+        """Called when all examples up to the watermark have come. The label time of the newest example that the learner has learnt in
+        this tick; None: it has learnt nothing.
 
         Raises FeedStopped when asked to stop in the middle of it: what is then half learnt must be restored.
         """
@@ -80,8 +81,8 @@ class NoUpdater:
     def learn(self, examples: ExampleBatch, foreign: np.ndarray | None) -> Trained:
         return tested(self.learner, examples)
 
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        return False
+    def end_tick(self, tick: int, watermark_ms: int) -> int | None:
+        return None
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         return {}, {}

@@ -34,7 +34,7 @@ class IncrementalUpdater:
         self._kept = (*columns, *OBSERVED)
         self._size = config.batch_size
         self._waiting: tuple[ExampleBatch, np.ndarray] | None = None
-        self._has_learnt = False  # in this tick
+        self._learnt_ms: int | None = None  # in this tick, up to which label time
 
     def attach(self, read_again: ReadAgain | None, should_stop: Callable[[], bool]) -> None:
         """Nothing is read again, and nothing takes long."""
@@ -53,7 +53,8 @@ class IncrementalUpdater:
             batch = examples.part(rows)
             pctr[rows] = self._step(batch, others[rows])
             self.learner.remember(batch)
-        self._has_learnt |= ready > 0
+        if ready:
+            self._learnt_ms = int(examples.label_time_ms[ready - 1])
         rest = slice(ready, len(examples))
         self._waiting = (examples.part(rest), others[rest]) if ready < len(examples) else None
         return Trained(examples.part(slice(0, ready)), pctr) if ready else NOTHING
@@ -66,9 +67,9 @@ class IncrementalUpdater:
         """Learn whole batches; the pCTR of their rows before each."""
         return self.learner.learn(examples, foreign if foreign.any() else None, self._size)
 
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        learnt, self._has_learnt = self._has_learnt, False
-        return learnt
+    def end_tick(self, tick: int, watermark_ms: int) -> int | None:
+        learnt_ms, self._learnt_ms = self._learnt_ms, None
+        return learnt_ms
 
     def state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         if self._waiting is None:

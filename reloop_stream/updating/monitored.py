@@ -23,7 +23,7 @@ MONITOR = "monitor."  # prefix of its arrays among those of the updater
 class _Retrains(Protocol):
     """An updater that can be told to retrain before its time."""
 
-    def retrain(self) -> None: ...
+    def retrain(self) -> int | None: ...
 
 
 def _ignore(reading: MonitorReading) -> None:
@@ -59,12 +59,11 @@ class MonitoredUpdater:
             self._alarm |= self._monitor.add(trained.pctr, examples.label, examples.exposures.weight)
         return trained
 
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
-        learnt = self._updater.end_tick(tick, watermark_ms)
-        if self._alarm and self._config.action == "retrain" and not learnt:
+    def end_tick(self, tick: int, watermark_ms: int) -> int | None:
+        learnt_ms = self._updater.end_tick(tick, watermark_ms)
+        if self._alarm and self._config.action == "retrain" and learnt_ms is None:
             assert isinstance(self._updater, _Retrains)  # the configuration sees to it
-            self._updater.retrain()
-            learnt = True
+            learnt_ms = self._updater.retrain()
         if self._config.action == "raise_rate":
             self._turn_rate(watermark_ms)
         monitor, rate = self._monitor, self.learner.rate
@@ -74,7 +73,7 @@ class MonitoredUpdater:
         self._alarms += self._alarm
         self._alarm = False
         self.on_reading(self._reading)
-        return learnt
+        return learnt_ms
 
     def _turn_rate(self, watermark_ms: int) -> None:
         """Up after an alarm, back to 1 when its time is over."""

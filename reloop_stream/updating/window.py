@@ -76,41 +76,42 @@ class WindowUpdater:
         rows = slim(examples, self._columns), foreign_rows(examples, foreign)
         return rows if self._learnt_ms is None else later_than(self._learnt_ms - 1, rows)
 
-    def end_tick(self, tick: int, watermark_ms: int) -> bool:
+    def end_tick(self, tick: int, watermark_ms: int) -> int | None:
         previous_ms, self._watermark_ms = self._watermark_ms, watermark_ms
         if not self._once:
             self._rows.forget(watermark_ms - self.memory_ms)
         if previous_ms is None or not crosses(previous_ms, watermark_ms, self._every_ms):
-            return False
-        self.retrain()
-        return True
+            return None
+        return self.retrain()
 
     def metrics(self) -> Mapping[str, Any]:
         return {}
 
-    def retrain(self) -> None:
-        """Train now, as at the end of an interval. For after `end_tick`; when the next interval ends stays as it was.
+    def retrain(self) -> int | None:
+        """Train now, as at the end of an interval. For after `end_tick`; when the next interval ends stays as it was. The label time
+        of the newest example of all; None: there was none.
 
         With `once` a second training in the same tick finds nothing to learn. Raises FeedStopped when asked to stop meanwhile:
         the learner is then half trained, and good for nothing but to be restored.
         """
         self._retrainings += 1
-        config, has_begun = self._config, False
+        config, newest_ms = self._config, None
         for number in range(config.passes):
             for batches, foreign in self._batches(number):
                 if self._should_stop():
                     raise FeedStopped
-                if not has_begun and config.start == "cold":
+                if newest_ms is None and config.start == "cold":
                     self.learner.reset()
-                has_begun = True
+                newest_ms = max(int(batches.label_time_ms.max()), newest_ms or BEGINNING_MS)
                 self.learner.learn(batches, foreign if foreign.any() else None, config.batch_size)
-        if not has_begun:
-            return
+        if newest_ms is None:
+            return None
         if self._once:
             self._rows.clear()
             self._is_outgrown = False
             self._learnt_ms = self._watermark_ms
         self.learner.retrained()
+        return newest_ms
 
     def _batches(self, number: int) -> Iterator[Rows]:
         """The micro-batches of a pass, some of them in one."""

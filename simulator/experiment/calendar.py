@@ -45,6 +45,12 @@ class Calendar:
         bounds = start_ms + tick_ms * np.arange(serving + closing + 1, dtype=np.int64)
         return cls(bounds, start_ms + day_ms * np.arange(len(phases) + 1, dtype=np.int64), serving, phases)
 
+    def joined(self, bounds: np.ndarray) -> Calendar:
+        """The same days in longer ticks: from each of these bounds, rising indices of `bounds_ms`, to the next. That of the last
+        serving tick must be among them."""
+        serving = int(np.searchsorted(bounds, self.serving_ticks))
+        return Calendar(self.bounds_ms[bounds], self.day_bounds_ms, serving, self.phases)
+
     @property
     def ticks(self) -> int:
         return len(self.bounds_ms) - 1

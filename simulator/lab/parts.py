@@ -32,25 +32,27 @@ from simulator.serving.deployments import AnnouncedVersions, Deployments, Versio
 from simulator.serving.event_writer import EventWriter
 from simulator.serving.feed import Feed
 from simulator.serving.server import Server
-from simulator.serving.simulated_feed import SimulatedFeed
+from simulator.serving.simulated_feed import SimulatedFeed, feed_calendar
 
 __all__ = ["Lab", "open_feed"]
 
 
-def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace) -> Feed:
-    """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared."""
+def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace, calendar: Calendar | None = None) -> Feed:
+    """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared. calendar: of a
+    simulated feed, where it is not the scenario's own."""
     if scenario.data is None:
-        return SimulatedFeed(scenario, assignment, place.shards)
+        return SimulatedFeed(scenario, assignment, place.shards, calendar or feed_calendar(scenario, place.at_once))
     from simulator.replay.feed import ReplayedFeed  # brings every format of data sets, and pandas
 
     return ReplayedFeed(scenario, assignment, place.rows, RunFolder(place.folder))
 
 
 class Lab:
-    """The parts of one scenario, built when they are first needed."""
+    """The parts of one scenario, built when they are first needed. calendar: of another run, whose ticks are this one's too."""
 
-    def __init__(self, scenario: Scenario, place: RunPlace) -> None:
+    def __init__(self, scenario: Scenario, place: RunPlace, calendar: Calendar | None = None) -> None:
         self.scenario = scenario
+        self._calendar = calendar
         self.place = place
         self.names = [arm.name for arm in scenario.arms]
 
@@ -77,7 +79,7 @@ class Lab:
 
     @cached_property
     def feed(self) -> Feed:
-        return open_feed(self.scenario, self.assignment, self.place)
+        return open_feed(self.scenario, self.assignment, self.place, self._calendar)
 
     @property
     def calendar(self) -> Calendar:

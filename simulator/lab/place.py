@@ -11,6 +11,7 @@ from reloop_stream.log import EventLog, open_log
 from reloop_stream.log.topics import TOPIC_NAME_RULE, Topics, is_topic_name
 from simulator.errors import RunFolderError
 from simulator.experiment.shards import WHOLE, Shards
+from simulator.experiment.strides import AT_ONCE
 from simulator.scenario import LogConfig
 
 __all__ = ["RunPlace"]
@@ -18,14 +19,15 @@ __all__ = ["RunPlace"]
 
 @dataclass(frozen=True)
 class RunPlace:
-    """With `origin` it is a counterfactual that forks from the A/A period of another run. shards: into which every arm's users
-    are cut, for as long as the run lives."""
+    """With `origin` it is a counterfactual that forks from the A/A period of another run. For as long as the run lives: shards,
+    into which every arm's users are cut; at_once, the exposures that may be taken at once (`in_strides`)."""
 
     folder: Path
     log_url: str
     prefix: str
     origin: RunPlace | None = None
     shards: Shards = WHOLE
+    at_once: int = AT_ONCE
 
     @property
     def rows(self) -> Path:

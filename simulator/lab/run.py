@@ -118,6 +118,7 @@ def start_run(
         timings=Timings(),
         data=data,
         shards=lab.place.shards.n,
+        at_once=lab.place.at_once,
     )
     folder.write_manifest(manifest)
     _Run(folder, lab, manifest, workers, engine, quiet).go(should_stop)
@@ -139,7 +140,8 @@ def resume_run(
     folder, scenario, manifest = RunFolder.open(path)
     engine = engine or ThisMachine()
     engine.check(scenario)
-    lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix, shards=Shards(manifest.shards)))
+    shards, at_once = Shards(manifest.shards), manifest.at_once
+    lab = Lab(scenario, RunPlace(path, scenario.log.url, manifest.prefix, shards=shards, at_once=at_once))
     if manifest.status != "finished":
         if scenario.data is not None and not lab.place.rows.exists():  # it was killed as it began
             require_same(scenario.data.path, _files_of(scenario.data), manifest.data)
@@ -318,7 +320,7 @@ class _Run:
             return report
 
         done = manifest.stages_done.__contains__
-        for name, truth in launches(self._scenario, self._lab.place, stages, done, watch, should_stop):
+        for name, truth in launches(self._lab, stages, done, watch, should_stop):
             manifest.truth.extend(truth)
             manifest.stages_done.append(name)
             self._folder.write_manifest(manifest)

@@ -13,7 +13,7 @@ from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
 from simulator.lab.reports import Report, StageFinished, Told
 from simulator.run_folder.manifest import TruthRow
-from simulator.scenario import Scenario
+from simulator.scenario import parse_scenario
 from simulator.serving.exact_sums import truth_rows
 
 __all__ = ["launches"]
@@ -22,8 +22,7 @@ FOLDER = "truth"  # in the run's; gone when all launches are done
 
 
 def launches(
-    scenario: Scenario,
-    place: RunPlace,
+    run: Lab,
     stages: list[Stage],
     done: Callable[[str], bool],
     watch: Callable[[str], Report],
@@ -31,22 +30,23 @@ def launches(
 ) -> Iterator[tuple[str, list[TruthRow]]]:
     """What a launch of each arm would give: everyone on it from the fork on, trained on all of it.
 
-    stages: the run's, with A/B behind the one that it forks from. done: whether a launch, by its name, need not be made
+    stages: of the run, with A/B behind the one that it forks from. done: whether a launch, by its name, need not be made
     again. watch: who is told of an arm's progress. Gives each launch's name and its truth, a row a day of A/B.
     """
-    for number, arm in enumerate(scenario.arms):
+    place = run.place
+    for number, arm in enumerate(run.scenario.arms):
         if done(name := f"launch-{arm.name}"):
             continue
         folder = place.folder / FOLDER / arm.name
         shutil.rmtree(folder, ignore_errors=True)
         launched = RunPlace(folder, "embedded", arm.name, origin=place)
-        yield name, _launch(scenario, number, launched, stages, watch(arm.name), should_stop)
+        yield name, _launch(run, number, launched, stages, watch(arm.name), should_stop)
         shutil.rmtree(folder, ignore_errors=True)
     shutil.rmtree(place.folder / FOLDER, ignore_errors=True)
 
 
 def _launch(
-    scenario: Scenario,
+    run: Lab,
     number: int,
     place: RunPlace,
     stages: list[Stage],
@@ -54,12 +54,12 @@ def _launch(
     should_stop: Callable[[], bool],
 ) -> list[TruthRow]:
     fork, ab = stages[0], stages[1]
-    raw: dict[str, Any] = scenario.model_dump(mode="json", exclude_none=True)
-    arm = scenario.arms[number]
+    raw: dict[str, Any] = run.scenario.model_dump(mode="json", exclude_none=True)
+    arm = run.scenario.arms[number]
     raw["arms"] = [{**raw["arms"][number], "share": 1.0}]
     raw["log"] = {**raw["log"], "url": "embedded", "retention": "window"}
     raw["checkpoint_every_hours"] = 1e6  # a launch that is cut off begins anew
-    lab = Lab.from_raw(raw, place)
+    lab = Lab(parse_scenario(raw), place, run.calendar)  # which with an arm alone would be another
     mine = [role for role in ab.serving if role.arms == (number,)]
     serving = replace(
         mine[0],

@@ -89,6 +89,7 @@ class Manifest(msgspec.Struct, omit_defaults=True):
     data: dict[str, Fingerprint] = {}  # of a replay: what each file of its data set held
     workers: int | None = None
     shards: int = 1  # into which each arm's users are cut
+    at_once: int = 0  # exposures that may be taken at once; runs of before it was written took each tick by itself
     error: str | None = None
     digests: dict[str, str] | None = None
     counts: Counts | None = None

@@ -46,7 +46,10 @@ class Scenario(Section):
     seed: SeedConfig = SeedConfig()
     phases: PhasesConfig = PhasesConfig()
     tick_minutes: int = Field(
-        30, ge=1, le=1440, description="Simulated minutes that are computed at once. Divides a day."
+        30,
+        ge=1,
+        le=1440,
+        description="Length of the world's ticks, at whose beginnings items, drift and versions change. Divides a day.",
     )
     checkpoint_every_hours: float = Field(
         12.0, gt=0, le=MOST_HOURS, description="Simulated hours between checkpoints; no two come within 5 s."

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.experiment.calendar import Calendar
+from simulator.world import DAY_MS, EPOCH_MS
 from simulator.world.items import YOUNGEST_MS, ItemPool
 
 __all__ = ["ItemFacts"]
 
 
 class ItemFacts:
-    """Of a world's items on a calendar. topics: how many there are."""
+    """Of a world's items. topics: how many there are. tick_ms: length of a tick of the world."""
 
-    def __init__(self, items: ItemPool, topics: int, calendar: Calendar) -> None:
+    def __init__(self, items: ItemPool, topics: int, tick_ms: int) -> None:
         self._items = items
-        self._calendar = calendar
+        self._tick_ms = tick_ms
         self.topics = topics
         self._known_from = 0
         self._known = np.zeros(0, dtype=np.int32)  # the topics of the items from that number on
@@ -37,21 +37,20 @@ class ItemFacts:
         the age at the beginning of the tick."""
         if not len(item_id):
             return np.zeros(0, dtype=bool)
-        bounds = self._calendar.bounds_ms
-        first, last = (np.searchsorted(bounds, (time_ms.min(), time_ms.max()), side="right") - 1).tolist()
-        if first == last:  # nearly always
+        tick = (time_ms - EPOCH_MS) // self._tick_ms
+        first, last = int(tick.min()), int(tick.max())
+        if first == last:
             return np.asarray(item_id >= self._first_new_at(first))
-        of_tick = np.array([self._first_new_at(tick) for tick in range(first, last + 1)])
-        return np.asarray(item_id >= of_tick[np.searchsorted(bounds, time_ms, side="right") - 1 - first])
+        of_tick = np.array([self._first_new_at(one) for one in range(first, last + 1)])
+        return np.asarray(item_id >= of_tick[tick - first])
 
     def _first_new_at(self, tick: int) -> int:
         """The oldest item in the youngest bucket at the beginning of a tick: numbers rise with birth."""
         if tick not in self._first_new:
-            self._first_new[tick] = self._items.first_born_after(int(self._calendar.bounds_ms[tick]) - YOUNGEST_MS)
+            self._first_new[tick] = self._items.first_born_after(EPOCH_MS + tick * self._tick_ms - YOUNGEST_MS)
         return self._first_new[tick]
 
     def live(self, day: int) -> int:
         """How many items could be shown on a day: alive at the beginning of one of its ticks."""
-        bounds = self._calendar.bounds_ms
-        starts, ends = self._calendar.day_bounds_ms[day : day + 2]
-        return self._items.alive_at_any(bounds[(bounds >= starts) & (bounds < ends)])
+        first_ms = EPOCH_MS + day * DAY_MS
+        return self._items.alive_at_any(np.arange(first_ms, first_ms + DAY_MS, self._tick_ms))

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from simulator.experiment.calendar import Calendar
 from simulator.world import Tick, World
 
 __all__ = ["SharedTicks"]
 
 
 class SharedTicks:
-    """The latest tick is kept: servers go through them in step."""
+    """Those of a run's calendar, of one or more of the world's each. The latest is kept: servers go through them in step."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, calendar: Calendar) -> None:
         self._world = world
+        self._calendar = calendar
         self._groups: list[np.ndarray] = []
         self._latest: tuple[int, Tick] | None = None
 
@@ -28,10 +30,11 @@ class SharedTicks:
         self._latest = None
 
     def at(self, tick: int, users: np.ndarray) -> Tick:
-        """The requests of these users, as `World.tick` has them."""
+        """The requests of these users, as `World.ticks` has them."""
         if self._latest is None or self._latest[0] != tick:
             everyone = np.logical_or.reduce([users, *self._groups])
-            self._latest = tick, self._world.tick(tick, everyone)
+            first, end = map(self._world.tick_at, self._calendar.bounds_ms[tick : tick + 2].tolist())
+            self._latest = tick, self._world.ticks(first, end, everyone)
         shared = self._latest[1]
         mine = users[shared.user]
         return shared if mine.all() else shared.take(mine)

@@ -16,6 +16,7 @@ from simulator.errors import ScenarioError
 from simulator.experiment.assignment import Assignment
 from simulator.experiment.calendar import Calendar
 from simulator.experiment.shards import Shards
+from simulator.experiment.strides import in_strides
 from simulator.scenario import Scenario
 from simulator.scenario.scenario import HASHED_BUCKETS
 from simulator.serving.bound_sums import BoundSums
@@ -27,33 +28,50 @@ from simulator.serving.shared_ticks import SharedTicks
 from simulator.serving.slates import is_random_request
 from simulator.world import DAY_MS, EPOCH_MS, World
 from simulator.world.delay import share_within
+from simulator.world.items import held_ticks
 
-__all__ = ["SimulatedFeed"]
+__all__ = ["SimulatedFeed", "feed_calendar"]
+
+
+def _requests_a_day(scenario: Scenario) -> float:
+    assert scenario.world is not None
+    return scenario.world.users.n * scenario.world.users.requests_per_day
+
+
+def feed_calendar(scenario: Scenario, at_once: int) -> Calendar:
+    """The calendar of a scenario with a world. at_once: see `in_strides`."""
+    assert scenario.world is not None
+    ticks = Calendar.regular(
+        start_ms=EPOCH_MS,
+        tick_ms=scenario.tick_ms,
+        day_ms=DAY_MS,
+        days=scenario.phases.days,
+        attribution_ms=scenario.attribution_ms,
+    )
+    requests = _requests_a_day(scenario) * scenario.tick_ms / DAY_MS
+    held = held_ticks(scenario.world.items, scenario.tick_ms)
+    return in_strides(ticks, scenario, requests, scenario.world.candidates.k, held, at_once)
 
 
 class SimulatedFeed:
-    """A `Feed` of a scenario with a world."""
+    """A `Feed` of a scenario with a world. calendar: what `feed_calendar` makes of the scenario, or of another that differs in its
+    arms alone."""
 
     kind: Literal["simulation"] = "simulation"
     has_truth = True
     top = ()
 
-    def __init__(self, scenario: Scenario, assignment: Assignment, shards: Shards) -> None:
+    def __init__(self, scenario: Scenario, assignment: Assignment, shards: Shards, calendar: Calendar) -> None:
         assert scenario.world is not None
         self._scenario = scenario
         self._config = scenario.world
         self._assignment = assignment
         self._shards = shards
         self.base_rate = self._config.ctr
-        requests = sum(scenario.phases.days.values()) * self._config.users.n * self._config.users.requests_per_day
-        self.expected_exposures = round(requests * scenario.serving.slate)
-        self.calendar = Calendar.regular(
-            start_ms=EPOCH_MS,
-            tick_ms=scenario.tick_ms,
-            day_ms=DAY_MS,
-            days=scenario.phases.days,
-            attribution_ms=scenario.attribution_ms,
+        self.expected_exposures = round(
+            sum(scenario.phases.days.values()) * _requests_a_day(scenario) * scenario.serving.slate
         )
+        self.calendar = calendar
 
     @cached_property
     def world(self) -> World:
@@ -67,7 +85,7 @@ class SimulatedFeed:
     @cached_property
     def ticks(self) -> SharedTicks:
         """Of this process's servers."""
-        return SharedTicks(self.world)
+        return SharedTicks(self.world, self.calendar)
 
     def prepare(self, rows: Path, told: Callable[[int], None]) -> tuple[list[str], list[str]]:
         _ = self.world
@@ -100,7 +118,7 @@ class SimulatedFeed:
 
     @cached_property
     def items(self) -> ItemFacts:
-        return ItemFacts(self.world.items, self._config.items.topics, self.calendar)
+        return ItemFacts(self.world.items, self._config.items.topics, self._scenario.tick_ms)
 
     def segments(self) -> Mapping[str, Any]:
         names = [arm.name for arm in self._scenario.arms]

@@ -18,7 +18,7 @@ from simulator.lab.parts import Lab
 from simulator.lab.place import RunPlace
 from simulator.lab.reports import DayClosed, Report, Told
 from simulator.lab.truth import launches
-from simulator.scenario import Scenario, parse_scenario
+from simulator.scenario import Scenario
 from simulator.studies.worlds import RARELY_H
 
 __all__ = ["LaunchedDay", "launch_all"]
@@ -67,15 +67,13 @@ def launch_all(scenario: Scenario, folder: Path, should_stop: Callable[[], bool]
         before.log.create_topics(dict.fromkeys(place.topics, len(raw["arms"])))
         fork = stages[0]
         Crew(before).run(fork, None, [(fork.serving, fork.learning)], lambda told: None, should_stop)
-        return _launch_each(parse_scenario(raw), place, stages, should_stop)
+        return _launch_each(before, stages, should_stop)
     finally:
         before.close()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _launch_each(
-    scenario: Scenario, place: RunPlace, stages: list[Any], should_stop: Callable[[], bool]
-) -> list[LaunchedDay]:
+def _launch_each(run: Lab, stages: list[Any], should_stop: Callable[[], bool]) -> list[LaunchedDay]:
     closed: dict[tuple[str, int], Any] = {}
 
     def watch(arm: str) -> Report:
@@ -86,7 +84,7 @@ def _launch_each(
         return report
 
     found = []
-    for _, truth in launches(scenario, place, stages, lambda name: False, watch, should_stop):
+    for _, truth in launches(run, stages, lambda name: False, watch, should_stop):
         for row in truth:
             day = closed[row.arm, row.day]
             quality = (day[name] for name in ("auc", "logloss", "calibration", "random_auc"))

@@ -11,11 +11,12 @@ __all__ = ["add_liking"]
 
 @compiled
 def add_liking(  # type: ignore[no-untyped-def]
-    tastes, scale, vectors, quality, birth_ms, topic, context, now_ms, freshness, half_life_ms, hour, rows, logits
+    tastes, scale, vectors, quality, birth_ms, topic, context, start_ms, freshness, half_life_ms, hour, rows, logits
 ):
-    """Into logits, float64 [R, S]: taste × item, quality, what youth adds, and hour × topic. tastes: of each request's user; rows: of the items [R, S]."""
+    """Into logits, float64 [R, S]: taste × item, quality, what youth adds, and hour × topic. tastes, start_ms: of
+    each request's user and tick; rows: of the items [R, S]."""
     for i in range(rows.shape[0]):
-        taste, of_hour = tastes[i], context[hour[i]]
+        taste, of_hour, now_ms = tastes[i], context[hour[i]], start_ms[i]
         for j in range(rows.shape[1]):
             row = rows[i, j]
             match = np.float32(0.0)

@@ -11,11 +11,11 @@ from simulator.world.clock import DAY_MS, EPOCH_MS, HOUR_MS
 from simulator.world.config import ItemsConfig
 from simulator.world.draws import exponential, normal, uniform
 
-__all__ = ["AGE_BUCKETS", "YOUNGEST_MS", "ItemPool", "Items", "age_bucket"]
+__all__ = ["AGE_BUCKETS", "AGE_EDGES_MS", "YOUNGEST_MS", "ItemPool", "Items", "age_bucket", "held_ticks"]
 
 AGE_BUCKETS = 8
-AGE_EDGES_HOURS = np.array([1, 3, 6, 12, 24, 72, 168])
-YOUNGEST_MS = int(AGE_EDGES_HOURS[0]) * HOUR_MS  # ages below it are in the first bucket
+AGE_EDGES_MS = HOUR_MS * np.array([1, 3, 6, 12, 24, 72, 168])
+YOUNGEST_MS = int(AGE_EDGES_MS[0])  # ages below it are in the first bucket
 # Lifetimes beyond this many means are cut: of 22,000 items one would live longer.
 LONGEST_LIFE = 10.0
 
@@ -51,10 +51,14 @@ class Items:
         return decayed
 
 
-def age_bucket(birth_ms: np.ndarray, now_ms: int) -> np.ndarray:
-    """int32 [n] in [0, AGE_BUCKETS): up to 1, 3, 6, 12, 24, 72, 168 hours, older."""
-    age_hours = (now_ms - birth_ms) / HOUR_MS
-    return np.searchsorted(AGE_EDGES_HOURS, age_hours, side="right").astype(np.int32)
+def age_bucket(birth_ms: np.ndarray, now_ms: int | np.ndarray) -> np.ndarray:
+    """int32 [n] in [0, AGE_BUCKETS): up to 1, 3, 6, 12, 24, 72, 168 hours, older. now_ms: a time, or one for each."""
+    return np.searchsorted(AGE_EDGES_MS, now_ms - birth_ms, side="right").astype(np.int32)
+
+
+def held_ticks(config: ItemsConfig, tick_ms: int) -> int:
+    """The items of so many ticks are held at once: few more than are alive at a time."""
+    return max(1, int(min(DAY_MS, config.lifetime_days * DAY_MS / 4) // tick_ms))
 
 
 class ItemPool:

@@ -11,7 +11,7 @@ import numpy as np
 
 from simulator.world.config import CandidatesConfig
 from simulator.world.draws import uniform
-from simulator.world.items import Items
+from simulator.world.items import AGE_BUCKETS, AGE_EDGES_MS, Items
 from simulator.world.layout import BlockSums, Layout
 
 if TYPE_CHECKING:
@@ -77,15 +77,20 @@ class Retrieval:
         kernels.draw(shares, line, segment, start, layout.rows, found)
         return found
 
-    def numbered(self, items: Items, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The different ones among rows of the items, int32 [N], and for each of rows [R, K] which of them it is."""
+    def numbered(
+        self, items: Items, start_ms: np.ndarray, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The different ones among rows of the items, int32 [N]; from when on they are in the bucket of age that they are in, int64
+        [N]; and for each of rows [R, K] which of them it is. start_ms: when each request's tick begins, int64 [R], rising."""
         from simulator.world import retrieval_kernels as kernels
 
         if len(self._numbers) < len(items):
             self._numbers = np.full(len(items), -1, dtype=np.int32)
-        used, numbered = np.empty(min(rows.size, len(items)), dtype=np.int32), np.empty(rows.shape, dtype=np.int32)
-        n = kernels.number(rows, self._numbers, used, numbered)
-        return used[:n], numbered
+        most = min(rows.size, AGE_BUCKETS * len(items))
+        used, since_ms = np.empty(most, dtype=np.int32), np.empty(most, dtype=np.int64)
+        numbered = np.empty(rows.shape, dtype=np.int32)
+        n = kernels.number(rows, start_ms, items.birth_ms, AGE_EDGES_MS, self._numbers, used, since_ms, numbered)
+        return used[:n], since_ms[:n], numbered
 
     def _layout(self, shuffle: int, items: Items) -> Layout:
         known = self._laid_out

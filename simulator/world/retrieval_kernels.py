@@ -242,16 +242,26 @@ def draw(shares, line, segment, start, rows, found):  # type: ignore[no-untyped-
 
 
 @compiled
-def number(rows, numbers, used, numbered):  # type: ignore[no-untyped-def]
+def number(rows, start_ms, birth_ms, edges_ms, numbers, used, since_ms, numbered):  # type: ignore[no-untyped-def]
     """Number the different rows in the order in which they are first met: into numbered, int32 [n, m], the number of each of
-    rows [n, m]; into used, the row of each number. Returns how many. numbers: int32 scratch, -1 for every row before and after."""
+    rows [n, m]; into used, the row of each number. Returns how many. numbers: int32 scratch, -1 for every row before and after.
+
+    A row whose item has come over an edge of age from one start to the next is another one from then on; into since_ms, from which
+    start on each number is met."""
     n = 0
     for i in range(rows.shape[0]):
+        if i > 0 and start_ms[i] != start_ms[i - 1]:
+            for at in range(n):
+                row = used[at]
+                for edge_ms in edges_ms:
+                    if start_ms[i - 1] < birth_ms[row] + edge_ms <= start_ms[i]:
+                        numbers[row] = -1
         for j in range(rows.shape[1]):
             row = rows[i, j]
             if numbers[row] < 0:
                 numbers[row] = n
                 used[n] = row
+                since_ms[n] = start_ms[i]
                 n += 1
             numbered[i, j] = numbers[row]
     for i in range(n):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from simulator.world.config import WorldConfig
 from simulator.world.delay import click_delay_ms
 from simulator.world.draws import normal, uniform
 from simulator.world.drift import drift_level
-from simulator.world.items import AGE_BUCKETS, ItemPool, Items, age_bucket
+from simulator.world.items import AGE_BUCKETS, ItemPool, Items, age_bucket, held_ticks
 from simulator.world.retrieval import Retrieval
 from simulator.world.users import AGE_BANDS, DEVICES, REGIONS, Users
 
@@ -54,9 +55,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """The requests of a tick, in the order of time. Request columns are [R]; item columns [N], of the items that are candidates."""
+    """The requests of a tick, or of some that follow one another, in the order of time. Request columns are [R]; item columns [N],
+    of the items that are candidates: an item that grows older between two ticks is there once for each of its age buckets."""
 
-    start_ms: int
+    start_ms: np.ndarray  # int64, when each one's tick begins
     user: np.ndarray  # int64
     sequence: np.ndarray
     request_id: np.ndarray
@@ -72,8 +74,8 @@ class Tick:
     def take(self, rows: np.ndarray) -> Tick:
         """The tick as it is without the other requests. rows: bool [R]."""
         return self._world.tick_of(
-            self.start_ms, self.user[rows], self.sequence[rows], self.request_id[rows], self.time_ms[rows],
-            self._items, self._rows[rows],
+            self._items, self.start_ms[rows], self.user[rows], self.sequence[rows], self.request_id[rows], self.time_ms[rows],
+            self._rows[rows],
         )  # fmt: skip
 
     def show(self, slates: np.ndarray) -> Shown:
@@ -136,9 +138,6 @@ class World:
         affinity = self.users.segment_tastes("taste") @ self.items.topic_vectors.T
         affinity /= math.sqrt(config.users.taste_dimensions)
         self._retrieval = Retrieval(config.candidates, affinity, config.items.live, seed)
-        # The items of so many ticks are held at once: few more than are alive at a time.
-        held_ms = min(DAY_MS, config.items.lifetime_days * DAY_MS / 4)
-        self._held_ticks = max(1, int(held_ms // tick_ms))
         hours, topics = np.arange(HOURS)[:, None], np.arange(config.items.topics)[None, :]
         self._context = config.choice.context * normal(seed, "context", hours, topics)
         ids = np.arange(config.users.n)
@@ -181,36 +180,57 @@ class World:
 
     def tick(self, tick: int, users: np.ndarray | None = None) -> Tick:
         """The requests of a tick. users: bool [n_users], whose to compute; None for all."""
-        if not 0 <= tick < 1 << TICK_BITS:
-            raise ValueError(f"tick: got {tick}, must be in [0, {1 << TICK_BITS})")
+        return self.ticks(tick, tick + 1, users)
+
+    def ticks(self, first: int, end: int, users: np.ndarray | None = None) -> Tick:
+        """Those of the ticks from the first to before the end, which no bound of `held_ticks` may part."""
+        if not 0 <= first < end <= 1 << TICK_BITS:
+            raise ValueError(f"tick: got {first} to before {end}, must rise in [0, {1 << TICK_BITS})")
+        held = held_ticks(self.config.items, self._tick_ms)
+        if first // held != (end - 1) // held:
+            raise ValueError(
+                f"tick: got {first} to before {end}, items are held for {held} ticks from a multiple of it on"
+            )
+        items = self.items_at(first)
+        columns = [self._requests(tick, items, users) for tick in range(first, end)]
+        if len(columns) == 1:
+            return self.tick_of(items, *columns[0])
+        return self.tick_of(items, *map(np.concatenate, zip(*columns, strict=True)))
+
+    def _requests(self, tick: int, items: Items, users: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        """The columns of `tick_of` but for the items."""
         start_ms = EPOCH_MS + tick * self._tick_ms
         requests = self.arrivals.at(tick, users)
         user = requests.user
         request_id = (user << (TICK_BITS + SEQUENCE_BITS)) | (tick << SEQUENCE_BITS) | requests.sequence
-        items = self.items_at(tick)
         drifted = drift_level(self.config.drift, "popularity", start_ms)
         segment = self.users.segment[user]
         rows = self._retrieval.at(tick, start_ms, items, drifted, segment, request_id)
-        return self.tick_of(start_ms, user, requests.sequence, request_id, requests.time_ms, items, rows)
+        starts = np.full(len(user), start_ms, dtype=np.int64)
+        return starts, user, requests.sequence, request_id, requests.time_ms, rows
+
+    def tick_at(self, time_ms: int) -> int:
+        """The number of the tick in which a time lies."""
+        return (time_ms - EPOCH_MS) // self._tick_ms
 
     def items_at(self, tick: int) -> Items:
         """Those that are held in a tick: all that are alive at its beginning, and some that are not any more, or not yet."""
-        first = tick - tick % self._held_ticks
-        first_ms = EPOCH_MS + first * self._tick_ms
-        return self.items.between(first_ms, first_ms + (self._held_ticks - 1) * self._tick_ms)
+        held = held_ticks(self.config.items, self._tick_ms)
+        first_ms = EPOCH_MS + (tick - tick % held) * self._tick_ms
+        return self.items.between(first_ms, first_ms + (held - 1) * self._tick_ms)
 
     def tick_of(
         self,
-        start_ms: int,
+        items: Items,
+        start_ms: np.ndarray,
         user: np.ndarray,
         sequence: np.ndarray,
         request_id: np.ndarray,
         time_ms: np.ndarray,
-        items: Items,
         rows: np.ndarray,
     ) -> Tick:
         """A tick from its requests and their candidates; rows: of the items, int32 [R, K]."""
-        used, candidates = self._retrieval.numbered(items, rows)
+        used, since_ms, candidates = self._retrieval.numbered(items, start_ms, rows)
         people, item_ids = self.users, items.ids[used]
         return Tick(
             start_ms=start_ms,
@@ -229,7 +249,7 @@ class World:
             item_features={
                 "item_id": item_ids.astype(np.int32),
                 "topic": items.topic[used],
-                "age_bucket": age_bucket(items.birth_ms[used], start_ms),
+                "age_bucket": age_bucket(items.birth_ms[used], since_ms),
             },
             candidates=candidates,
             _world=self,
@@ -237,13 +257,20 @@ class World:
             _rows=rows,
         )
 
-    def _tastes(self, now_ms: int, user: np.ndarray) -> np.ndarray:
-        """Of these users at a time, float32 [R, d]: turned towards other tastes by the drift's share, their variance kept."""
-        share = drift_level(self.config.drift, "taste", now_ms)
-        tastes = self.users.tastes[user]
-        if not share:
+    def _drift(self, target: Literal["taste", "base_rate"], start_ms: np.ndarray) -> np.ndarray:
+        """The level of drift of each request, float64 [R]."""
+        first = np.flatnonzero(np.diff(start_ms, prepend=-1))  # of each tick
+        levels = [drift_level(self.config.drift, target, at_ms) for at_ms in start_ms[first].tolist()]
+        return np.repeat(levels, np.diff(first, append=len(start_ms)))
+
+    def _tastes(self, tick: Tick) -> np.ndarray:
+        """Of the users at the time, float32 [R, d]: turned towards other tastes by the drift's share, their variance kept."""
+        share = self._drift("taste", tick.start_ms)
+        tastes = self.users.tastes[tick.user]
+        if not share.any():
             return tastes
-        return (math.sqrt(1 - share) * tastes + math.sqrt(share) * self.users.drifted[user]).astype(np.float32)
+        stays, turns = (np.sqrt(part).astype(np.float32)[:, None] for part in (1 - share, share))
+        return np.asarray(stays * tastes + turns * self.users.drifted[tick.user])
 
     def logits(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
         """Of a click on an item that is looked at, float64 [R, S], before the base rate's; rows: of the items [R, S]."""
@@ -252,7 +279,7 @@ class World:
         config = self.config.items
         logits = np.empty(rows.shape)
         add_liking(
-            self._tastes(tick.start_ms, tick.user), self._taste_scale, items.vectors, items.quality, items.birth_ms, items.topic,
+            self._tastes(tick), self._taste_scale, items.vectors, items.quality, items.birth_ms, items.topic,
             self._context, tick.start_ms, config.freshness, config.freshness_half_life_hours * HOUR_MS,
             tick.request_features["hour"], rows, logits,
         )  # fmt: skip
@@ -260,8 +287,8 @@ class World:
 
     def attractiveness(self, tick: Tick, items: Items, rows: np.ndarray) -> np.ndarray:
         """Probability of a click on an item that is looked at, float64 [R, S]; rows: of the items [R, S]."""
-        base = self._base + drift_level(self.config.drift, "base_rate", tick.start_ms)
-        return _sigmoid(base + self.logits(tick, items, rows))
+        base = self._base + self._drift("base_rate", tick.start_ms)
+        return _sigmoid(base[:, None] + self.logits(tick, items, rows))
 
     def probability(self, attractiveness: np.ndarray, user: np.ndarray) -> np.ndarray:
         return click_probability(attractiveness, self._is_bot[user], self.config.choice, self.config.noise)

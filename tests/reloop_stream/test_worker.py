@@ -322,13 +322,14 @@ def test_a_window_retrains_on_exactly_the_rows_of_its_days(start: str, passes: i
         everything.append(batch)
         updater.learn(batch, None)
         watermark = (tick + 1) * HOUR_MS
-        trained = updater.end_tick(tick, watermark)
-        assert trained == (watermark % (2 * HOUR_MS) == 0)
-        if trained:
+        newest_ms = updater.end_tick(tick, watermark)
+        assert (newest_ms is None) == (watermark % (2 * HOUR_MS) > 0)
+        if newest_ms is not None:
             if start == "cold":
                 by_hand.reset()
             window = ExampleBatch.concat(everything)
             window = window.take(window.label_time_ms > watermark - 3 * HOUR_MS)
+            assert newest_ms == window.label_time_ms.max()
             for _ in range(passes):
                 for at in range(0, len(window), 32):
                     by_hand.learn(window.part(slice(at, at + 32)))

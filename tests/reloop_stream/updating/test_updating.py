@@ -77,16 +77,14 @@ def test_none_predicts_and_never_learns() -> None:
 
 
 @pytest.mark.parametrize("mode", ["incremental", "replay"])
-def test_a_tick_says_whether_anything_was_learnt_in_it(mode: str) -> None:
+def test_a_tick_says_up_to_which_label_time_was_learnt_in_it(mode: str) -> None:
     one, _ = updater({"mode": mode, "batch_size": 2})
     said = []
-    for tick, batch in enumerate(
-        (rows(1), rows(2), None, rows(3, 4, 5))
-    ):  # one waits, one makes two, none, two and one
-        if batch is not None:
+    for tick, batch in enumerate((rows(1), rows(2, label_ms=7), None, rows(3, 4, 5, label_ms=9))):
+        if batch is not None:  # one waits, one makes two, none, two and one
             one.learn(batch, None)
         said.append(one.end_tick(tick, (tick + 1) * HOUR_MS))
-    assert said == [False, True, False, True]
+    assert said == [None, 7, None, 9]
 
 
 def test_none_goes_on_from_any_other_s_state_and_keeps_nothing_of_it() -> None:
@@ -104,7 +102,7 @@ def test_fine_tuning_learns_what_came_since_the_last_time_and_nothing_twice() ->
     one.learn(rows(1, 2, label_ms=3 * HOUR_MS), None)
     assert not one.end_tick(0, 12 * HOUR_MS)
     one.learn(rows(3, label_ms=20 * HOUR_MS), None)
-    assert one.end_tick(1, DAY_MS)
+    assert one.end_tick(1, DAY_MS) == 20 * HOUR_MS
     assert diary.learnt == [[1, 2], [3]] * 2
     one.learn(rows(4, label_ms=30 * HOUR_MS), None)
     assert one.end_tick(2, 2 * DAY_MS)

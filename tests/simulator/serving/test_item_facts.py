@@ -22,7 +22,7 @@ def made(tick_ms: int, **items: Any) -> tuple[World, Calendar, ItemFacts]:
         start_ms=EPOCH_MS, tick_ms=tick_ms, day_ms=DAY_MS, days=days, attribution_ms=DAY_MS // 24
     )
     world = World(config, 3, tick_ms, 5)
-    return world, calendar, ItemFacts(world.items, config.items.topics, calendar)
+    return world, calendar, ItemFacts(world.items, config.items.topics, tick_ms)
 
 
 @pytest.mark.parametrize("minutes", [5, 60, 360, 1440])

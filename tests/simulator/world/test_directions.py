@@ -120,9 +120,10 @@ def likeness_of_candidates(w: World) -> float:
 
 def gain_of_the_young(w: World) -> float:
     tick = w.tick(12)
-    items = alive_at(w, tick.start_ms)
-    age_h = (tick.start_ms - items.birth_ms) / 3_600_000
-    gain = items.freshness(tick.start_ms, w.config.items)
+    start_ms = int(tick.start_ms[0])
+    items = alive_at(w, start_ms)
+    age_h = (start_ms - items.birth_ms) / 3_600_000
+    gain = items.freshness(start_ms, w.config.items)
     return float(gain[age_h < 12].mean() - gain[age_h > 48].mean())
 
 

@@ -80,7 +80,8 @@ def test_fresh_items_are_clicked_more_and_the_gain_halves_on_time() -> None:
 def test_popular_items_are_retrieved_more_often() -> None:
     w = world(candidates={"topic_share": 0.0, "popularity_share": 0.9})
     tick = w.tick(20)
-    items = w.items.between(tick.start_ms, tick.start_ms)
+    start_ms = int(tick.start_ms[0])
+    items = w.items.between(start_ms, start_ms)
     counts = np.bincount(np.searchsorted(items.ids, tick.item_ids[tick.candidates]).ravel(), minlength=len(items))
     popularity = items.log_popularity
     assert scipy.stats.spearmanr(counts, popularity).statistic > 0.8
@@ -134,6 +135,43 @@ def test_a_part_of_the_users_sees_the_same_as_it_does_among_all() -> None:
     for one in (part.respond(slates), taken.respond(slates)):
         assert np.array_equal(one.click, shown.click[rows])
         assert np.array_equal(one.click_time_ms, shown.click_time_ms[rows])
+
+
+@pytest.mark.parametrize("first, end", [(0, 24), (30, 37)])
+def test_several_ticks_at_once_are_those_ticks_one_after_the_other(first: int, end: int) -> None:
+    drift = [
+        {"kind": "gradual", "target": "taste", "magnitude": 0.6, "start_day": 0, "end_day": 2},
+        {"kind": "sudden", "target": "base_rate", "magnitude": 0.5, "day": 1.4},
+        {"kind": "recurring", "target": "popularity", "magnitude": 0.5, "period_days": 1},
+    ]
+    w = world(drift=drift)
+    whole, parts = w.ticks(first, end), [w.tick(number) for number in range(first, end)]
+    before = 0
+    for part in parts:
+        rows = np.arange(before, before := before + len(part.user))
+        for one in (whole.take(rows), part):
+            for name in ("start_ms", "user", "sequence", "request_id", "time_ms"):
+                assert np.array_equal(getattr(whole, name)[rows], getattr(one, name))
+            assert all(
+                np.array_equal(whole.request_features[n][rows], one.request_features[n]) for n in w.request_fields
+            )
+            for name in w.item_fields:  # also of an item that has come into another age bucket meanwhile
+                found = whole.item_features[name][whole.candidates[rows]]
+                assert np.array_equal(found, one.item_features[name][one.candidates])
+            assert np.array_equal(whole.attractiveness()[rows], one.attractiveness())
+            slates = np.tile(np.arange(SLATE), (len(whole.user), 1))
+            of_whole, of_one = whole.show(slates).respond(rows), one.respond(slates[rows])
+            assert np.array_equal(of_whole.click, of_one.click)
+            assert np.array_equal(of_whole.click_time_ms, of_one.click_time_ms)
+    assert before == len(whole.user)
+    ids, bucket = whole.item_ids, whole.item_features["age_bucket"]
+    pairs = set(zip(ids.tolist(), bucket.tolist(), strict=True))
+    assert len(set(ids.tolist())) < len(pairs) == len(ids)
+
+
+def test_ticks_in_which_different_items_are_held_are_not_taken_at_once() -> None:
+    with pytest.raises(ValueError, match="items are held for 24 ticks"):
+        world().ticks(20, 30)
 
 
 def test_the_seed_decides_everything() -> None:
