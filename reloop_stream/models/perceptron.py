@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,10 @@ from reloop_stream.config import ModelConfig
 from reloop_stream.models.scratch import Scratch
 
 __all__ = ["Perceptron", "rectified_gradient"]
+
+
+# Without the look-up among its variants, which takes longer than what it does to a small batch.
+_threshold_backward = torch.ops.aten.threshold_backward.grad_input
 
 
 class _Normed(nn.Linear):
@@ -48,6 +52,11 @@ class Perceptron(nn.ModuleList):
         return layer
 
     @property
+    def linear(self) -> list[nn.Linear]:
+        """The maps into each layer."""
+        return [layer for layer in self if isinstance(layer, nn.Linear)]
+
+    @property
     def is_plain(self) -> bool:
         """Whether only rectifiers lie between the layers when it predicts, and one number comes out."""
         return not isinstance(self.first, _Normed) and self[-1].bias is None
@@ -56,37 +65,33 @@ class Perceptron(nn.ModuleList):
         """[n, 1], or [n, units of the last hidden layer], from [n, inputs]."""
         return self.after_first(self.first(inputs))
 
-    def _linear(self) -> Iterator[nn.Linear]:
-        for layer in self:
-            assert isinstance(layer, nn.Linear)
-            yield layer
-
     def keep(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
         """`forward` by hand, and the inputs of each layer, for `gradient`; without dropout and batch norm."""
         kept = []
-        for i, layer in enumerate(self._linear()):
+        for i, layer in enumerate(self):
             if i:
                 torch.relu_(inputs)
             kept.append(inputs)
-            values = self.scratch.take(f"values {i}", (len(inputs), layer.out_features), inputs.dtype)
-            if layer.bias is None:
-                inputs = torch.mm(inputs, layer.weight.T, out=values)
+            weight, bias = _weights_of(layer)
+            values = self.scratch.take(f"values {i}", (inputs.shape[0], weight.shape[0]), inputs.dtype)
+            if bias is None:
+                inputs = torch.mm(inputs, weight.T, out=values)
             else:
-                inputs = torch.addmm(layer.bias, inputs, layer.weight.T, out=values)
+                inputs = torch.addmm(bias, inputs, weight.T, out=values)
         return inputs, kept
 
     def gradient(self, d_values: Tensor, kept: Sequence[Tensor]) -> Tensor:
         """The gradient with respect to the inputs, from that with respect to what `keep` gave; the parameters' into their
         `grad`. What was kept of the hidden layers is overwritten: the fewer arrays, the more of them lie in a core's cache."""
-        for i, layer in reversed([*enumerate(self._linear())]):
-            inputs = kept[i]
-            torch.mm(d_values.T, inputs, out=layer.weight.grad)
-            if layer.bias is not None:
-                torch.sum(d_values, 0, out=layer.bias.grad)
+        for i, layer in reversed([*enumerate(self)]):
+            inputs, (weight, bias) = kept[i], _weights_of(layer)
+            torch.mm(d_values.T, inputs, out=weight.grad)
+            if bias is not None:
+                torch.sum(d_values, 0, out=bias.grad)
             d_inputs = self.scratch.take("d_inputs", (*inputs.shape,), inputs.dtype)
-            d_values = torch.mm(d_values, layer.weight, out=d_inputs)
+            d_values = torch.mm(d_values, weight, out=d_inputs)
             if i:
-                d_values = torch.ops.aten.threshold_backward(d_inputs, inputs, 0, grad_input=inputs)
+                d_values = _threshold_backward(d_inputs, inputs, 0, grad_input=inputs)
         return d_values
 
     def after_first(self, hidden: Tensor) -> Tensor:
@@ -119,4 +124,13 @@ class Perceptron(nn.ModuleList):
 
 def rectified_gradient(d_values: Tensor, values: Tensor) -> None:
     """The gradient before a rectifier, in the place of that behind it; values: what the rectifier gave."""
-    torch.ops.aten.threshold_backward(d_values, values, 0, grad_input=d_values)
+    _threshold_backward(d_values, values, 0, grad_input=d_values)
+
+
+def _weights_of(layer: nn.Module) -> tuple[nn.Parameter, nn.Parameter | None]:
+    """A linear map's weight and bias, from where torch keeps them: as attributes they cost ten times as much to look up, several
+    times a step."""
+    parameters = layer._parameters
+    weight = parameters["weight"]
+    assert weight is not None
+    return weight, parameters["bias"]

@@ -29,21 +29,23 @@ def fm_scores(requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
     return logits
 
 
-def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int, layers: Sequence[nn.Module]) -> Tensor:
+def deep_scores(requests: Tensor, items: Tensor, candidates: Tensor, split: int, layers: Sequence[nn.Linear]) -> Tensor:
     """What `fm_scores` gives of the first `split` parts, plus a perceptron's output: the other parts of both sides add up to its
     first layer's values before activation. layers: those behind it, each after a rectifier; the last one has one output."""
     n, k = candidates.shape
     logits, units = requests.new_empty(n * k), requests.shape[1] - split
-    sides = requests.numpy(), items.numpy(), candidates.numpy()
     hidden = requests.new_zeros(BLOCK, units)
-    *inner, output = layers
-    assert isinstance(output, nn.Linear)
+    arrays = requests.numpy(), items.numpy(), candidates.numpy(), hidden.numpy(), logits.numpy()
+    inner = [(layer.bias, layer.weight.T, requests.new_empty(BLOCK, layer.out_features)) for layer in layers[:-1]]
+    output, deep = layers[-1].weight[0], requests.new_empty(BLOCK)
     for begin in range(0, n * k, BLOCK):
-        _first_layer(*sides, begin, split, hidden.numpy(), logits.numpy())
+        _first_layer(*arrays, begin, split)
         values = hidden
-        for layer in inner:
-            values = layer(values).relu_()
-        logits[begin : begin + BLOCK] += torch.mv(values, output.weight[0])[: n * k - begin]
+        for bias, weight, out in inner:
+            values = torch.addmm(bias, values, weight, out=out).relu_()
+        torch.mv(values, output, out=deep)
+        some = logits[begin : begin + BLOCK]
+        some += deep[: some.shape[0]]
     return logits.view(n, k)
 
 
@@ -105,7 +107,7 @@ def _cross(requests, items, candidates, logits):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _first_layer(requests, items, candidates, begin, split, hidden, logits):  # type: ignore[no-untyped-def]
+def _first_layer(requests, items, candidates, hidden, logits, begin, split):  # type: ignore[no-untyped-def]
     """Of a block of the candidates from number `begin` on: the first layer after its rectifier, and the logit so far."""
     k = candidates.shape[1]
     units = hidden.shape[1]

@@ -62,7 +62,7 @@ class WideDeep(CtrModel):
     def combine(self, requests: Tensor, items: Tensor, candidates: Tensor) -> Tensor:
         n_wide = items.shape[1] - self.layers.first.out_features
         if items.device.type == "cpu" and self.layers.is_plain:
-            return deep_scores(requests, items, candidates, n_wide, list(self.layers)[1:])
+            return deep_scores(requests, items, candidates, n_wide, self.layers.linear[1:])
         wide, hidden = items[:, :n_wide].contiguous(), items[:, n_wide:].contiguous()
 
         def score(some: slice) -> Tensor:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from reloop_stream.codec.arrays import plain
 from simulator.run_folder.key_counts import sum_by_key
-from simulator.run_folder.tables import as_value, repeated, table_of, write_parquet
+from simulator.run_folder.tables import as_value, parquet_writer, repeated, table_of, write_parquet
 
 __all__ = ["DayFiles", "put_together"]
 
@@ -124,7 +124,7 @@ def _sum_by_topic(tables: pa.Table, arm: str, phase: str) -> pa.Table:
 def put_together(tables: Iterable[pa.Table], path: Path, schema: pa.Schema) -> None:
     """Write the rows of the tables one after the other, a table at a time."""
     temporary = path.with_name(f".{path.name}.tmp")
-    with pq.ParquetWriter(temporary, schema) as writer:
+    with parquet_writer(temporary, schema) as writer:
         for table in tables:
             writer.write_table(table.select(schema.names).cast(schema))
     temporary.replace(path)

@@ -19,7 +19,16 @@ from reloop_stream.state.files import write_atomic
 from simulator.errors import RunFolderError
 from simulator.run_folder.columns import TEXT_COLUMNS
 
-__all__ = ["as_value", "read_csv", "read_parquet", "repeated", "table_of", "write_csv", "write_parquet"]
+__all__ = [
+    "as_value",
+    "parquet_writer",
+    "read_csv",
+    "read_parquet",
+    "repeated",
+    "table_of",
+    "write_csv",
+    "write_parquet",
+]
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> None:
@@ -57,9 +66,22 @@ def repeated(text: str, n: int) -> pa.Array:
     return pa.repeat(texts([text])[0], n)
 
 
+def parquet_writer(where: Any, schema: pa.Schema) -> pq.ParquetWriter:
+    """Of whole numbers the differences are written: tables of users in their order take half the bytes that they take as a
+    dictionary, and half the time."""
+    whole = [field.name for field in schema if pa.types.is_integer(field.type)]
+    return pq.ParquetWriter(
+        where,
+        schema,
+        use_dictionary=[name for name in schema.names if name not in whole],
+        column_encoding=dict.fromkeys(whole, "DELTA_BINARY_PACKED"),
+    )
+
+
 def write_parquet(path: Path, table: pa.Table) -> None:
     sink = pa.BufferOutputStream()
-    pq.write_table(table, sink)
+    with parquet_writer(sink, table.schema) as writer:
+        writer.write_table(table)
     write_atomic(path, sink.getvalue().to_pybytes())
 
 
