@@ -10,7 +10,7 @@ import os
 import signal
 import sys
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
@@ -21,7 +21,7 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-__all__ = ["Child", "cores", "die_with", "peak_mib_of_largest", "speaks_for_all", "without_main"]
+__all__ = ["Child", "cores", "die_with", "load_ahead", "peak_mib_of_largest", "speaks_for_all", "without_main"]
 
 PR_SET_PDEATHSIG = 1  # prctl(2): the signal that this process gets when its parent dies
 LAST_WORDS_S = 1.0  # between the end of a process's pipe and its own
@@ -79,6 +79,17 @@ def _context(module: str) -> ForkServerContext | SpawnContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([module])
     return context
+
+
+def load_ahead(modules: Sequence[str]) -> None:
+    """Begin the process that children are forked from, which loads these modules for all of them while this one goes on. Does
+    nothing where it has begun already, or where children are not forked."""
+    if sys.platform == "linux" and hasattr(os, "fork"):
+        from multiprocessing import forkserver
+
+        forkserver.set_forkserver_preload([*modules])
+        with without_main(), _deaf_to_ctrl_c():
+            forkserver.ensure_running()
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol, cast
 
 from reloop_stream.errors import ReloopError
+from reloop_stream.runtime.loading import loading
 from reloop_stream.runtime.logging import log_to_file, log_to_stderr
 from reloop_stream.runtime.processes import Child
 from simulator.errors import MISTAKES
@@ -140,6 +141,12 @@ class Hand:
         self._place = place
         self._lab: Lab | None = None
 
+    def get_ready(self) -> None:
+        """Make what every share needs, before there is one. What goes wrong is told when there is."""
+        with contextlib.suppress(Exception):
+            self._lab = Lab.from_raw(self._scenario, self._place)
+            _ = self._lab.feed.items
+
     def work(
         self, stage: Stage, before: Stage | None, share: Share, report: Report, should_stop: Callable[[], bool]
     ) -> News:
@@ -229,6 +236,8 @@ def _work(pipe: Connection, scenario: dict[str, Any], place: RunPlace) -> None:
             pipe.send(message)
 
     hand = Hand(scenario, place)
+    with loading():
+        hand.get_ready()
     while True:
         with arrived:
             while not inbox:

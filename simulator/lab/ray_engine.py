@@ -56,6 +56,9 @@ class Ray:
     def cores(self) -> int:
         return max(1, int(self._ray.cluster_resources().get("CPU", 0)))
 
+    def prepare(self, n: int, scenario: Scenario) -> None:
+        """Actors load what they need where they are."""
+
     def hands(self, n: int, scenario: Mapping[str, Any], place: RunPlace) -> RayHands:
         return RayHands(self._ray, n, scenario, replace(place, folder=place.folder.resolve()))
 

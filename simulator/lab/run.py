@@ -83,8 +83,9 @@ def start_run(
     engine.check(scenario)
     path = out or Path("runs") / new_folder_name(scenario)
     lab = Lab(scenario, RunPlace(path, scenario.log.url, path.resolve().name))
-    shards = shards_for(workers or default_workers(lab, engine.cores), scenario)
-    lab = Lab(scenario, replace(lab.place, shards=shards))
+    wanted = workers or default_workers(lab, engine.cores)
+    engine.prepare(wanted, scenario)  # while the feed is made, and its rows are read
+    lab = Lab(scenario, replace(lab.place, shards=shards_for(wanted, scenario)))
     RunFolder.check_free(path)
     tight = check_disk(scenario, lab.feed.expected_exposures, path)
     data = {} if scenario.data is None else fingerprints(scenario.data.path, _files_of(scenario.data))
@@ -182,6 +183,7 @@ class _Run:
         self._engine = engine
         self._workers = workers or default_workers(lab, engine.cores)
         self._quiet = quiet
+        engine.prepare(self._workers, self._scenario)
 
     def go(self, should_stop: Callable[[], bool]) -> None:
         """Run what is left of the run. The manifest says how it ended, whatever happens."""
