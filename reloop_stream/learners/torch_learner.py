@@ -203,7 +203,7 @@ class TorchLearner(WithoutMemory):
     def _step_table(self, pairs: Sequence[tuple[np.ndarray, Tensor | None]]) -> None:
         """pairs: rows of the table, and the gradient of each."""
         width = self._net.table.shape[1]
-        slots = [torch.from_numpy(rows) for rows, gradient in pairs if gradient is not None]
+        slots = [torch.from_numpy(rows).to(self._net.device) for rows, gradient in pairs if gradient is not None]
         gradients = [gradient.reshape(-1, width) for _, gradient in pairs if gradient is not None]
         one = len(slots) == 1
         self._sparse.step(slots[0] if one else torch.cat(slots), gradients[0] if one else torch.cat(gradients))
