@@ -41,7 +41,8 @@ def open_feed(scenario: Scenario, assignment: Assignment, place: RunPlace, calen
     """The feed that a scenario describes. place: of the run; a replay's rows lie there, once they are prepared. calendar: of a
     simulated feed, where it is not the scenario's own."""
     if scenario.data is None:
-        return SimulatedFeed(scenario, assignment, place.shards, calendar or feed_calendar(scenario, place.at_once))
+        at_once = place.at_once * place.shards.n  # so much in each shard
+        return SimulatedFeed(scenario, assignment, place.shards, calendar or feed_calendar(scenario, at_once))
     from simulator.replay.feed import ReplayedFeed  # brings every format of data sets, and pandas
 
     return ReplayedFeed(scenario, assignment, place.rows, RunFolder(place.folder))
