@@ -22,6 +22,7 @@ import numpy as np
 
 from benchmarks.baseline import HERE, Failed
 from benchmarks.output import show, show_table
+from reloop_stream.commands.arguments import whole as at_least_one
 from reloop_stream.runtime.exits import OK, carry_out
 
 BASE = {"users": 20_000, "items": 2_000, "k": 30, "arms": 2, "workers": 2}
@@ -34,7 +35,6 @@ KNOBS = {
 }
 QUICK_BASE = BASE | {"users": 3_000, "items": 500}
 QUICK = {"users": (3_000, 12_000), "items": (500, 5_000), "k": (30, 120), "arms": (2, 4), "workers": (1, 2)}
-PHASES = {"warmup_days": 1, "aa_days": 1, "ab_days": 1}
 SAMPLE_S = 1.0
 COST = "us_core_per_exposure"
 COLUMNS = ("exposures_per_s", COST, "peakpss_mib")
@@ -80,12 +80,12 @@ def pss_mib(process: int) -> float:
     return sum(map(int, kib)) / 1024
 
 
-def overrides(users: int, items: int, k: int, arms: int) -> Mapping[str, Any]:
+def overrides(users: int, items: int, k: int, arms: int, ab_days: int = 1) -> Mapping[str, Any]:
     """Paths of a scenario and their values; every second arm corrects itself."""
     losses = ({"name": "bce"}, {"name": "reloop", "alpha": 0.2})
     each = [{"name": f"arm{i}", "share": 1 / arms, "learner": {"loss": losses[i % 2]}} for i in range(arms)]
     return {
-        "phases": PHASES,
+        "phases": {"warmup_days": 1, "aa_days": 1, "ab_days": ab_days},
         "world.users.n": users,
         "world.items.live": items,
         "world.candidates.k": k,
@@ -94,9 +94,9 @@ def overrides(users: int, items: int, k: int, arms: int) -> Mapping[str, Any]:
     }
 
 
-def run(users: int, items: int, k: int, arms: int, workers: int) -> dict[str, float]:
+def run(ab_days: int, users: int, items: int, k: int, arms: int, workers: int) -> dict[str, float]:
     """One run's figures. Raises Failed."""
-    said = [f"{path}={json.dumps(value)}" for path, value in overrides(users, items, k, arms).items()]
+    said = [f"{path}={json.dumps(value)}" for path, value in overrides(users, items, k, arms, ab_days).items()]
     with tempfile.TemporaryDirectory(prefix="reloop-bench-") as folder:
         out, errors = Path(folder) / "run", Path(folder) / "stderr"
         words = ["run", "scenarios/newsfeed.yaml", "--quiet", "--workers", str(workers), "--out", str(out)]
@@ -138,14 +138,14 @@ def measure(chosen: argparse.Namespace) -> int:
     runs: dict[tuple[tuple[str, int], ...], dict[str, float]] = {}
     rows: dict[str, dict[str, float]] = {}
     exponents: dict[str, float] = {}
-    run(**QUICK_BASE)  # a fresh checkout has nothing compiled
+    run(1, **QUICK_BASE)  # a fresh checkout has nothing compiled
     for knob in chosen.only or knobs:
         costs = {}
         for value in knobs[knob]:
             settings = base | {knob: value}
             key = tuple(settings.items())
             if key not in runs:
-                runs[key] = run(**settings)
+                runs[key] = run(chosen.days, **settings)
             rows[f"{knob} {value}"] = runs[key]
             costs[value] = runs[key][COST]
         exponents[f"{knob}_exponent"] = exponent(costs)
@@ -163,6 +163,13 @@ def main() -> int:
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--quick", action="store_true", help="small values, a minute or two instead of six")
     parser.add_argument("--only", action="append", choices=[*KNOBS], help="this knob alone; may be given again")
+    parser.add_argument(
+        "--days",
+        type=at_least_one,
+        metavar="N",
+        default=1,
+        help="of A/B; in the first three, arms share a window (default: 1)",
+    )
     chosen = parser.parse_args()
     return carry_out(lambda: measure(chosen), ())
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import json
 import signal
 import time
@@ -13,6 +15,7 @@ import pytest
 
 from reloop_stream.testing.fixtures import start_broker
 from simulator.errors import RunFailed
+from simulator.lab.place import RunPlace
 from simulator.lab.run import resume_run, start_run
 from simulator.scenario import load_scenario
 from tests.processes import wait_until
@@ -157,4 +160,19 @@ def test_a_broker_gone_for_good_is_a_clear_error_and_the_run_can_be_resumed(
     assert f"resume {out}" in said and "Traceback" not in said
     mortal.start()
     assert lab("resume", out, "--quiet").code == 0
+    assert outcome(out) == outcome(whole())
+
+
+def test_a_run_of_before_ticks_were_taken_at_once_goes_on_tick_by_tick(
+    tiny: Path, tmp_path: Path, whole: Whole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out, asked = tmp_path / "old", itertools.count()
+    with monkeypatch.context() as patched:
+        patched.setattr("simulator.lab.run.RunPlace", functools.partial(RunPlace, at_once=0))
+        with pytest.raises(RunFailed, match="stopped"):
+            start_run(
+                load_scenario(tiny), out, command="test", workers=1, quiet=True, should_stop=lambda: next(asked) > 20
+            )
+    assert "at_once" not in json.loads((out / "manifest.json").read_text()) and list((out / "checkpoints").iterdir())
+    resume_run(out, workers=1, quiet=True)
     assert outcome(out) == outcome(whole())
