@@ -1,8 +1,8 @@
 """Ticks of a world that a run takes as one: what a tick costs beside its events is then paid once.
 
 Whatever comes of a run comes of it so too, bit for bit. Ticks are told apart by what may change from one to the next: the version
-that serves, what a learner has published or retrained on, the day, which days are closed, and the items that are held. Between two such bounds a learner
-is shown the same examples in the same order, and a server asks the same model.
+that serves, what a learner has published or retrained on, the day, which days are closed, and the items that are held. Between two
+such bounds a learner is shown the same examples in the same order, and a server asks the same model.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from simulator.scenario import Scenario
 
 __all__ = ["AT_ONCE", "in_strides"]
 
-# Exposures of an arm that are taken as one, some MiB of columns: what a tick costs itself, as much as two thousand, is little beside.
+# Exposures of an arm that are taken as one, some MiB of columns. What a tick costs beside its events, about as much as two thousand
+# of them, is then little.
 AT_ONCE = 1 << 14
-ARMS = 8  # of no more arms as many are taken, for in A/A one server and one learner have them all
-# Of a longer list of candidates fewer requests are served as one, so that their scores are some MiB too.
-CANDIDATES = 32
+# In A/A one server and one learner have all arms' exposures: of more arms than these they are taken as if there were no more.
+MOST_ARMS = 8
+# Candidates an exposure up to which these alone count: of longer lists fewer requests are taken, so that scores are some MiB too.
+MOST_CANDIDATES = 32
 
 
 def in_strides(ticks: Calendar, scenario: Scenario, requests: float, k: int, held: int, at_once: int) -> Calendar:
@@ -33,8 +35,8 @@ def in_strides(ticks: Calendar, scenario: Scenario, requests: float, k: int, hel
     requests: expected in a tick. k: candidates of each. held: for how many ticks items are held. at_once: the exposures of an arm
     that may be expected in what is taken at once; 0: each tick by itself.
     """
-    expected = requests * max(scenario.serving.slate, k / CANDIDATES)
-    most = int(at_once * min(len(scenario.arms), ARMS) // max(expected, 1.0))
+    expected = requests * max(scenario.serving.slate, k / MOST_CANDIDATES)
+    most = int(at_once * min(len(scenario.arms), MOST_ARMS) // max(expected, 1.0))
     acts_on_alarm = any(arm.learner.monitor is not None for arm in scenario.arms)  # at the end of a tick
     if most < 2 or acts_on_alarm:
         return ticks

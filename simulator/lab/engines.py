@@ -12,8 +12,9 @@ from simulator.scenario import Scenario
 
 __all__ = ["Engine", "ThisMachine"]
 
+# What the processes of a run load, and what those load where a learner is torch's.
 LOADED = "simulator.lab.ahead"
-TORCH = "reloop_stream.learners.torch_learner"  # where it is used
+TORCH = "reloop_stream.learners.torch_learner"
 
 
 class Engine(Protocol):

@@ -22,7 +22,8 @@ __all__ = [
 
 # A row a day and arm. day: from 0. auc to calibration: of the stamps. progressive_*: of the learner, before it learnt.
 # random_*: of the stamps of slates that were drawn at random. staleness_hours: mean over the exposures of their time less
-# the label time of the newest example that the version that stamped them had learnt from; version 0, which learnt from nothing, is left out.
+# the label time of the newest example that the version that stamped them had learnt from; version 0, which learnt from
+# nothing, is left out.
 DAILY_COLUMNS = (
     "day",
     "phase",

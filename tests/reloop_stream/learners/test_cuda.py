@@ -65,6 +65,17 @@ def test_a_learner_does_what_it_does_on_the_cpu(model: str, fields: list[FieldCo
         np.testing.assert_allclose(there, here, atol=CLOSE)
 
 
+def goes_on(one: Any, config: LearnerConfig) -> Any:
+    """Another one takes over its state, and both learn the same: the features of which they then predict the same."""
+    other = make_learner(config, FIELDS, name="x", seed=1, base_rate=0.2)
+    other.restore(one.to_bytes())
+    for each in (one, other):
+        each.learn(batch(7))
+    features = batch(9).exposures.features
+    np.testing.assert_allclose(other.predict(features), one.predict(features), atol=CLOSE)
+    return features
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -78,12 +89,7 @@ def test_a_learner_does_what_it_does_on_the_cpu(model: str, fields: list[FieldCo
 def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(settings: dict[str, Any]) -> None:
     one, config = learnt("cuda", FIELDS, "deepfm", **settings)
     one.publish()
-    other = make_learner(config, FIELDS, name="x", seed=1, base_rate=0.2)
-    other.restore(one.to_bytes())
-    for each in (one, other):
-        each.learn(batch(7))
-    features = batch(9).exposures.features
-    np.testing.assert_allclose(other.predict(features), one.predict(features), atol=CLOSE)
+    features = goes_on(one, config)
     on_cpu, _ = learnt("cpu", FIELDS, "deepfm", **settings)
     on_cpu.learn(batch(7))
     if "loss" not in settings:  # the one on the CPU has published nothing
@@ -91,10 +97,4 @@ def test_a_restored_learner_goes_on_as_if_it_had_never_stopped(settings: dict[st
 
 
 def test_dropout_draws_what_a_learner_that_never_stopped_draws() -> None:
-    one, config = learnt("cuda", FIELDS, "deepfm", model={"dropout": 0.3})
-    other = make_learner(config, FIELDS, name="x", seed=1, base_rate=0.2)
-    other.restore(one.to_bytes())
-    for each in (one, other):
-        each.learn(batch(7))
-    features = batch(9).exposures.features
-    np.testing.assert_allclose(other.predict(features), one.predict(features), atol=CLOSE)
+    goes_on(*learnt("cuda", FIELDS, "deepfm", model={"dropout": 0.3}))
