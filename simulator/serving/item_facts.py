@@ -9,6 +9,9 @@ from simulator.world.items import YOUNGEST_MS, ItemPool
 
 __all__ = ["ItemFacts"]
 
+# Items among which to look topics up is less than to draw them: of more, those that are shown are the fewer.
+MOST_KNOWN = 1 << 15
+
 
 class ItemFacts:
     """Of a world's items. topics: how many there are. tick_ms: length of a tick of the world."""
@@ -20,12 +23,15 @@ class ItemFacts:
         self._known_from = 0
         self._known = np.zeros(0, dtype=np.int32)  # the topics of the items from that number on
         self._first_new: dict[int, int] = {}  # by tick
+        self._live: dict[int, int] = {}  # by day
 
     def topic(self, item_id: np.ndarray) -> np.ndarray:
         """int32 [n] in [0, topics)."""
         if not len(item_id):
             return np.zeros(0, dtype=np.int32)
         first, last = int(item_id.min()), int(item_id.max())
+        if last - first > MOST_KNOWN:
+            return self._items.topic(item_id)
         if first < self._known_from or last >= self._known_from + len(self._known):
             self._known_from = first
             # As many again, so that those born next are known too: a lookup is less than a draw.
@@ -52,5 +58,7 @@ class ItemFacts:
 
     def live(self, day: int) -> int:
         """How many items could be shown on a day: alive at the beginning of one of its ticks."""
-        first_ms = EPOCH_MS + day * DAY_MS
-        return self._items.alive_at_any(np.arange(first_ms, first_ms + DAY_MS, self._tick_ms))
+        if day not in self._live:
+            first_ms = EPOCH_MS + day * DAY_MS
+            self._live[day] = self._items.alive_at_any(np.arange(first_ms, first_ms + DAY_MS, self._tick_ms))
+        return self._live[day]

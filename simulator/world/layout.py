@@ -71,12 +71,12 @@ class Layout:
         born = slice(*np.searchsorted(self._items.birth_ms, (before_ms, now_ms), side="right"))
         by_death, death_ms = self._deaths
         dead = by_death[slice(*np.searchsorted(death_ms, (before_ms, now_ms), side="right"))]
-        popularity = self._sums.popularity
+        popularity, changed = self._sums.popularity, np.zeros(len(self.starts) - 1, dtype=bool)
         # In this order: some are born and die between the two.
         for places, sign in ((self._places[born], 1), (self._places[dead], -1)):
             popularity[places] = sign * np.abs(popularity[places])
-        changed = np.concatenate((self._places[born], self._places[dead]))
-        return np.unique(np.searchsorted(self.starts, changed, side="right") - 1)
+            changed[np.searchsorted(self.starts, places, side="right") - 1] = True
+        return np.flatnonzero(changed)
 
     @cached_property
     def _places(self) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from simulator.experiment.calendar import Calendar
-from simulator.serving.item_facts import ItemFacts
+from simulator.serving.item_facts import MOST_KNOWN, ItemFacts
 from simulator.world import DAY_MS, EPOCH_MS, World, WorldConfig
 from simulator.world.items import age_bucket
 
@@ -46,6 +46,16 @@ def test_topics_newness_and_the_living_are_those_of_the_ticks(minutes: int) -> N
     assert facts.is_new(everything, times).tolist() == new.tolist()  # of several ticks at once
     assert minutes == 1440 or 0 < new.sum() < len(new)
     assert [facts.live(day) for day in range(DAYS)] == [len(ids) for ids in living]
+
+
+def test_topics_of_items_that_lie_far_apart_are_theirs_too() -> None:
+    world, _, facts = made(3_600_000)
+    ids = np.array([3, MOST_KNOWN + 5, 7])
+    assert (
+        facts.topic(ids).tolist()
+        == world.items.topic(ids).tolist()
+        == [int(facts.topic(ids[i : i + 1])[0]) for i in range(3)]
+    )
 
 
 def test_of_no_rows_nothing_is_said() -> None:
