@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -144,10 +145,20 @@ def _rendered(results: Results) -> str:
     return results.render()
 
 
+# What reading a run out loads, and what drawing loads with its first figure.
+READOUT = (
+    "simulator.readout.plots.draw",
+    "simulator.readout.report.write",
+    "matplotlib.backends.backend_svg",
+    "pandas",
+    "PIL.PngImagePlugin",
+)
+
+
 @loading()
 def _load_readout() -> None:
-    import simulator.readout.plots.draw
-    import simulator.readout.report.write  # noqa: F401
+    for module in READOUT:
+        importlib.import_module(module)
 
 
 @contextlib.contextmanager
