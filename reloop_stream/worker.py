@@ -77,6 +77,8 @@ class Worker:
     rows: which examples to train on.
     announces: whether the topic `snapshots` is told of each version; where `on_publish` puts them there itself, it is not.
     on_publish (an attribute to set): called with each version, before it is announced.
+    is_waited_for (likewise): whether other processes wait to hear of a version. If not, what it says of one may wait for what else
+        this process appends.
     """
 
     def __init__(
@@ -109,6 +111,7 @@ class Worker:
         self._rows = rows
         self._observer = observer
         self.on_publish: Callable[[Published], None] = lambda published: None
+        self.is_waited_for = True
         self._publish_every_ms = publish_every_ms
         self._write_examples = write_examples
         self._announces = announces
@@ -179,14 +182,15 @@ class Worker:
             self._observer.published(published)
         self.on_publish(published)
         if self._announces:
-            self._outbox.tell(self._topics.snapshots, {**self._where(), "model": model.name})
-        self.tell_metrics()
+            self._outbox.tell(self._topics.snapshots, {**self._where(), "model": model.name}, more=True)
+        self.tell_metrics(more=not self.is_waited_for)
 
-    def tell_metrics(self) -> None:
+    def tell_metrics(self, *, more: bool = False) -> None:
         """Append to the topic `metrics` what has been counted and measured so far."""
         measured = {} if self._observer is None else self._observer.metrics()
         counted = {**self.counts.as_dict(), "dead": self.dead}
-        self._outbox.tell(self._topics.metrics, {**self._where(), **counted, **measured, **self.updater.metrics()})
+        told = {**self._where(), **counted, **measured, **self.updater.metrics()}
+        self._outbox.tell(self._topics.metrics, told, more=more)
 
     def _where(self) -> dict[str, Any]:
         version = self.updater.learner.version

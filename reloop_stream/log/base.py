@@ -46,9 +46,13 @@ class Producer(Protocol):
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        more: bool = False,
     ) -> None:
         """Append one record, in call order within a partition. May return before it is durable; blocks when too much
-        is in flight. Raises UnknownTopic; LogUnavailable after the log's stated wait."""
+        is in flight. Raises UnknownTopic; LogUnavailable after the log's stated wait.
+
+        more: others follow, and it may wait to travel with them: until the next one without, or a flush.
+        """
 
     def flush(self) -> None:
         """Return when every record appended so far can be read. Raises LogUnavailable after the log's stated wait."""

@@ -124,10 +124,13 @@ def _jars() -> Path:
     return folder
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(n: int) -> list[int]:
+    """As many, each another: they are held until all are found."""
+    with contextlib.ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(n)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [int(probe.getsockname()[1]) for probe in probes]
 
 
 def _die_with_parent() -> None:
@@ -145,10 +148,9 @@ class Broker:
 
     def __init__(self, folder: Path, port: int = 0, secured: SecuredListener | None = None) -> None:
         self.folder = folder
-        self.port = port or free_port()
         self.secured = secured
-        self._controller = free_port()
-        self._secured_port = free_port()
+        found, self._controller, self._secured_port = free_ports(3)
+        self.port = port or found
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

@@ -223,6 +223,7 @@ class _Producer:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        more: bool = False,
     ) -> None:
         writer = self._writers.get(partition)
         if writer is None:

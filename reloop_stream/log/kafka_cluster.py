@@ -121,12 +121,13 @@ class KafkaCluster:
         )
 
     @staticmethod
-    def make(kind: Callable[..., T], **settings: Any) -> T:
-        """A client of kafka-python's. Where it cannot be made its thread ends, which runs before a broker is looked for."""
+    def make(kind: Callable[..., T], *, net: type[KafkaNetClient] = KafkaNetClient, **settings: Any) -> T:
+        """A client of kafka-python's, on a network client of this kind. Where it cannot be made its thread ends, which runs
+        before a broker is looked for."""
         begun: list[Any] = []
 
         def begin(**given: Any) -> Any:
-            begun.append(client := KafkaNetClient(**given))
+            begun.append(client := net(**given))
             client._manager.cluster.config["retry_backoff_ms"] = ASK_AGAIN_MS
             return client
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import kafka
 import kafka.errors as errors
+from kafka.net.compat import KafkaNetClient
 
 from reloop_stream.errors import LogError, UnknownTopic
 from reloop_stream.log.base import Partition
@@ -17,11 +19,33 @@ from reloop_stream.log.kafka_cluster import AWAY, CALL_MS, MAX_RECORD_BYTES, REF
 __all__ = ["KafkaProducer", "SharedClient"]
 
 BATCH_BYTES = 1 << 20  # a tick of one partition in one piece, and no more than any topic takes
-# How long a record may wait for others: those of its tick, which follow at once, and of the next ones where ticks are quick. Under
-# load it costs nobody time, and of a core, broker and client together, some 3% less an exposure than 5 ms (median of four runs).
-LINGER_MS = 20
 IN_FLIGHT = 1000  # records, and
 IN_FLIGHT_BYTES = 32 << 20  # bytes that may wait for the broker: send() itself never blocks
+
+
+class _NetClient(KafkaNetClient):  # type: ignore[misc]
+    """Leaves the thread that sends asleep while what is appended will be followed by more.
+
+    A request costs client and broker more than a millisecond of core, however little it holds; and that thread, awake at the
+    first record of several, would send it alone.
+    """
+
+    _holder: int | None = None
+    owes_wakeup = False
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Meanwhile nothing that this thread does wakes it."""
+        self._holder = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._holder = None
+
+    def wakeup(self) -> None:
+        self.owes_wakeup = self._holder == threading.get_ident()
+        if not self.owes_wakeup:
+            super().wakeup()
 
 
 class SharedClient:
@@ -53,14 +77,14 @@ class SharedClient:
         wait_ms = int(self._cluster.unavailable_after_s * 1000)
         return self._cluster.make(
             kafka.KafkaProducer,
-            **{**self._cluster.common(), "request_timeout_ms": min(CALL_MS, max(1000, wait_ms - LINGER_MS))},
+            net=_NetClient,
+            **{**self._cluster.common(), "request_timeout_ms": min(CALL_MS, max(1000, wait_ms))},
             acks="all",
             enable_idempotence=True,
-            linger_ms=LINGER_MS,
             batch_size=BATCH_BYTES,
             max_request_size=MAX_RECORD_BYTES,
             max_block_ms=wait_ms,
-            delivery_timeout_ms=max(wait_ms, CALL_MS + LINGER_MS),
+            delivery_timeout_ms=max(wait_ms, CALL_MS),
             metrics_enabled=False,
         )
 
@@ -92,21 +116,27 @@ class KafkaProducer:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        more: bool = False,
     ) -> None:
         while self._waiting and (
             self._waiting[0][0].is_done or len(self._waiting) > IN_FLIGHT or self._bytes > IN_FLIGHT_BYTES
         ):
             self._settle()
+        net: _NetClient = self._client._sender._client
         try:
-            future = self._client.send(
-                partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number
-            )
+            self._client.partitions_for(partition.topic)  # those of a new topic are asked for by the thread that sends
+            with net.held() if more else contextlib.nullcontext():
+                future = self._client.send(
+                    partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number
+                )
         except errors.UnknownTopicOrPartitionError:
             raise UnknownTopic(f"{self._cluster.address}: has no {partition.topic}[{partition.number}]") from None
         except errors.MessageSizeTooLargeError as error:
             raise LogError(f"{partition.topic}[{partition.number}]: a record of {len(value)} bytes: {error}") from None
         except AWAY as error:
             raise self._cluster.unavailable(error) from None
+        if net.owes_wakeup and not more:
+            net.wakeup()
         self._waiting.append((future, len(value), partition))
         self._bytes += len(value)
 
@@ -114,6 +144,8 @@ class KafkaProducer:
         """Wait for the oldest record to be in the log."""
         future, size, where = self._waiting.popleft()
         self._bytes -= size
+        if not future.is_done:
+            self._client._sender.wakeup()  # it may be one that waits for more
         try:
             future.get(timeout=self._patience_s)
         except REFUSED as error:

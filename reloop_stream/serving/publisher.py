@@ -65,7 +65,7 @@ class SnapshotPublisher:
         if self._producer is None:
             self._producer = log.producer()
         for key, part, headers in snapshot_parts(published, data):
-            self._producer.append(place, part, key=key.encode(), headers=headers)
+            self._producer.append(place, part, key=key.encode(), headers=headers, more=True)
         self._producer.flush()
 
     def close(self) -> None:

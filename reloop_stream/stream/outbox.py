@@ -49,9 +49,9 @@ class Outbox:
                     self._topics.examples, len(payload.value), largest,
                 )  # fmt: skip
 
-    def tell(self, topic: str, values: Mapping[str, Any]) -> None:
-        """Append a JSON object; numbers that are not finite become null."""
-        self._append(topic, Payload(self._name.encode(), msgspec.json.encode(values), {"encoding": b"json"}))
+    def tell(self, topic: str, values: Mapping[str, Any], *, more: bool = False) -> None:
+        """Append a JSON object; numbers that are not finite become null. more: see `reloop_stream.log.base.Producer.append`."""
+        self._append(topic, Payload(self._name.encode(), msgspec.json.encode(values), {"encoding": b"json"}), more)
 
     def bury(self, dead: Sequence[Dead]) -> None:
         """Records that could not be read, with their reasons."""
@@ -91,11 +91,11 @@ class Outbox:
             reader.close()
         return found
 
-    def _append(self, topic: str, payload: Payload) -> None:
+    def _append(self, topic: str, payload: Payload, more: bool = False) -> None:
         if self._producer is None:
             self._producer = self._log.producer()
         place = Partition(topic, self._partition)
-        self._producer.append(place, payload.value, key=payload.key, headers=payload.headers)
+        self._producer.append(place, payload.value, key=payload.key, headers=payload.headers, more=more)
 
     def flush(self) -> None:
         """Return when everything can be read."""

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from reloop_stream.log.broker import free_port
+from reloop_stream.log.broker import free_ports
 
 __all__ = ["COMPOSE_FILE", "ComposedBroker"]
 
@@ -19,7 +19,7 @@ class ComposedBroker:
     """It has a port and a name of its own, so that several can live side by side."""
 
     def __init__(self, folder: Path) -> None:
-        self.port = free_port()
+        (self.port,) = free_ports(1)
         project = f"reloop-{folder.name.lower()}-{self.port}"
         self._compose = ["docker", "compose", "-f", str(COMPOSE_FILE), "-p", project]
 

@@ -97,9 +97,10 @@ class MemoryLog:
         *,
         key: bytes | None = None,
         headers: Mapping[str, bytes] | None = None,
+        more: bool = False,
         timestamp_ms: int | None = None,
     ) -> None:
-        """Add a record. Raises UnknownTopic, LogError where it is too large.
+        """Add a record, at once. Raises UnknownTopic, LogError where it is too large.
 
         timestamp_ms: when it is said to be written, as Kafka's records say it.
         """

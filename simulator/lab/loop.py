@@ -58,7 +58,9 @@ def run_stage(
                 raise Stopped
             workers = [(role, lab.make_worker(role, report, should_stop)) for role in learning]
         for role, worker in workers:
-            worker.on_publish = _hand_over(lab, role, servers, stage)
+            local = [server for serving, server in servers if serving.learner == role.name]
+            worker.is_waited_for = len(local) < sum(serving.learner == role.name for serving in stage.serving)
+            worker.on_publish = _hand_over(lab, local, worker.is_waited_for)
         loop = _Loop(lab, stage, servers, workers, report)
         for close in (*(worker.close for _, worker in workers), *(server.close for _, server in servers), loop.close):
             ending.callback(close)
@@ -74,12 +76,8 @@ def run_stage(
             raise Stopped from None
 
 
-def _hand_over(
-    lab: Lab, role: Learning, servers: list[tuple[Serving, Server]], stage: Stage
-) -> Callable[[Published], None]:
+def _hand_over(lab: Lab, local: list[Server], is_served_elsewhere: bool) -> Callable[[Published], None]:
     """What becomes of a version: offered to servers in this process at once, written to a file for those in others."""
-    local = [server for serving, server in servers if serving.learner == role.name]
-    is_served_elsewhere = len(local) < sum(serving.learner == role.name for serving in stage.serving)
 
     def hand_over(published: Published) -> None:
         for server in local:

@@ -69,7 +69,8 @@ def publish(
                 number = batch.exposure_id % target.partitions
                 for n in range(target.partitions):
                     for payload in encode(batch.take(number == n), target.encoding):  # type: ignore[arg-type]
-                        producer.append(Partition(topic, n), payload.value, key=payload.key, headers=payload.headers)
+                        place = Partition(topic, n)
+                        producer.append(place, payload.value, key=payload.key, headers=payload.headers, more=True)
             producer.flush()
             done.exposures += len(ids)
             done.clicks += len(clicked)

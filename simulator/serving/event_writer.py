@@ -46,8 +46,8 @@ class EventWriter:
         """Append the tick's events, and the marks that end it in every partition of both topics."""
         mark = encode_mark(Mark(tick, watermark_ms))
         self._of_tick += [(place, mark) for place in self._all if self._written_through.get(place, -1) < tick]
-        for place, payload in self._of_tick:
-            self._produce().append(place, payload.value, key=payload.key, headers=payload.headers)
+        for left, (place, payload) in zip(range(len(self._of_tick))[::-1], self._of_tick, strict=True):
+            self._produce().append(place, payload.value, key=payload.key, headers=payload.headers, more=left > 0)
         self._of_tick.clear()
 
     def _produce(self) -> Producer:
