@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import Any
+from typing import Any, cast
 
 import kafka
 import numpy as np
@@ -13,7 +13,7 @@ from kafka.admin import ConfigResource, ConfigResourceType
 
 from reloop_stream.codec.records import encode
 from reloop_stream.errors import LogError, SettingsError
-from reloop_stream.log import EventLog, Partition, open_log
+from reloop_stream.log import EventLog, Partition, kafka_producer, open_log
 from reloop_stream.service.inference import first_exposures
 from reloop_stream.testing import exposures
 from tests.far_broker import far_away
@@ -54,6 +54,46 @@ def test_compressed_records_are_read(kafka_url: str, codec: str) -> None:
             sender.send(place.topic, value, partition=0)
         sender.close()
         assert list(read_to_end(log, place).values()) == values
+
+
+@pytest.mark.kafka
+def test_records_that_more_will_follow_travel_together(kafka_url: str) -> None:
+    with open_log(kafka_url) as log:
+        places = [make_topic(log) for _ in range(3)]
+        sender = log.producer()
+        for place in places:  # which are met first apart
+            sender.append(place, b"first")
+        sender.flush()
+        sent: list[int] = []
+        client = cast(Any, sender)._client
+        made = client._sender._produce_request
+
+        def counted(*of: Any) -> Any:
+            sent.append(len(of[-1]))
+            return made(*of)
+
+        client._sender._produce_request = counted
+        for place in places:
+            sender.append(place, b"more", more=place is not places[-1])
+        deadline = time.monotonic() + PATIENCE_S
+        while set(log.end_offsets(places).values()) != {2}:
+            assert time.monotonic() < deadline, "what was appended never went"
+        sender.close()
+        assert sent == [3]  # partitions in each request
+
+
+@pytest.mark.kafka
+@pytest.mark.parametrize("most", ["IN_FLIGHT", "IN_FLIGHT_BYTES"])
+def test_no_more_waits_than_may(kafka_url: str, most: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_producer, most, 10)
+    with open_log(kafka_url, unavailable_after_s=PATIENCE_S) as log:
+        place = make_topic(log)
+        sender = log.producer()
+        for _ in range(25):
+            sender.append(place, b"value", more=True)
+        assert log.end_offsets([place])[place] > 0
+        sender.close()
+        assert log.end_offsets([place])[place] == 25
 
 
 @pytest.mark.kafka

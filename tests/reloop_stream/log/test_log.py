@@ -51,6 +51,21 @@ def test_records_come_back_whole_and_in_order(log: EventLog) -> None:
         assert all(record.key == (None if int(record.value[1:]) % 3 else b"k") for record in mine)
 
 
+def test_what_waits_for_more_is_there_behind_the_next_record_and_after_a_flush(log: EventLog) -> None:
+    one, other = fill(log, 0)
+    producer = log.producer()
+    producer.append(one, b"a", more=True)
+    producer.append(other, b"b", more=True)
+    producer.append(one, b"c")  # into what holds the first already
+    assert sorted(record.value for record in drain(log, {one: 0, other: 0}, 3)) == [b"a", b"b", b"c"]
+    producer.append(other, b"d", more=True)
+    producer.flush()
+    assert log.end_offsets([one, other]) == {one: 2, other: 2}
+    producer.append(one, b"e", more=True)
+    producer.close()
+    assert log.end_offsets([one]) == {one: 3}
+
+
 def test_a_producer_that_is_closed_leaves_the_others(log: EventLog) -> None:
     log.create_topics({"several": 2})
     one, other = log.producer(), log.producer()
