@@ -284,6 +284,27 @@ def test_versions_are_announced_when_they_are_due(stream: EventLog) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("is_waited_for", [True, False])
+def test_what_is_said_of_a_version_waits_for_more_where_no_other_process_waits_to_hear_of_it(
+    stream: EventLog, is_waited_for: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for tick in range(2):
+        write_tick(stream, tick)
+    producer, told = stream.producer(), []
+    append = producer.append
+
+    def noted(partition: Partition, value: bytes, *, more: bool = False, **rest: Any) -> None:
+        told.append((partition.topic, more))
+        append(partition, value, more=more, **rest)
+
+    monkeypatch.setattr(producer, "append", noted)
+    monkeypatch.setattr(stream, "producer", lambda: producer)
+    one = worker(stream)
+    one.is_waited_for = is_waited_for
+    one.advance(1)
+    assert told == [("snapshots", True), ("metrics", not is_waited_for)]
+
+
 def test_a_monitor_s_newest_reading_is_told_with_the_metrics(stream: EventLog) -> None:
     for tick in range(6):
         write_tick(stream, tick)

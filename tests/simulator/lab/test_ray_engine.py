@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import subprocess
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,21 +18,6 @@ from simulator.lab.place import RunPlace
 from simulator.lab.ray_engine import _Actor
 from tests.processes import wait_until
 from tests.simulator.runs import lab, outcome, start
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """A head that does no work, and three nodes of a processor each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ray.cluster_utils import Cluster
-
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        for _ in range(3):
-            found.add_node(num_cpus=1)
-        found.wait_for_nodes()
-        yield found
-        found.shutdown()
 
 
 @pytest.fixture(scope="module")

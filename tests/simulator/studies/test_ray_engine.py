@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +11,6 @@ import pytest
 
 from tests.simulator.runs import lab, start
 from tests.simulator.studies.small import small_file
-
-
-@pytest.fixture
-def cluster() -> Iterator[Any]:
-    """A head that does no jobs, and three nodes of a processor each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ray.cluster_utils import Cluster
-
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        for _ in range(3):
-            found.add_node(num_cpus=1)
-        found.wait_for_nodes()
-        yield found
-        found.shutdown()
 
 
 @pytest.mark.slow
