@@ -124,7 +124,8 @@ class KafkaProducer:
             self._settle()
         net: _NetClient = self._client._sender._client
         try:
-            self._client.partitions_for(partition.topic)  # those of a new topic are asked for by the thread that sends
+            if more:
+                self._client.partitions_for(partition.topic)  # those of a new topic are asked for by the thread that sends
             with net.held() if more else contextlib.nullcontext():
                 future = self._client.send(
                     partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number
@@ -133,8 +134,12 @@ class KafkaProducer:
             raise UnknownTopic(f"{self._cluster.address}: has no {partition.topic}[{partition.number}]") from None
         except errors.MessageSizeTooLargeError as error:
             raise LogError(f"{partition.topic}[{partition.number}]: a record of {len(value)} bytes: {error}") from None
+        except REFUSED as error:
+            raise self._cluster.refused(error) from None
         except AWAY as error:
             raise self._cluster.unavailable(error) from None
+        except errors.KafkaError as error:
+            raise self._cluster.failed(error) from None
         if net.owes_wakeup and not more:
             net.wakeup()
         self._waiting.append((future, len(value), partition))
