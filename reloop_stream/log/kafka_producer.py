@@ -125,7 +125,9 @@ class KafkaProducer:
         net: _NetClient = self._client._sender._client
         try:
             if more:
-                self._client.partitions_for(partition.topic)  # those of a new topic are asked for by the thread that sends
+                self._client.partitions_for(
+                    partition.topic
+                )  # those of a new topic are asked for by the thread that sends
             with net.held() if more else contextlib.nullcontext():
                 future = self._client.send(
                     partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import codecs
 import contextlib
+import gc
 import io
 import os
 import stat
@@ -24,6 +26,9 @@ IN_ASCII = {"−": "-", "–": "-", "×": "x", "·": ".", "…": "...", "→": "
 
 def carry_out(command: Callable[[], int], mistakes: tuple[type[Exception], ...]) -> int:
     """The code that a command ends with; an error is said in one line. mistakes: those that its user can put right."""
+    # Else Python looks for garbage at its end once more, for two thirds of a second among the objects of torch and numba.
+    atexit.unregister(gc.freeze)
+    atexit.register(gc.freeze)
     with _any_text(sys.stdout):
         try:
             try:

@@ -159,6 +159,9 @@ READOUT = (
 def _load_readout() -> None:
     for module in READOUT:
         importlib.import_module(module)
+    from simulator.readout.report.write import load_templates
+
+    load_templates()
 
 
 @contextlib.contextmanager

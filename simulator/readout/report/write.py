@@ -16,7 +16,7 @@ from simulator.readout.report.context import context_of
 from simulator.readout.report.words import apart, interval_of, is_same
 from simulator.readout.results import Results
 
-__all__ = ["page", "part", "render", "write_report"]
+__all__ = ["load_templates", "page", "part", "render", "write_report"]
 
 ROOM = "simulator.readout.report"
 
@@ -33,6 +33,13 @@ def page(results: Results) -> str:
     its <main> alone, calls the page's `enlivenReport()` afterwards.
     """
     return render("report.html.j2", context_of(results))
+
+
+def load_templates() -> None:
+    """Compile what pages are made of, which else the first page of a process waits for."""
+    environment = _environment()
+    for name in environment.list_templates(extensions=["j2"]):
+        environment.get_template(name)
 
 
 def render(template: str, context: Mapping[str, Any]) -> str:

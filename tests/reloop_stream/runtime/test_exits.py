@@ -34,6 +34,22 @@ def test_a_reader_that_has_gone_is_no_error_to_speak_of() -> None:
     process.stderr.close()
 
 
+# What was registered first is carried out last.
+END = """
+import atexit, gc
+from reloop_stream.runtime.exits import carry_out
+atexit.register(lambda: print(gc.get_freeze_count() > 1000, len(gc.get_objects()) < 1000))
+carry_out(lambda: print(gc.get_freeze_count()), ())
+"""
+
+
+def test_a_program_does_not_look_for_garbage_once_more_at_its_end() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", END], env=ENVIRONMENT, stdout=subprocess.PIPE, encoding="utf-8", check=True
+    )
+    assert done.stdout == "0\nTrue True\n"
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
 def test_a_full_disk_is_an_error() -> None:
     with open("/dev/full", "w", encoding="utf-8") as full:
