@@ -26,9 +26,8 @@ IN_ASCII = {"−": "-", "–": "-", "×": "x", "·": ".", "…": "...", "→": "
 
 def carry_out(command: Callable[[], int], mistakes: tuple[type[Exception], ...]) -> int:
     """The code that a command ends with; an error is said in one line. mistakes: those that its user can put right."""
-    # Else Python looks for garbage at its end once more, for two thirds of a second among the objects of torch and numba.
-    atexit.unregister(gc.freeze)
-    atexit.register(gc.freeze)
+    atexit.unregister(_let_lie)
+    atexit.register(_let_lie)
     with _any_text(sys.stdout):
         try:
             try:
@@ -44,6 +43,14 @@ def carry_out(command: Callable[[], int], mistakes: tuple[type[Exception], ...])
             return READER_GONE if _reader_is_gone() else say(error, FAILED)
         except (ReloopError, OSError) as error:
             return say(error, FAILED)
+
+
+def _let_lie() -> None:
+    """Keep Python from looking for garbage once more at its end: among the objects of torch and numba it takes two thirds of a second.
+
+    What nanobind binds (triton, say) would then be complained of as lost, on stderr."""
+    if not any(kind.__module__ == "nanobind" for kind in type.__subclasses__(type)):
+        gc.freeze()
 
 
 def say(error: BaseException | str, code: int) -> int:

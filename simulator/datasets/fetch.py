@@ -7,6 +7,7 @@ import hashlib
 import http.client
 import re
 import shutil
+import tarfile
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -106,8 +107,13 @@ def _check(path: Path, file: Download, target: Path) -> None:
 def _unpack(archive: Path, place: Path) -> None:
     """The archive's files in a folder, which is there whole or not at all; the archive goes."""
     partial = place.with_name(f"{place.name}.partial")
+    is_zip = archive.suffix == ".zip"
+    if not (is_zip or hasattr(tarfile, "data_filter")):  # without it an archive may write anywhere
+        raise FetchError(
+            f"{archive}: Python before 3.11.4 cannot unpack it safely; take a newer one, or unpack it yourself into {place}"
+        )
     try:
-        if archive.suffix == ".zip":
+        if is_zip:
             shutil.unpack_archive(archive, partial)
         else:
             shutil.unpack_archive(archive, partial, filter="data")

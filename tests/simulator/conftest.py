@@ -1,11 +1,9 @@
-"""What several tests here share: runs that they compare theirs with, and a cluster."""
+"""Runs that many tests compare theirs with are made once."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -28,18 +26,3 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[overrides]
 
     return run
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[Any]:
-    """Of Ray: a head that does no work, and three nodes of a processor each."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from ray.cluster_utils import Cluster
-
-        found = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-        for _ in range(3):
-            found.add_node(num_cpus=1)
-        found.wait_for_nodes()
-        yield found
-        found.shutdown()

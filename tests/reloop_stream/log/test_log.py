@@ -204,7 +204,7 @@ def test_retention_drops_whole_segments_and_reading_them_fails_loudly(tmp_path: 
 
 
 def test_two_writers_of_one_partition_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("reloop_stream.log.embedded.LOCK_PATIENCE_S", 0.1)
+    monkeypatch.setattr("reloop_stream.log.partition_files.LOCK_PATIENCE_S", 0.1)
     log, place = embedded(tmp_path)
     first, second = log.producer(), log.producer()
     first.append(place, b"mine")

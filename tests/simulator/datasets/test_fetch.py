@@ -132,6 +132,15 @@ def test_a_full_disk_is_told_from_a_broken_connection(
         fetch("set", tmp_path, site.published())
 
 
+def test_an_archive_that_this_python_cannot_unpack_safely_is_left_to_the_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(tarfile, "data_filter", raising=False)
+    with pytest.raises(FetchError, match=r"x\.tar\.gz: Python before 3\.11\.4 .* unpack it yourself into .*/x$"):
+        _unpack(tmp_path / "x.tar.gz", tmp_path / "x")
+
+
+@pytest.mark.skipif(not hasattr(tarfile, "data_filter"), reason="this Python is older than 3.11.4")
 @pytest.mark.parametrize("inner", ["", "KuaiRand-Pure/"])
 def test_an_archive_that_no_format_reads_is_unpacked(site: Site, tmp_path: Path, inner: str) -> None:
     packed = io.BytesIO()

@@ -17,7 +17,14 @@ from simulator.experiment.stages import Stage
 from simulator.lab.place import RunPlace
 from simulator.lab.ray_engine import _Actor
 from tests.processes import wait_until
+from tests.simulator.ray_nodes import ray_nodes
 from tests.simulator.runs import lab, outcome, start
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Any]:
+    with ray_nodes() as found:
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.simulator.ray_nodes import ray_nodes
 from tests.simulator.runs import lab, start
 from tests.simulator.studies.small import small_file
+
+
+@pytest.fixture
+def cluster() -> Iterator[Any]:
+    with ray_nodes() as found:
+        yield found
 
 
 @pytest.mark.slow
@@ -44,10 +52,16 @@ def test_without_ray_the_message_says_what_to_install(tmp_path: Path, monkeypatc
     assert lab(*said, "--jobs", 2).err.startswith("error: --jobs: got 2, is for --engine local")
 
 
-@pytest.mark.slow
-def test_a_cluster_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
-    process = start(
-        "sweep", small_file(tmp_path), "--grid", "world.ctr=0.1", "--engine", "ray", "--out", tmp_path / "out"
+def test_a_cluster_that_is_not_there_is_a_mistake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    def find_none(**asked: Any) -> None:  # Ray itself would find one that another test has made on this machine
+        assert asked["address"] == "auto"
+        raise ConnectionError("Could not find any running Ray instance.\nStart one.")
+
+    monkeypatch.setattr(ray, "init", find_none)
+    done = lab("sweep", small_file(tmp_path), "--grid", "world.ctr=0.1", "--engine", "ray", "--out", tmp_path / "out")
+    assert done.code == 2 and done.err == (
+        "error: --ray-address auto: no cluster answers there (Could not find any running Ray instance.); "
+        "`ray start --head` begins one\n"
     )
-    _, told = process.communicate(timeout=120)
-    assert process.returncode == 2 and "error: --ray-address auto: no cluster answers there" in told
