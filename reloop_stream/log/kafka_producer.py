@@ -124,10 +124,8 @@ class KafkaProducer:
             self._settle()
         net: _NetClient = self._client._sender._client
         try:
-            if more:
-                self._client.partitions_for(
-                    partition.topic
-                )  # those of a new topic are asked for by the thread that sends
+            if more:  # a new topic's are asked for by the thread that sends, which must be awake for it
+                self._client.partitions_for(partition.topic)
             with net.held() if more else contextlib.nullcontext():
                 future = self._client.send(
                     partition.topic, value, key=key, headers=list((headers or {}).items()), partition=partition.number
